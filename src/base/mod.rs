@@ -1,0 +1,14 @@
+//! Leaf helpers without state.
+
+pub mod crc64;
+pub mod glob;
+pub mod id;
+pub mod num;
+pub mod rng;
+pub mod slot;
+pub mod time;
+
+pub use id::NodeId;
+pub use rng::Rng;
+pub use slot::{SLOTS, Slot, key_slot};
+pub use time::Millis;

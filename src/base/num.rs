@@ -1,0 +1,176 @@
+//! Numbers as text, exactly as the protocol reads and writes them.
+
+/// A canonical signed decimal: no blanks, no `+`, no leading zeros, no `-0`.
+#[must_use]
+pub fn parse_i64(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, text),
+    };
+    match digits {
+        [] => return None,
+        [b'0'] if !negative => return Some(0),
+        [b'0', ..] => return None,
+        _ if digits.len() > 19 => return None,
+        _ => {}
+    }
+    let mut value: u64 = 0;
+    for &d in digits {
+        if !d.is_ascii_digit() {
+            return None;
+        }
+        value = value * 10 + u64::from(d - b'0');
+    }
+    if negative { (value <= 1 << 63).then(|| (value as i64).wrapping_neg()) } else { i64::try_from(value).ok() }
+}
+
+/// A double as commands accept it: decimal or hexadecimal digits aside, `inf` and `infinity` with a
+/// sign in any case. No blanks around it; `nan` is refused.
+#[must_use]
+pub fn parse_f64(text: &[u8]) -> Option<f64> {
+    let text = std::str::from_utf8(text).ok()?;
+    let value: f64 = text.parse().ok()?;
+    (!value.is_nan()).then_some(value)
+}
+
+/// Appends the shortest text that reads back as `value`, in the form `%.17g` would choose.
+pub fn push_f64(out: &mut Vec<u8>, value: f64) {
+    if value.is_infinite() {
+        out.extend_from_slice(if value > 0.0 { b"inf" } else { b"-inf" });
+        return;
+    }
+    if value.is_nan() {
+        out.extend_from_slice(b"nan");
+        return;
+    }
+    if value == 0.0 {
+        out.extend_from_slice(if value.is_sign_negative() { b"-0" } else { b"0" });
+        return;
+    }
+    if value.fract() == 0.0 && value.abs() < 1e17 {
+        push_i64(out, value as i64);
+        return;
+    }
+    let mut buffer = ryu::Buffer::new();
+    let shortest = buffer.format_finite(value);
+    let (negative, shortest) = shortest.strip_prefix('-').map_or((false, shortest), |s| (true, s));
+    let (mantissa, exponent) = match shortest.split_once('e') {
+        Some((m, e)) => (m, e.parse::<i32>().unwrap_or(0)),
+        None => (shortest, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let fraction = if fraction == "0" { "" } else { fraction };
+    let all: String = format!("{whole}{fraction}");
+    let digits = all.trim_start_matches('0');
+    let leading = (all.len() - digits.len()) as i32;
+    // Position of the decimal point relative to the first significant digit.
+    let point = whole.len() as i32 + exponent - leading;
+    let digits = digits.trim_end_matches('0');
+    if negative {
+        out.push(b'-');
+    }
+    let scientific = point - 1;
+    if (-4..17).contains(&scientific) {
+        if point <= 0 {
+            out.extend_from_slice(b"0.");
+            out.resize(out.len() + (-point) as usize, b'0');
+            out.extend_from_slice(digits.as_bytes());
+        } else if digits.len() as i32 <= point {
+            out.extend_from_slice(digits.as_bytes());
+            out.resize(out.len() + (point as usize - digits.len()), b'0');
+        } else {
+            out.extend_from_slice(&digits.as_bytes()[..point as usize]);
+            out.push(b'.');
+            out.extend_from_slice(&digits.as_bytes()[point as usize..]);
+        }
+    } else {
+        out.extend_from_slice(&digits.as_bytes()[..1]);
+        if digits.len() > 1 {
+            out.push(b'.');
+            out.extend_from_slice(&digits.as_bytes()[1..]);
+        }
+        out.push(b'e');
+        out.push(if scientific < 0 { b'-' } else { b'+' });
+        if scientific.abs() < 10 {
+            out.push(b'0');
+        }
+        push_i64(out, i64::from(scientific.abs()));
+    }
+}
+
+/// Appends a signed decimal.
+pub fn push_i64(out: &mut Vec<u8>, value: i64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Appends an unsigned decimal.
+pub fn push_u64(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Bytes for people, as INFO's `_human` fields give them: `1.50M`.
+#[must_use]
+pub fn human_bytes(n: u64) -> String {
+    let value = n as f64;
+    const K: f64 = 1024.0;
+    match n {
+        0..1024 => format!("{n}B"),
+        1024..1_048_576 => format!("{:.2}K", value / K),
+        1_048_576..1_073_741_824 => format!("{:.2}M", value / (K * K)),
+        1_073_741_824..1_099_511_627_776 => format!("{:.2}G", value / (K * K * K)),
+        _ => format!("{:.2}T", value / (K * K * K * K)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_are_canonical() {
+        for (text, value) in [
+            ("0", Some(0)),
+            ("-1", Some(-1)),
+            ("9223372036854775807", Some(i64::MAX)),
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("9223372036854775808", None),
+            ("-9223372036854775809", None),
+            ("99999999999999999999", None),
+            ("", None),
+            ("-", None),
+            ("-0", None),
+            ("+1", None),
+            ("01", None),
+            (" 1", None),
+            ("1 ", None),
+            ("1a", None),
+        ] {
+            assert_eq!(parse_i64(text.as_bytes()), value, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn doubles_read_back_and_look_like_percent_17g() {
+        for (value, text) in [
+            (0.0, "0"),
+            (1.0, "1"),
+            (-2.5, "-2.5"),
+            (0.1, "0.1"),
+            (3e20, "3e+20"),
+            (1e-7, "1e-07"),
+            (0.0001, "0.0001"),
+            (1.5e-5, "1.5e-05"),
+            (123_456.789, "123456.789"),
+            (1e16, "10000000000000000"),
+            (1e17, "1e+17"),
+            (1.25e300, "1.25e+300"),
+            (f64::INFINITY, "inf"),
+            (f64::NEG_INFINITY, "-inf"),
+        ] {
+            let mut out = Vec::new();
+            push_f64(&mut out, value);
+            assert_eq!(std::str::from_utf8(&out).unwrap(), text);
+            assert_eq!(parse_f64(&out), Some(value));
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Hash slots: CRC16 of the key, or of its hash tag, modulo 16384.
+
+use std::fmt;
+
+/// Number of hash slots of a cluster.
+pub const SLOTS: usize = 16384;
+
+/// One hash slot, always below [`SLOTS`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Slot(u16);
+
+impl Slot {
+    /// The slot with this number, if there is one.
+    #[must_use]
+    pub fn new(n: u16) -> Option<Slot> {
+        (usize::from(n) < SLOTS).then_some(Slot(n))
+    }
+
+    #[must_use]
+    pub fn get(self) -> u16 {
+        self.0
+    }
+
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// All slots in ascending order.
+    pub fn all() -> impl DoubleEndedIterator<Item = Slot> + ExactSizeIterator {
+        (0..SLOTS as u16).map(Slot)
+    }
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The part of `key` that is hashed: the bytes between the first `{` and the first `}` after it, if
+/// there are any, else the whole key.
+#[must_use]
+pub fn hash_tag(key: &[u8]) -> &[u8] {
+    if let Some(open) = key.iter().position(|&b| b == b'{') {
+        let rest = &key[open + 1..];
+        if let Some(close) = rest.iter().position(|&b| b == b'}')
+            && close > 0
+        {
+            return &rest[..close];
+        }
+    }
+    key
+}
+
+/// The slot a key lives in.
+#[must_use]
+pub fn key_slot(key: &[u8]) -> Slot {
+    Slot(crc16::State::<crc16::XMODEM>::calculate(hash_tag(key)) & (SLOTS as u16 - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_slots() {
+        assert_eq!(crc16::State::<crc16::XMODEM>::calculate(b"123456789"), 0x31C3);
+        assert_eq!(key_slot(b"foo").get(), 12182);
+        assert_eq!(key_slot(b"{foo}bar"), key_slot(b"foo"));
+        assert_eq!(key_slot(b"a{foo}{bar}"), key_slot(b"foo"));
+        assert_eq!(hash_tag(b"{}foo"), b"{}foo");
+        assert_eq!(hash_tag(b"foo{bar"), b"foo{bar");
+        assert_eq!(hash_tag(b"foo{{bar}}"), b"{bar");
+    }
+}

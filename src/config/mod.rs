@@ -1,0 +1,1 @@
+//! The one table of directives: names, types, defaults, limits; the configuration file and its rewriting.

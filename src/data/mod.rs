@@ -1,0 +1,1 @@
+//! The containers, one per file, and the values built from them.

@@ -1,0 +1,1 @@
+//! The server as a state machine: clients, gates, call, effects, transactions, cron.

@@ -1,0 +1,1 @@
+//! Databases: lookup, insert and delete, scan, expiry, watch, snapshot.

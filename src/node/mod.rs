@@ -1,0 +1,1 @@
+//! The only room of the server that does IO: listeners, connections, bus links, disk, signals, log.

@@ -1,0 +1,1 @@
+//! The formats on disk and in DUMP payloads, over `Read` and `Write`.

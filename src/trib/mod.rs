@@ -1,0 +1,1 @@
+//! The command-line tool: look, plan, show, apply.
