@@ -1,1 +1,39 @@
 //! The containers, one per file, and the values built from them.
+//!
+//! Unsafe code is allowed in this room only (and in `base` and `node/os.rs`): every block says why it is sound.
+
+pub mod hash;
+pub mod list;
+pub mod set;
+pub mod zset;
+
+/// The thresholds between compact and full encodings, as the directives of the same names set them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub hash_max_listpack_entries: usize,
+    pub hash_max_listpack_value: usize,
+    pub set_max_intset_entries: usize,
+    pub set_max_listpack_entries: usize,
+    pub set_max_listpack_value: usize,
+    pub zset_max_listpack_entries: usize,
+    pub zset_max_listpack_value: usize,
+    /// Positive: elements per node; -1 to -5: 4, 8, 16, 32 or 64 KiB per node.
+    pub list_max_listpack_size: i64,
+    pub list_compress_depth: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            hash_max_listpack_entries: 512,
+            hash_max_listpack_value: 64,
+            set_max_intset_entries: 512,
+            set_max_listpack_entries: 128,
+            set_max_listpack_value: 64,
+            zset_max_listpack_entries: 128,
+            zset_max_listpack_value: 64,
+            list_max_listpack_size: -2,
+            list_compress_depth: 0,
+        }
+    }
+}

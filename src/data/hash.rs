@@ -1,0 +1,4 @@
+//! The hash value.
+
+#[derive(Debug, Default)]
+pub struct Hash {}

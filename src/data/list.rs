@@ -1,0 +1,4 @@
+//! The list value.
+
+#[derive(Debug, Default)]
+pub struct List {}

@@ -1,0 +1,4 @@
+//! The set value.
+
+#[derive(Debug, Default)]
+pub struct Set {}

@@ -1,0 +1,4 @@
+//! The zset value.
+
+#[derive(Debug, Default)]
+pub struct ZSet {}
