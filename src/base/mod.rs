@@ -3,6 +3,7 @@
 pub mod crc64;
 pub mod glob;
 pub mod id;
+pub mod lzf;
 pub mod num;
 pub mod rng;
 pub mod slot;
