@@ -8,6 +8,7 @@ pub mod num;
 pub mod rng;
 pub mod slot;
 pub mod time;
+pub mod words;
 
 pub use id::NodeId;
 pub use rng::Rng;

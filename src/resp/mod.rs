@@ -1,1 +1,10 @@
-//! The wire protocol, without IO.
+//! The wire protocol, without IO: requests in, replies out, and the text of every error.
+
+pub mod args;
+pub mod error;
+pub mod reply;
+pub mod request;
+
+pub use args::{Args, Argv, Span};
+pub use error::ErrorReply;
+pub use reply::{Proto, Reply};
