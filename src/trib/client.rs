@@ -1,0 +1,340 @@
+//! Conversations with nodes: one connection per node, kept while it works, every step under a clock.
+//!
+//! A connection is multiplexed: any number of commands may be on their way at once, also from different
+//! tasks. Replies come back as [`redis::Value`]; an error reply is a [`Failure::Reply`] with the server's
+//! exact text, because the text is what people search for.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::Future;
+use std::rc::Rc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisError, Value};
+
+use super::addr::Addr;
+use super::error::Failure;
+
+/// Who to be on the nodes.
+#[derive(Clone, Default)]
+pub struct Credentials {
+    pub user: Option<String>,
+    pub password: Option<String>,
+}
+
+/// How long a step may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// From the first packet to an authenticated connection.
+    pub connect: Duration,
+    /// From a command to its reply, for commands that do not wait for anything.
+    pub reply: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts { connect: Duration::from_secs(5), reply: Duration::from_secs(15) }
+    }
+}
+
+/// The connections of a run, by address. Cheap to share behind a reference; not for several threads.
+pub struct Pool {
+    credentials: Credentials,
+    timeouts: Timeouts,
+    clients: RefCell<HashMap<Addr, Client>>,
+}
+
+impl Pool {
+    #[must_use]
+    pub fn new(credentials: Credentials, timeouts: Timeouts) -> Pool {
+        Pool { credentials, timeouts, clients: RefCell::new(HashMap::new()) }
+    }
+
+    #[must_use]
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    #[must_use]
+    pub fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
+    /// The connection to `addr`; dials and authenticates if there is none that works.
+    pub async fn client(&self, addr: &Addr) -> Result<Client, Failure> {
+        let known = self.clients.borrow().get(addr).cloned();
+        if let Some(client) = known
+            && !client.broken.get()
+        {
+            return Ok(client);
+        }
+        let client = Client::dial(addr, &self.credentials, self.timeouts).await?;
+        self.clients.borrow_mut().insert(addr.clone(), client.clone());
+        Ok(client)
+    }
+
+    /// Sends one command to `addr` and waits for the reply.
+    pub async fn call(&self, addr: &Addr, cmd: &Cmd) -> Result<Value, Failure> {
+        self.client(addr).await?.call(cmd).await
+    }
+
+    /// Sends one command to many nodes at once; the results are in the order of the addresses.
+    pub async fn call_all<'a>(
+        &self,
+        addrs: impl IntoIterator<Item = &'a Addr>,
+        cmd: &Cmd,
+    ) -> Vec<Result<Value, Failure>> {
+        join_all(addrs.into_iter().map(|addr| self.call(addr, cmd))).await
+    }
+
+    /// Forgets the connection to `addr`, so that the next use dials again.
+    pub fn forget(&self, addr: &Addr) {
+        self.clients.borrow_mut().remove(addr);
+    }
+}
+
+/// One connection to one node. Clones share it.
+#[derive(Clone)]
+pub struct Client {
+    addr: Addr,
+    connection: MultiplexedConnection,
+    timeouts: Timeouts,
+    broken: Rc<Cell<bool>>,
+}
+
+impl Client {
+    /// Dials `addr` and authenticates when there is a password.
+    pub async fn dial(addr: &Addr, credentials: &Credentials, timeouts: Timeouts) -> Result<Client, Failure> {
+        let refused = |reason: String| Failure::Connect { node: addr.clone(), reason };
+        let info = ConnectionAddr::Tcp(addr.host.clone(), addr.port)
+            .into_connection_info()
+            .map_err(|e| refused(e.to_string()))?
+            .set_redis_settings(RedisConnectionInfo::default().set_skip_set_lib_name());
+        let config = redis::AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+        let client = redis::Client::open(info).map_err(|e| refused(e.to_string()))?;
+        let dialling = client.get_multiplexed_async_connection_with_config(&config);
+        let connection = match tokio::time::timeout(timeouts.connect, dialling).await {
+            Err(_) => return Err(refused(format!("no connection within {} ms", timeouts.connect.as_millis()))),
+            Ok(Err(e)) => return Err(refused(describe_io(&e))),
+            Ok(Ok(connection)) => connection,
+        };
+        let client = Client { addr: addr.clone(), connection, timeouts, broken: Rc::default() };
+        if let Some(password) = &credentials.password {
+            let mut auth = redis::cmd("AUTH");
+            if let Some(user) = &credentials.user {
+                auth.arg(user);
+            }
+            client.call_within(timeouts.connect, auth.arg(password)).await?;
+        }
+        Ok(client)
+    }
+
+    #[must_use]
+    pub fn addr(&self) -> &Addr {
+        &self.addr
+    }
+
+    /// Sends one command and waits for its reply, at most the usual time.
+    pub async fn call(&self, cmd: &Cmd) -> Result<Value, Failure> {
+        self.call_within(self.timeouts.reply, cmd).await
+    }
+
+    /// The same with an own time limit, for commands that work or wait for long (MIGRATE, WAIT).
+    pub async fn call_within(&self, limit: Duration, cmd: &Cmd) -> Result<Value, Failure> {
+        let mut connection = self.connection.clone();
+        match tokio::time::timeout(limit, connection.send_packed_command(cmd)).await {
+            Ok(result) => self.accept(result),
+            Err(_) => Err(self.late(limit)),
+        }
+    }
+
+    /// Sends the commands in one write. Each has its own result; only a broken connection or a missing
+    /// answer fails them all.
+    pub async fn pipeline(&self, limit: Duration, cmds: &[Cmd]) -> Result<Vec<Result<Value, Failure>>, Failure> {
+        if cmds.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = redis::Pipeline::with_capacity(cmds.len());
+        for cmd in cmds {
+            pipeline.add_command(cmd.clone());
+        }
+        pipeline.ignore_errors();
+        let mut connection = self.connection.clone();
+        match tokio::time::timeout(limit, connection.send_packed_commands(&pipeline, 0, cmds.len())).await {
+            Ok(Ok(values)) => Ok(values.into_iter().map(|value| self.accept(Ok(value))).collect()),
+            Ok(Err(e)) => Err(self.accept(Err(e)).expect_err("an error stays one")),
+            Err(_) => Err(self.late(limit)),
+        }
+    }
+
+    fn accept(&self, result: Result<Value, RedisError>) -> Result<Value, Failure> {
+        let node = self.addr.clone();
+        match result {
+            Ok(Value::ServerError(e)) => Err(Failure::Reply { node, text: join_error(e.code(), e.details()) }),
+            Ok(value) => Ok(value),
+            Err(e) => match e.code() {
+                Some(code) => Err(Failure::Reply { node, text: join_error(code, e.detail()) }),
+                None => {
+                    self.broken.set(true);
+                    Err(Failure::Lost { node, reason: describe_io(&e) })
+                }
+            },
+        }
+    }
+
+    /// A connection that owes a reply is not used again: the node may never recover.
+    fn late(&self, waited: Duration) -> Failure {
+        self.broken.set(true);
+        Failure::Timeout { node: self.addr.clone(), waited }
+    }
+}
+
+/// The command whose first words are `words`: `command("CLUSTER SETSLOT").arg(5)`.
+#[must_use]
+pub fn command(words: &str) -> Cmd {
+    let mut words = words.split_ascii_whitespace();
+    let mut cmd = redis::cmd(words.next().unwrap_or_default());
+    for word in words {
+        cmd.arg(word);
+    }
+    cmd
+}
+
+/// The text in a reply that has one.
+#[must_use]
+pub fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text.clone()),
+        Value::Okay => Some("OK".to_owned()),
+        Value::Int(n) => Some(n.to_string()),
+        _ => None,
+    }
+}
+
+/// The `name:value` line of this name in an INFO or CLUSTER INFO text.
+#[must_use]
+pub fn info_field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim_end)
+}
+
+/// Runs the futures at the same time on this task; the results are in their order.
+pub async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    futures_util::future::join_all(futures).await
+}
+
+fn join_error(code: &str, detail: Option<&str>) -> String {
+    match detail {
+        Some(detail) => format!("{code} {detail}"),
+        None => code.to_owned(),
+    }
+}
+
+/// The system's own words where there are any (`Connection refused`), without the error number.
+fn describe_io(error: &RedisError) -> String {
+    let text = match std::error::Error::source(error) {
+        Some(source) => source.to_string(),
+        None => error.to_string(),
+    };
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_split_into_words() {
+        let mut cmd = command("CLUSTER SETSLOT");
+        cmd.arg(5).arg("STABLE");
+        assert_eq!(cmd.get_packed_command(), b"*4\r\n$7\r\nCLUSTER\r\n$7\r\nSETSLOT\r\n$1\r\n5\r\n$6\r\nSTABLE\r\n");
+    }
+
+    #[test]
+    fn info_fields_are_found_by_their_whole_name() {
+        let info = "# Cluster\r\ncluster_state_x:no\r\ncluster_state:ok\r\n";
+        assert_eq!(info_field(info, "cluster_state"), Some("ok"));
+        assert_eq!(info_field(info, "state"), None);
+    }
+
+    fn in_runtime<F: Future>(future: F) -> F::Output {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    }
+
+    fn short() -> Timeouts {
+        Timeouts { connect: Duration::from_millis(300), reply: Duration::from_millis(100) }
+    }
+
+    #[test]
+    fn a_refused_connection_says_so() {
+        in_runtime(async {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let addr = Addr::new("127.0.0.1", listener.local_addr().unwrap().port());
+            drop(listener);
+            let Err(failure) = Client::dial(&addr, &Credentials::default(), short()).await else {
+                panic!("nobody listens there");
+            };
+            assert_eq!(failure, Failure::Connect { node: addr, reason: "Connection refused".into() });
+        });
+    }
+
+    #[test]
+    fn a_silent_peer_costs_only_the_time_limit_and_is_not_used_again() {
+        in_runtime(async {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let addr = Addr::new("127.0.0.1", listener.local_addr().unwrap().port());
+            let pool = Pool::new(Credentials::default(), short());
+            let client = pool.client(&addr).await.unwrap();
+            let failure = client.call(&command("PING")).await.unwrap_err();
+            assert!(matches!(failure, Failure::Timeout { .. }));
+            assert!(client.broken.get());
+            assert!(!pool.client(&addr).await.unwrap().broken.get());
+        });
+    }
+
+    /// Answers every read with the same bytes.
+    fn serve(reply: &'static [u8]) -> Addr {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            use std::io::{Read, Write};
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut buffer = [0; 4096];
+            while stream.read(&mut buffer).is_ok_and(|n| n > 0) {
+                stream.write_all(reply).unwrap();
+            }
+        });
+        Addr::new("127.0.0.1", port)
+    }
+
+    #[test]
+    fn error_replies_keep_their_exact_text() {
+        in_runtime(async {
+            for text in ["ERR Unknown node x", "WEIRD", "NOREPLICAS Not enough good replicas to write."] {
+                let wire: &'static [u8] = Box::leak(format!("-{text}\r\n").into_bytes().into_boxed_slice());
+                let node = serve(wire);
+                let client = Client::dial(&node, &Credentials::default(), short()).await.unwrap();
+                let failure = client.call(&command("X")).await.unwrap_err();
+                assert_eq!(failure, Failure::Reply { node, text: text.into() });
+                assert!(!client.broken.get());
+            }
+        });
+    }
+
+    #[test]
+    fn each_command_of_a_pipeline_has_its_own_result() {
+        in_runtime(async {
+            let node = serve(b"+OK\r\n-BUSYKEY Target key name already exists.\r\n:3\r\n");
+            let client = Client::dial(&node, &Credentials::default(), short()).await.unwrap();
+            let cmds = [command("A"), command("B"), command("C")];
+            let results = client.pipeline(Duration::from_secs(1), &cmds).await.unwrap();
+            assert_eq!(results[0], Ok(Value::Okay));
+            assert_eq!(results[1].as_ref().unwrap_err().code(), Some("BUSYKEY"));
+            assert_eq!(results[2], Ok(Value::Int(3)));
+        });
+    }
+}

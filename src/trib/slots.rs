@@ -1,0 +1,175 @@
+//! A set of hash slots, as a bitmap: what a node owns, what is uncovered, what a plan moves.
+
+use std::fmt;
+
+use crate::base::{SLOTS, Slot};
+
+const WORDS: usize = SLOTS / 64;
+
+/// Any of the 16384 slots.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct SlotSet {
+    words: Box<[u64; WORDS]>,
+}
+
+impl SlotSet {
+    #[must_use]
+    pub fn new() -> SlotSet {
+        SlotSet { words: Box::new([0; WORDS]) }
+    }
+
+    /// All slots.
+    #[must_use]
+    pub fn full() -> SlotSet {
+        SlotSet { words: Box::new([u64::MAX; WORDS]) }
+    }
+
+    pub fn insert(&mut self, slot: Slot) {
+        self.words[slot.index() / 64] |= 1 << (slot.index() % 64);
+    }
+
+    /// Inserts `first..=last`.
+    pub fn insert_range(&mut self, first: Slot, last: Slot) {
+        for n in first.get()..=last.get() {
+            self.words[usize::from(n) / 64] |= 1 << (n % 64);
+        }
+    }
+
+    pub fn remove(&mut self, slot: Slot) {
+        self.words[slot.index() / 64] &= !(1 << (slot.index() % 64));
+    }
+
+    #[must_use]
+    pub fn contains(&self, slot: Slot) -> bool {
+        self.words[slot.index() / 64] & (1 << (slot.index() % 64)) != 0
+    }
+
+    /// How many slots are in the set.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.words.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.words.iter().all(|&word| word == 0)
+    }
+
+    /// Adds all slots of `other`.
+    pub fn extend_from(&mut self, other: &SlotSet) {
+        for (word, more) in self.words.iter_mut().zip(other.words.iter()) {
+            *word |= more;
+        }
+    }
+
+    /// The slots that are not in the set.
+    #[must_use]
+    pub fn complement(&self) -> SlotSet {
+        let mut rest = self.clone();
+        for word in rest.words.iter_mut() {
+            *word = !*word;
+        }
+        rest
+    }
+
+    /// The slots in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = Slot> + '_ {
+        Slot::all().filter(|&slot| self.contains(slot))
+    }
+
+    /// The slots as inclusive ranges in ascending order.
+    #[must_use]
+    pub fn ranges(&self) -> Vec<(Slot, Slot)> {
+        let mut ranges: Vec<(Slot, Slot)> = Vec::new();
+        for slot in self.iter() {
+            match ranges.last_mut() {
+                Some((_, last)) if last.get() + 1 == slot.get() => *last = slot,
+                _ => ranges.push((slot, slot)),
+            }
+        }
+        ranges
+    }
+}
+
+impl Default for SlotSet {
+    fn default() -> SlotSet {
+        SlotSet::new()
+    }
+}
+
+impl FromIterator<Slot> for SlotSet {
+    fn from_iter<I: IntoIterator<Item = Slot>>(slots: I) -> SlotSet {
+        let mut set = SlotSet::new();
+        for slot in slots {
+            set.insert(slot);
+        }
+        set
+    }
+}
+
+/// As CLUSTER NODES writes them, joined by commas: `0-5460,5462`.
+impl fmt::Display for SlotSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, (first, last)) in self.ranges().into_iter().enumerate() {
+            if i > 0 {
+                f.write_str(",")?;
+            }
+            if first == last {
+                write!(f, "{first}")?;
+            } else {
+                write!(f, "{first}-{last}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for SlotSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SlotSet({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn slot(n: u16) -> Slot {
+        Slot::new(n).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_like_an_ordered_set(numbers in proptest::collection::btree_set(0u16..16384, 0..200)) {
+            let mut set: SlotSet = numbers.iter().map(|&n| slot(n)).collect();
+            prop_assert_eq!(set.len(), numbers.len());
+            prop_assert_eq!(set.iter().map(Slot::get).collect::<BTreeSet<_>>(), numbers.clone());
+            prop_assert_eq!(set.complement().len(), 16384 - numbers.len());
+            let mut again = SlotSet::new();
+            for (first, last) in set.ranges() {
+                again.insert_range(first, last);
+            }
+            prop_assert_eq!(&again, &set);
+            again.extend_from(&set.complement());
+            prop_assert_eq!(again, SlotSet::full());
+            for &n in &numbers {
+                set.remove(slot(n));
+            }
+            prop_assert!(set.is_empty());
+        }
+    }
+
+    #[test]
+    fn prints_ranges() {
+        let mut set = SlotSet::new();
+        assert_eq!(set.to_string(), "");
+        set.insert_range(slot(0), slot(5460));
+        set.insert(slot(5462));
+        set.insert(slot(16383));
+        assert_eq!(set.to_string(), "0-5460,5462,16383");
+    }
+}

@@ -1,0 +1,428 @@
+//! The cluster as its nodes see it, at one moment: what every planner and report starts from.
+//!
+//! Every reachable node is asked for its own CLUSTER NODES, all at the same time. A node's own line says
+//! what the node is and owns; the other lines say what it believes of the rest. Nodes that do not answer
+//! stay in the view, with the reason: a report that leaves out the dead is of no use to those who look
+//! for them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::addr::Addr;
+use super::client::{Pool, command, join_all, text_of};
+use super::error::{Error, Failure};
+use super::nodes_text::{self, Flags, NodeLine};
+use super::slots::SlotSet;
+use crate::base::{NodeId, Slot};
+
+/// What one node says about all nodes it knows, in the order it says it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Report {
+    pub lines: Vec<NodeLine>,
+}
+
+impl Report {
+    /// Reads a CLUSTER NODES reply of `node`; it must contain the node's own line.
+    pub fn parse(node: &Addr, text: &str) -> Result<Report, Failure> {
+        let unexpected = |reason: String| Failure::Unexpected { node: node.clone(), reason };
+        let lines = nodes_text::parse(text).map_err(|e| unexpected(e.to_string()))?;
+        if lines.iter().filter(|line| line.flags.contains(Flags::MYSELF)).count() != 1 {
+            return Err(unexpected("CLUSTER NODES without exactly one line of its own".to_owned()));
+        }
+        Ok(Report { lines })
+    }
+
+    /// The node's own line.
+    #[must_use]
+    pub fn own(&self) -> &NodeLine {
+        self.lines.iter().find(|line| line.flags.contains(Flags::MYSELF)).expect("checked when it was read")
+    }
+
+    #[must_use]
+    pub fn line(&self, id: &NodeId) -> Option<&NodeLine> {
+        self.lines.iter().find(|line| line.id == *id)
+    }
+
+    /// Who owns what according to this node. Nodes agree when their opinions are equal.
+    #[must_use]
+    pub fn opinion(&self) -> Opinion {
+        self.lines.iter().filter(|line| !line.slots.is_empty()).map(|line| (line.id, line.slots.clone())).collect()
+    }
+
+    /// Nodes it knows, itself included, without handshakes under way.
+    #[must_use]
+    pub fn known(&self) -> BTreeSet<NodeId> {
+        self.lines.iter().filter(|line| !line.flags.contains(Flags::HANDSHAKE)).map(|line| line.id).collect()
+    }
+}
+
+/// The owner of every owned slot.
+pub type Opinion = BTreeMap<NodeId, SlotSet>;
+
+/// One node of the cluster.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Node {
+    pub id: NodeId,
+    /// Where this program talks to it.
+    pub addr: Addr,
+    /// Where the other nodes talk to it: what MIGRATE and CLUSTER MEET have to be told. Differs from
+    /// `addr` when the operator came through another address, such as `127.0.0.1` or a forwarded port.
+    pub announced: Addr,
+    pub hostname: Option<String>,
+    pub flags: Flags,
+    /// `master`, `slave`, with further flags, as the report prints them.
+    pub flags_text: String,
+    /// Whom it replicates, if it is a replica and knows.
+    pub primary: Option<NodeId>,
+    pub config_epoch: u64,
+    /// What it owns by its own account; by the others' account when it does not answer.
+    pub slots: SlotSet,
+    pub migrating: BTreeMap<Slot, NodeId>,
+    pub importing: BTreeMap<Slot, NodeId>,
+    /// What it says about the cluster, or why it says nothing.
+    pub report: Result<Report, Failure>,
+}
+
+impl Node {
+    #[must_use]
+    pub fn is_primary(&self) -> bool {
+        !self.flags.contains(Flags::REPLICA)
+    }
+
+    #[must_use]
+    pub fn is_replica(&self) -> bool {
+        self.flags.contains(Flags::REPLICA)
+    }
+
+    #[must_use]
+    pub fn is_reachable(&self) -> bool {
+        self.report.is_ok()
+    }
+
+    fn from_line(line: &NodeLine, addr: Addr, report: Result<Report, Failure>) -> Node {
+        let announced = if line.addr.host.is_empty() {
+            Addr { host: addr.host.clone(), ..line.addr.clone() }
+        } else {
+            line.addr.clone()
+        };
+        Node {
+            id: line.id,
+            addr,
+            announced,
+            hostname: line.hostname.clone(),
+            flags: line.flags,
+            flags_text: line.flags_text.clone(),
+            primary: line.primary,
+            config_epoch: line.config_epoch,
+            slots: line.slots.clone(),
+            migrating: line.migrating.clone(),
+            importing: line.importing.clone(),
+            report,
+        }
+    }
+}
+
+/// The whole cluster at one moment. Immutable for planners.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClusterView {
+    /// The node asked first comes first, then the others in the order it lists them, then those that
+    /// only other nodes know.
+    pub nodes: Vec<Node>,
+}
+
+impl ClusterView {
+    /// Looks at the cluster that the node at `seed` belongs to.
+    pub async fn load(pool: &Pool, seed: &Addr) -> Result<ClusterView, Error> {
+        let first = ask(pool, seed).await.map_err(|failure| match failure.reply() {
+            Some(text) if text.contains("cluster support disabled") => not_a_cluster_node(seed),
+            _ => failure.into(),
+        })?;
+        let mut answers: HashMap<NodeId, Result<Report, Failure>> = HashMap::new();
+        answers.insert(first.own().id, Ok(first.clone()));
+        let mut to_ask: Vec<NodeLine> = first.lines.clone();
+        // Normally one round; another one when somebody knows a node that the first one does not.
+        while !to_ask.is_empty() {
+            to_ask.retain(|line| !line.flags.contains(Flags::HANDSHAKE) && !answers.contains_key(&line.id));
+            to_ask.sort_by_key(|line| line.id);
+            to_ask.dedup_by_key(|line| line.id);
+            let replies = join_all(to_ask.iter().map(|line| ask_member(pool, line))).await;
+            let asked: Vec<NodeId> = to_ask.iter().map(|line| line.id).collect();
+            to_ask = replies.iter().flatten().flat_map(|report| report.lines.clone()).collect();
+            answers.extend(asked.into_iter().zip(replies));
+        }
+        Ok(ClusterView::assemble(seed, &first, answers))
+    }
+
+    /// Puts the nodes' own accounts together. `first` is the account of the node at `seed`; `answers`
+    /// holds what each node said, or why it said nothing.
+    #[must_use]
+    pub fn assemble(seed: &Addr, first: &Report, mut answers: HashMap<NodeId, Result<Report, Failure>>) -> ClusterView {
+        let mut order: Vec<&NodeLine> = vec![first.own()];
+        order.extend(first.lines.iter().filter(|line| line.id != first.own().id));
+        let reports: Vec<Report> = answers.values().flatten().cloned().collect();
+        let mut others: Vec<&NodeLine> = reports.iter().flat_map(|report| &report.lines).collect();
+        others.sort_by_key(|line| line.id);
+        order.extend(others);
+        let mut seen = BTreeSet::new();
+        let mut nodes: Vec<Node> = Vec::new();
+        for line in order {
+            if line.flags.contains(Flags::HANDSHAKE) || !seen.insert(line.id) {
+                continue;
+            }
+            let is_first = nodes.is_empty();
+            let addr = if is_first { seed.clone() } else { line.addr.clone() };
+            let answer = answers
+                .remove(&line.id)
+                .unwrap_or_else(|| Err(Failure::Connect { node: addr.clone(), reason: "it was not asked".to_owned() }));
+            let own = answer.as_ref().map_or(line, Report::own).clone();
+            let mut node = Node::from_line(&own, addr, answer);
+            // What the others dial is what they say, not what the node thinks of itself.
+            let said = reports.iter().filter(|r| r.own().id != node.id).find_map(|r| r.line(&node.id));
+            if let Some(said) = said.filter(|line| !line.addr.host.is_empty()) {
+                node.announced = said.addr.clone();
+            } else if !is_first && !line.addr.host.is_empty() {
+                node.announced = line.addr.clone();
+            }
+            node.flags |= line.flags & (Flags::FAILED | Flags::SUSPECTED | Flags::NO_ADDRESS);
+            node.flags.remove(Flags::MYSELF);
+            nodes.push(node);
+        }
+        ClusterView { nodes }
+    }
+
+    /// The node that was asked first.
+    #[must_use]
+    pub fn seed(&self) -> &Node {
+        &self.nodes[0]
+    }
+
+    #[must_use]
+    pub fn node(&self, id: &NodeId) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.id == *id)
+    }
+
+    /// The node at this address, as dialled or as announced.
+    #[must_use]
+    pub fn node_at(&self, addr: &Addr) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.addr == *addr || node.announced == *addr)
+    }
+
+    /// The nodes whose id starts with `prefix` (in lower case).
+    #[must_use]
+    pub fn with_id_prefix(&self, prefix: &str) -> Vec<&Node> {
+        let prefix = prefix.to_ascii_lowercase();
+        self.nodes.iter().filter(|node| node.id.as_str().starts_with(&prefix)).collect()
+    }
+
+    /// The nodes that answered.
+    pub fn reachable(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|node| node.is_reachable())
+    }
+
+    /// The nodes that did not answer, or that others hold to have failed.
+    pub fn unreachable(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|node| !node.is_reachable())
+    }
+
+    /// Reachable primaries, with or without slots.
+    pub fn primaries(&self) -> impl Iterator<Item = &Node> {
+        self.reachable().filter(|node| node.is_primary())
+    }
+
+    /// Reachable replicas.
+    pub fn replicas(&self) -> impl Iterator<Item = &Node> {
+        self.reachable().filter(|node| node.is_replica())
+    }
+
+    /// Reachable replicas of this primary.
+    pub fn replicas_of(&self, primary: &NodeId) -> impl Iterator<Item = &Node> {
+        let primary = *primary;
+        self.replicas().filter(move |node| node.primary == Some(primary))
+    }
+
+    /// The reachable primary with the fewest replicas, the first one of equals; `except` is left out.
+    #[must_use]
+    pub fn primary_with_fewest_replicas(&self, except: Option<&NodeId>) -> Option<&Node> {
+        self.primaries().filter(|node| Some(&node.id) != except).min_by_key(|node| self.replicas_of(&node.id).count())
+    }
+
+    /// The slots that some reachable primary owns by its own account.
+    #[must_use]
+    pub fn covered(&self) -> SlotSet {
+        let mut covered = SlotSet::new();
+        for node in self.primaries() {
+            covered.extend_from(&node.slots);
+        }
+        covered
+    }
+
+    /// Reachable primaries that own `slot` by their own account.
+    pub fn owners_of(&self, slot: Slot) -> impl Iterator<Item = &Node> {
+        self.primaries().filter(move |node| node.slots.contains(slot))
+    }
+
+    /// Slots that are migrating or importing somewhere.
+    #[must_use]
+    pub fn open_slots(&self) -> SlotSet {
+        self.reachable().flat_map(|node| node.migrating.keys().chain(node.importing.keys())).copied().collect()
+    }
+
+    /// The different opinions about who owns what, each with the nodes that hold it, in view order.
+    #[must_use]
+    pub fn opinions(&self) -> Vec<(Opinion, Vec<&Node>)> {
+        let mut opinions: Vec<(Opinion, Vec<&Node>)> = Vec::new();
+        for node in &self.nodes {
+            let Ok(report) = &node.report else { continue };
+            let opinion = report.opinion();
+            match opinions.iter_mut().find(|(known, _)| *known == opinion) {
+                Some((_, holders)) => holders.push(node),
+                None => opinions.push((opinion, vec![node])),
+            }
+        }
+        opinions
+    }
+
+    /// Whether all reachable nodes agree on who owns what.
+    #[must_use]
+    pub fn agree(&self) -> bool {
+        self.opinions().len() <= 1
+    }
+}
+
+/// What to say when a server runs without cluster mode.
+#[must_use]
+pub fn not_a_cluster_node(addr: &Addr) -> Error {
+    Error::failed(format!("[ERR] Node {addr} is not configured as a cluster node."))
+        .hint(format!("start the server at {addr} with 'cluster-enabled yes'"))
+}
+
+/// CLUSTER NODES of one node.
+pub async fn ask(pool: &Pool, addr: &Addr) -> Result<Report, Failure> {
+    let reply = pool.call(addr, &command("CLUSTER NODES")).await?;
+    let text = text_of(&reply)
+        .ok_or_else(|| Failure::Unexpected { node: addr.clone(), reason: "CLUSTER NODES is no text".to_owned() })?;
+    Report::parse(addr, &text)
+}
+
+async fn ask_member(pool: &Pool, line: &NodeLine) -> Result<Report, Failure> {
+    let addr = &line.addr;
+    if line.flags.contains(Flags::NO_ADDRESS) || addr.host.is_empty() || addr.port == 0 {
+        return Err(Failure::Connect { node: addr.clone(), reason: "its address is not known".to_owned() });
+    }
+    let report = ask(pool, addr).await?;
+    let found = report.own().id;
+    if found != line.id {
+        return Err(Failure::Unexpected {
+            node: addr.clone(),
+            reason: format!("node {found} answers there, not {}", line.id),
+        });
+    }
+    Ok(report)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A 40-character id that starts with the letter and is filled with it.
+    pub(crate) fn id(letter: char) -> NodeId {
+        NodeId::parse(letter.to_string().repeat(40).as_bytes()).unwrap()
+    }
+
+    /// A view from what each node answered. A text in which a single letter stands for an id, and which
+    /// names no reply for a node, is what the tests of planners and reports are written in.
+    pub(crate) fn view(seed: &str, replies: &[&str]) -> ClusterView {
+        let mut answers = HashMap::new();
+        let mut first = None;
+        for text in replies {
+            let addr: Addr = seed.parse().unwrap();
+            let report = Report::parse(&addr, &spell_out(text)).unwrap();
+            first.get_or_insert_with(|| report.clone());
+            answers.insert(report.own().id, Ok(report));
+        }
+        let first = first.unwrap();
+        for line in &first.lines {
+            let reason = "Connection refused".to_owned();
+            answers.entry(line.id).or_insert_with(|| Err(Failure::Connect { node: line.addr.clone(), reason }));
+        }
+        ClusterView::assemble(&seed.parse().unwrap(), &first, answers)
+    }
+
+    /// Replaces words of one letter, also behind `->-` and `-<-`, by 40 times that letter.
+    fn spell_out(text: &str) -> String {
+        let spell = |word: &str| -> String {
+            if let Some((slot, id)) = word.split_once("->-").or_else(|| word.split_once("-<-")) {
+                let arrow = if word.contains("->-") { "->-" } else { "-<-" };
+                return format!("{slot}{arrow}{}]", id.trim_end_matches(']').repeat(40));
+            }
+            match word.len() == 1 && word.chars().all(|c| c.is_ascii_lowercase()) {
+                true => word.repeat(40),
+                false => word.to_owned(),
+            }
+        };
+        text.lines().map(|line| line.split(' ').map(spell).collect::<Vec<_>>().join(" ") + "\n").collect()
+    }
+
+    /// Two primaries and a replica of the first, seen by all three.
+    pub(crate) fn small() -> ClusterView {
+        view(
+            "127.0.0.1:7000",
+            &[
+                "a 10.0.0.1:7000@17000 myself,master - 0 0 1 connected 0-8191\n\
+                 b 10.0.0.2:7000@17000 master - 0 0 2 connected 8192-16383\n\
+                 c 10.0.0.3:7000@17000 slave a 0 0 1 connected",
+                "b 10.0.0.2:7000@17000 myself,master - 0 0 2 connected 8192-16383\n\
+                 a 10.0.0.1:7000@17000 master - 0 0 1 connected 0-8191\n\
+                 c 10.0.0.3:7000@17000 slave a 0 0 1 connected",
+                "c 10.0.0.3:7000@17000 myself,slave a 0 0 1 connected\n\
+                 b 10.0.0.2:7000@17000 master - 0 0 2 connected 8192-16383\n\
+                 a 10.0.0.1:7000@17000 master - 0 0 1 connected 0-8191",
+            ],
+        )
+    }
+
+    #[test]
+    fn a_healthy_view_agrees_and_covers_everything() {
+        let view = small();
+        assert_eq!(view.seed().addr.to_string(), "127.0.0.1:7000");
+        assert_eq!(view.seed().announced.to_string(), "10.0.0.1:7000");
+        assert!(view.agree());
+        assert_eq!(view.covered(), SlotSet::full());
+        assert_eq!(view.replicas_of(&id('a')).count(), 1);
+        assert_eq!(view.primary_with_fewest_replicas(None).unwrap().id, id('b'));
+        assert_eq!(view.owners_of(Slot::new(9000).unwrap()).next().unwrap().id, id('b'));
+        assert_eq!(view.with_id_prefix("C")[0].id, id('c'));
+        assert_eq!(view.node_at(&"10.0.0.2:7000".parse().unwrap()).unwrap().id, id('b'));
+    }
+
+    #[test]
+    fn silent_nodes_stay_in_the_view_with_their_reason() {
+        let view = view(
+            "10.0.0.1:7000",
+            &["a 10.0.0.1:7000@17000 myself,master - 0 0 1 connected 0-8191 [7->-b]\n\
+               b 10.0.0.2:7000@17000 master,fail - 0 0 2 disconnected 8192-16383"],
+        );
+        let dead = view.unreachable().next().unwrap();
+        assert_eq!(dead.id, id('b'));
+        assert!(dead.flags.contains(Flags::FAILED));
+        assert_eq!(dead.slots.len(), 8192);
+        assert_eq!(view.covered().len(), 8192, "what a dead node owned is not covered");
+        assert_eq!(view.open_slots().to_string(), "7");
+    }
+
+    #[test]
+    fn different_opinions_are_kept_apart() {
+        let view = view(
+            "10.0.0.1:7000",
+            &[
+                "a 10.0.0.1:7000 myself,master - 0 0 1 connected 0-8191\n\
+                 b 10.0.0.2:7000 master - 0 0 2 connected 8192-16383",
+                "b 10.0.0.2:7000 myself,master - 0 0 2 connected 8192-16383\n\
+                 a 10.0.0.1:7000 master - 0 0 1 connected 0-8000\n\
+                 d 10.0.0.4:7000 master - 0 0 0 connected",
+            ],
+        );
+        assert!(!view.agree());
+        assert_eq!(view.opinions().len(), 2);
+        assert_eq!(view.nodes.last().unwrap().id, id('d'), "known to one other node only");
+    }
+}
