@@ -1,1 +1,5 @@
-//! The formats on disk and in DUMP payloads, over `Read` and `Write`.
+//! The formats on disk and in DUMP payloads, over `Read` and `Write`: no files, no clock, no sockets.
+//!
+//! - [`rdb`]: the snapshot file, written (version 10, which Redis 7.0 reads) and read (every version)
+
+pub mod rdb;

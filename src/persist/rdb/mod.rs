@@ -1,0 +1,12 @@
+//! The snapshot file and the serialized values it shares with DUMP.
+//!
+//! What is written is RDB version 10 with the types Redis 7.0 knows. What is read is every version from Redis 2.x
+//! to Valkey 9, so far as the data model has the type: a type that it lacks is an error which names
+//! the type and the key, for a silent gap in a loaded dataset would be a loss.
+
+pub mod code;
+pub mod error;
+pub mod input;
+pub mod output;
+
+pub use error::RdbError;
