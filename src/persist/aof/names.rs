@@ -1,0 +1,61 @@
+//! What the files of an append-only log are called, `F` being the directive `appendfilename`.
+
+/// How a base file was written; its suffix says so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BaseFormat {
+    Rdb,
+    Commands,
+}
+
+#[must_use]
+pub fn base(appendfilename: &str, seq: u64, format: BaseFormat) -> Vec<u8> {
+    let suffix = match format {
+        BaseFormat::Rdb => "rdb",
+        BaseFormat::Commands => "aof",
+    };
+    format!("{appendfilename}.{seq}.base.{suffix}").into_bytes()
+}
+
+#[must_use]
+pub fn increment(appendfilename: &str, seq: u64) -> Vec<u8> {
+    format!("{appendfilename}.{seq}.incr.aof").into_bytes()
+}
+
+#[must_use]
+pub fn manifest(appendfilename: &str) -> String {
+    format!("{appendfilename}.manifest")
+}
+
+/// Where the next manifest is written before it replaces the current one.
+#[must_use]
+pub fn temp_manifest(appendfilename: &str) -> String {
+    format!("temp-{appendfilename}.manifest")
+}
+
+/// Where commands go while the first rewrite of a log that was just switched on runs.
+#[must_use]
+pub fn temp_increment(appendfilename: &str) -> String {
+    format!("temp-{appendfilename}.incr")
+}
+
+/// Where a rewrite writes, in the data directory.
+#[must_use]
+pub fn temp_rewrite(pid: u32) -> String {
+    format!("temp-rewriteaof-bg-{pid}.aof")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        assert_eq!(base("appendonly.aof", 1, BaseFormat::Rdb), b"appendonly.aof.1.base.rdb");
+        assert_eq!(base("appendonly.aof", 2, BaseFormat::Commands), b"appendonly.aof.2.base.aof");
+        assert_eq!(increment("a", 12), b"a.12.incr.aof");
+        assert_eq!(manifest("a"), "a.manifest");
+        assert_eq!(temp_manifest("a"), "temp-a.manifest");
+        assert_eq!(temp_increment("a"), "temp-a.incr");
+        assert_eq!(temp_rewrite(7), "temp-rewriteaof-bg-7.aof");
+    }
+}
