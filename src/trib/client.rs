@@ -135,6 +135,11 @@ impl Client {
         &self.addr
     }
 
+    #[must_use]
+    pub fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
     /// Sends one command and waits for its reply, at most the usual time.
     pub async fn call(&self, cmd: &Cmd) -> Result<Value, Failure> {
         self.call_within(self.timeouts.reply, cmd).await

@@ -3,9 +3,70 @@
 //! One run: look at the cluster ([`view`], through [`client`]), let a pure planner decide, show the plan,
 //! ask, apply it, verify, and turn the end into an exit code ([`error`]). It talks to any Redis or Valkey.
 
+use std::ffi::OsString;
+use std::process::ExitCode;
+
 pub mod addr;
+pub mod cli;
 pub mod client;
+pub mod cmd;
 pub mod error;
+pub mod keycount;
 pub mod nodes_text;
+pub mod report;
 pub mod slots;
+pub mod ui;
 pub mod view;
+pub mod vitals;
+
+use cli::Options;
+use client::Pool;
+use cmd::{Command, Context};
+use error::Error;
+use ui::{Ui, Wording};
+
+/// Runs the program: `args` begins with the program's name.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match cli::parse(args, |name| std::env::var(name).ok()) {
+        Ok((command, options)) => run(&command, options),
+        Err(exit) => exit.finish(),
+    }
+}
+
+fn run(command: &Command, mut options: Options) -> ExitCode {
+    let ui = Ui::new(options.wording, options.color, options.yes, options.verbose);
+    if options.warn_password {
+        ui.note("Warning: Using a password with '-a' or '-u' option on the command line interface may not be safe.");
+    }
+    let wording = options.wording;
+    let result = ask_password(&ui, &mut options).and_then(|()| block_on(command, options, &ui));
+    if let Err(error) = &result {
+        ui.end(error);
+    }
+    exit_code(wording, &result)
+}
+
+fn ask_password(ui: &Ui, options: &mut Options) -> Result<(), Error> {
+    if options.askpass {
+        options.credentials.password = Some(ui.ask_password("Please input password: ")?);
+    }
+    Ok(())
+}
+
+fn block_on(command: &Command, options: Options, ui: &Ui) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::failed(format!("[ERR] cannot start: {e}")))?;
+    let pool = Pool::new(options.credentials.clone(), options.timeouts);
+    runtime.block_on(command.run(&Context { options, ui, pool }))
+}
+
+/// redis-cli knows only 0 and 1; our own grammar tells the ends apart.
+fn exit_code(wording: Wording, result: &Result<(), Error>) -> ExitCode {
+    match (result, wording) {
+        (Ok(()), _) => ExitCode::SUCCESS,
+        (Err(_), Wording::RedisCli) => ExitCode::FAILURE,
+        (Err(error), Wording::Trib) => ExitCode::from(error.kind as u8),
+    }
+}

@@ -1,0 +1,97 @@
+//! How many keys every primary holds of every slot, its own and others'.
+
+use std::collections::HashMap;
+
+use super::client::{Pool, command, join_all};
+use super::error::Failure;
+use super::view::{ClusterView, Node};
+use crate::base::{NodeId, Slot};
+
+/// Commands in one write: large enough to hide the round trip, small enough to answer in time.
+const BATCH: usize = 1024;
+
+/// Keys of every slot, by node. Nodes that were not asked have none.
+#[derive(Clone, Debug, Default)]
+pub struct KeyCounts {
+    by_node: HashMap<NodeId, Vec<u64>>,
+}
+
+impl KeyCounts {
+    #[must_use]
+    pub fn get(&self, node: &NodeId, slot: Slot) -> u64 {
+        self.by_node.get(node).and_then(|counts| counts.get(slot.index())).copied().unwrap_or(0)
+    }
+
+    pub fn set(&mut self, node: NodeId, slot: Slot, keys: u64) {
+        let counts = self.by_node.entry(node).or_insert_with(|| vec![0; crate::base::SLOTS]);
+        counts[slot.index()] = keys;
+    }
+}
+
+/// Counts on all reachable primaries at the same time.
+pub async fn load(pool: &Pool, view: &ClusterView) -> Result<KeyCounts, Failure> {
+    let primaries: Vec<&Node> = view.primaries().collect();
+    let results = join_all(primaries.iter().map(|node| count(pool, node))).await;
+    let mut counts = KeyCounts::default();
+    for (node, result) in primaries.iter().zip(results) {
+        counts.by_node.insert(node.id, result?);
+    }
+    Ok(counts)
+}
+
+async fn count(pool: &Pool, node: &Node) -> Result<Vec<u64>, Failure> {
+    let client = pool.client(&node.addr).await?;
+    let slots: Vec<Slot> = Slot::all().collect();
+    let mut counts = Vec::with_capacity(slots.len());
+    for batch in slots.chunks(BATCH) {
+        let cmds: Vec<redis::Cmd> = batch
+            .iter()
+            .map(|slot| {
+                let mut cmd = command("CLUSTER COUNTKEYSINSLOT");
+                cmd.arg(slot.get());
+                cmd
+            })
+            .collect();
+        for reply in client.pipeline(client.timeouts().reply, &cmds).await? {
+            match reply? {
+                redis::Value::Int(n) => counts.push(u64::try_from(n).unwrap_or(0)),
+                _ => {
+                    let reason = "COUNTKEYSINSLOT is no number".to_owned();
+                    return Err(Failure::Unexpected { node: node.addr.clone(), reason });
+                }
+            }
+        }
+    }
+    Ok(counts)
+}
+
+/// Slots that more than one reachable primary owns by its own account or holds keys of.
+#[must_use]
+pub fn multiple_owners<'v>(view: &'v ClusterView, counts: &KeyCounts) -> Vec<(Slot, Vec<&'v Node>)> {
+    let owners_of = |slot: Slot| -> Vec<&'v Node> {
+        view.primaries().filter(|node| node.slots.contains(slot) || counts.get(&node.id, slot) > 0).collect()
+    };
+    // An open slot has keys on both sides by design.
+    let open = view.open_slots();
+    let contested = Slot::all().filter(|slot| !open.contains(*slot)).map(|slot| (slot, owners_of(slot)));
+    contested.filter(|(_, owners)| owners.len() > 1).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::view::tests::{id, small};
+    use super::*;
+
+    #[test]
+    fn keys_on_a_stranger_make_it_an_owner() {
+        let view = small();
+        let mut counts = KeyCounts::default();
+        counts.set(id('a'), Slot::new(5).unwrap(), 3);
+        assert!(multiple_owners(&view, &counts).is_empty());
+        counts.set(id('b'), Slot::new(5).unwrap(), 1);
+        let found = multiple_owners(&view, &counts);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].0.get(), 5);
+        assert_eq!(found[0].1.iter().map(|node| node.id).collect::<Vec<_>>(), [id('a'), id('b')]);
+    }
+}

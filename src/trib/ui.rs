@@ -1,0 +1,419 @@
+//! Everything the operator reads and is asked.
+//!
+//! Reports (`>>>`, `M:`, `[OK]`, `[ERR]`) go to stdout, because scripts read them there; hints and waiting
+//! messages go to stderr. Colour only on a terminal. Questions are part of the transcript that people
+//! keep, so they go to stdout as well, unless stdout is redirected and someone sits at the terminal.
+
+use std::cell::RefCell;
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use super::error::{Error, Failure, Kind, What};
+
+/// Whose words the reports use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wording {
+    /// redis-trib's.
+    Trib,
+    /// Those of `redis-cli --cluster`.
+    RedisCli,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+impl ColorChoice {
+    fn for_stream(self, is_terminal: bool) -> bool {
+        match self {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => {
+                is_terminal
+                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                    && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Colour {
+    Heading,
+    Warning,
+    Error,
+    Ok,
+}
+
+impl Colour {
+    fn escape(self) -> &'static str {
+        match self {
+            Colour::Heading => "\x1b[29;1m",
+            Colour::Warning => "\x1b[33;1m",
+            Colour::Error => "\x1b[31;1m",
+            Colour::Ok => "\x1b[32;1m",
+        }
+    }
+}
+
+/// Where answers come from.
+enum Answers {
+    /// A person at a terminal; `true` when the question has to go to stderr.
+    Terminal(bool),
+    /// Lines of a pipe or a file.
+    Lines(RefCell<Box<dyn BufRead>>),
+}
+
+/// The operator.
+pub struct Ui {
+    wording: Wording,
+    out: RefCell<Box<dyn Write>>,
+    err: RefCell<Box<dyn Write>>,
+    colour_out: bool,
+    colour_err: bool,
+    assume_yes: bool,
+    verbose: bool,
+    answers: Answers,
+}
+
+impl Ui {
+    /// The process's own streams.
+    #[must_use]
+    pub fn new(wording: Wording, color: ColorChoice, assume_yes: bool, verbose: bool) -> Ui {
+        let (stdin_tty, stdout_tty, stderr_tty) =
+            (io::stdin().is_terminal(), io::stdout().is_terminal(), io::stderr().is_terminal());
+        let answers = if stdin_tty && (stdout_tty || stderr_tty) {
+            Answers::Terminal(!stdout_tty)
+        } else {
+            Answers::Lines(RefCell::new(Box::new(io::BufReader::new(io::stdin()))))
+        };
+        Ui {
+            wording,
+            out: RefCell::new(Box::new(io::stdout())),
+            err: RefCell::new(Box::new(io::stderr())),
+            colour_out: color.for_stream(stdout_tty),
+            colour_err: color.for_stream(stderr_tty),
+            assume_yes,
+            verbose,
+            answers,
+        }
+    }
+
+    #[must_use]
+    pub fn wording(&self) -> Wording {
+        self.wording
+    }
+
+    #[must_use]
+    pub fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
+    /// Whether questions are answered yes without being asked (`--yes`).
+    #[must_use]
+    pub fn assumes_yes(&self) -> bool {
+        self.assume_yes
+    }
+
+    /// One of two texts, by the wording in use.
+    #[must_use]
+    pub fn word<T>(&self, trib: T, redis_cli: T) -> T {
+        match self.wording {
+            Wording::Trib => trib,
+            Wording::RedisCli => redis_cli,
+        }
+    }
+
+    /// A line of the report.
+    pub fn line(&self, text: impl AsRef<str>) {
+        self.report_line(text.as_ref(), None);
+    }
+
+    /// A step that begins; the text includes its `>>>`.
+    pub fn heading(&self, text: impl AsRef<str>) {
+        self.report_line(text.as_ref(), Some(Colour::Heading));
+    }
+
+    /// Something that is well; the text includes its `[OK]`.
+    pub fn ok(&self, text: impl AsRef<str>) {
+        self.report_line(text.as_ref(), Some(Colour::Ok));
+    }
+
+    /// Something to look at; the text includes its `[WARNING]` or `***`.
+    pub fn warning(&self, text: impl AsRef<str>) {
+        self.report_line(text.as_ref(), Some(Colour::Warning));
+    }
+
+    /// Something wrong; the text includes its `[ERR]` or `***`.
+    pub fn error(&self, text: impl AsRef<str>) {
+        self.report_line(text.as_ref(), Some(Colour::Error));
+    }
+
+    /// Part of a line of the report, visible at once: progress dots, a step whose end is open.
+    pub fn part(&self, text: impl AsRef<str>) {
+        let mut out = self.out.borrow_mut();
+        // A reader that has gone away must not stop a change that is half done.
+        let _ = out.write_all(text.as_ref().as_bytes());
+        let _ = out.flush();
+    }
+
+    /// A hint or a waiting message: stderr.
+    pub fn note(&self, text: impl AsRef<str>) {
+        let mut err = self.err.borrow_mut();
+        let _ = writeln!(err, "{}", text.as_ref());
+        let _ = err.flush();
+    }
+
+    /// The same, only with `--verbose`.
+    pub fn detail(&self, text: impl AsRef<str>) {
+        if self.verbose {
+            self.note(text);
+        }
+    }
+
+    fn report_line(&self, text: &str, colour: Option<Colour>) {
+        let mut out = self.out.borrow_mut();
+        let _ = match colour.filter(|_| self.colour_out) {
+            Some(colour) => writeln!(out, "{}{text}\x1b[0m", colour.escape()),
+            None => writeln!(out, "{text}"),
+        };
+        let _ = out.flush();
+    }
+
+    /// Says how the run ended.
+    pub fn end(&self, error: &Error) {
+        match &error.what {
+            What::Reported => {}
+            What::Message(text) if error.kind == Kind::Usage => self.err_line(text),
+            What::Message(text) => self.error(text),
+            What::Node(failure) => self.failure(failure),
+        }
+        if let Some(hint) = &error.hint
+            && self.wording == Wording::Trib
+        {
+            self.note(format!("hint: {hint}"));
+        }
+    }
+
+    /// Says what a node did, in the words of the grammar.
+    pub fn failure(&self, failure: &Failure) {
+        match (failure, self.wording) {
+            (Failure::Connect { node, reason }, Wording::RedisCli) => {
+                self.note(format!("Could not connect to Redis at {node}: {reason}"));
+            }
+            (Failure::Connect { node, reason }, Wording::Trib) => {
+                self.error(format!("[ERR] Sorry, can't connect to node {node}"));
+                self.note(format!("{node}: {reason}"));
+            }
+            (Failure::Reply { node, text }, Wording::RedisCli) => {
+                self.error(format!("Node {node} replied with error:\n{text}"));
+            }
+            (Failure::Reply { node, text }, Wording::Trib) => {
+                self.error(format!("[ERR] Node {node} replied with error:\n{text}"));
+            }
+            (other, _) => self.error(format!("[ERR] {other}")),
+        }
+    }
+
+    fn err_line(&self, text: &str) {
+        if self.colour_err {
+            self.note(format!("{}{text}\x1b[0m", Colour::Error.escape()));
+        } else {
+            self.note(text);
+        }
+    }
+
+    /// Asks a yes/no question. The text is complete: `Can I …? (type 'yes' to accept): `. Not asked with
+    /// `--yes`. Input that has ended is an error, not an answer.
+    pub fn confirm(&self, question: &str) -> Result<bool, Error> {
+        if self.assume_yes {
+            return Ok(true);
+        }
+        self.ask(question).map(|answer| self.is_yes(&answer))
+    }
+
+    /// Whether an answer means yes: redis-cli takes whatever starts with a lower-case `yes`, redis-trib
+    /// just the word, in any case.
+    #[must_use]
+    pub fn is_yes(&self, answer: &str) -> bool {
+        match self.wording {
+            Wording::Trib => answer.trim().eq_ignore_ascii_case("yes"),
+            Wording::RedisCli => answer.starts_with("yes"),
+        }
+    }
+
+    /// Asks for a line of text. Never skipped; input that has ended is an error.
+    pub fn ask(&self, prompt: &str) -> Result<String, Error> {
+        match &self.answers {
+            Answers::Terminal(on_stderr) => ask_at_terminal(prompt, *on_stderr),
+            Answers::Lines(lines) => {
+                self.part(prompt);
+                let mut line = String::new();
+                let read = lines.borrow_mut().read_line(&mut line);
+                if self.wording == Wording::Trib {
+                    // Nobody pressed Enter where this is seen: the next line would continue this one.
+                    self.part("\n");
+                }
+                match read {
+                    Ok(0) => Err(no_answer()),
+                    Ok(_) => Ok(line.trim_end_matches(['\r', '\n']).to_owned()),
+                    Err(e) => Err(Error::failed(format!("[ERR] cannot read the answer: {e}"))),
+                }
+            }
+        }
+    }
+
+    /// Asks for a password without showing it; from a pipe, the next line.
+    pub fn ask_password(&self, prompt: &str) -> Result<String, Error> {
+        match &self.answers {
+            Answers::Terminal(_) => dialoguer::Password::with_theme(&Verbatim)
+                .with_prompt(prompt)
+                .allow_empty_password(true)
+                .interact()
+                .map_err(|_| no_answer()),
+            Answers::Lines(lines) => {
+                let mut line = String::new();
+                match lines.borrow_mut().read_line(&mut line) {
+                    Ok(n) if n > 0 => Ok(line.trim_end_matches(['\r', '\n']).to_owned()),
+                    _ => Err(no_answer()),
+                }
+            }
+        }
+    }
+}
+
+fn no_answer() -> Error {
+    Error::failed("*** Aborting: the input ended before the question was answered.")
+        .hint("answer the question, or use --yes to answer every one with yes")
+}
+
+/// Prompts exactly as given, without the marks dialoguer adds.
+struct Verbatim;
+
+impl dialoguer::theme::Theme for Verbatim {
+    fn format_prompt(&self, f: &mut dyn std::fmt::Write, prompt: &str) -> std::fmt::Result {
+        f.write_str(prompt)
+    }
+
+    fn format_input_prompt(
+        &self,
+        f: &mut dyn std::fmt::Write,
+        prompt: &str,
+        _default: Option<&str>,
+    ) -> std::fmt::Result {
+        f.write_str(prompt)
+    }
+
+    fn format_input_prompt_selection(
+        &self,
+        f: &mut dyn std::fmt::Write,
+        prompt: &str,
+        answer: &str,
+    ) -> std::fmt::Result {
+        write!(f, "{prompt}{answer}")
+    }
+}
+
+fn ask_at_terminal(prompt: &str, on_stderr: bool) -> Result<String, Error> {
+    let terminal = if on_stderr { dialoguer::console::Term::stderr() } else { dialoguer::console::Term::stdout() };
+    dialoguer::Input::<String>::with_theme(&Verbatim)
+        .with_prompt(prompt)
+        .allow_empty(true)
+        .interact_text_on(&terminal)
+        .map_err(|_| no_answer())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+
+    /// What was written, for tests.
+    #[derive(Clone, Default)]
+    pub(crate) struct Captured(Rc<RefCell<Vec<u8>>>);
+
+    impl Captured {
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.borrow().clone()).unwrap()
+        }
+    }
+
+    impl Write for Captured {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// An operator whose answers are given and whose stdout and stderr are kept.
+    pub(crate) fn captured(wording: Wording, answers: &'static str) -> (Ui, Captured, Captured) {
+        let (out, err) = (Captured::default(), Captured::default());
+        let ui = Ui {
+            wording,
+            out: RefCell::new(Box::new(out.clone())),
+            err: RefCell::new(Box::new(err.clone())),
+            colour_out: false,
+            colour_err: false,
+            assume_yes: false,
+            verbose: false,
+            answers: Answers::Lines(RefCell::new(Box::new(io::Cursor::new(answers)))),
+        };
+        (ui, out, err)
+    }
+
+    #[test]
+    fn yes_means_what_the_grammar_says() {
+        for (wording, answer, meaning) in [
+            (Wording::Trib, "yes\n", true),
+            (Wording::Trib, "YES\r\n", true),
+            (Wording::Trib, "y\n", false),
+            (Wording::Trib, "yessir\n", false),
+            (Wording::RedisCli, "yes\n", true),
+            (Wording::RedisCli, "yessir\n", true),
+            (Wording::RedisCli, "Yes\n", false),
+            (Wording::RedisCli, "\n", false),
+        ] {
+            let (ui, _, _) = captured(wording, answer);
+            assert_eq!(ui.confirm("? ").unwrap(), meaning, "{wording:?} {answer:?}");
+        }
+    }
+
+    #[test]
+    fn input_that_ends_is_an_error() {
+        let (ui, out, _) = captured(Wording::Trib, "");
+        assert_eq!(ui.confirm("Sure? ").unwrap_err().kind, Kind::Failed);
+        assert_eq!(out.text(), "Sure? \n");
+    }
+
+    #[test]
+    fn colour_wraps_whole_lines() {
+        let (mut ui, out, _) = captured(Wording::Trib, "");
+        ui.colour_out = true;
+        ui.ok("[OK] fine");
+        ui.line("plain");
+        assert_eq!(out.text(), "\x1b[32;1m[OK] fine\x1b[0m\nplain\n");
+    }
+
+    #[test]
+    fn a_dead_node_is_worded_by_the_grammar() {
+        let failure = Failure::Connect { node: "h:7000".parse().unwrap(), reason: "Connection refused".into() };
+        let (ui, out, err) = captured(Wording::Trib, "");
+        ui.end(&failure.clone().into());
+        assert_eq!(out.text(), "[ERR] Sorry, can't connect to node h:7000\n");
+        assert_eq!(err.text(), "h:7000: Connection refused\nhint: is a server running and listening on h:7000?\n");
+        let (ui, out, err) = captured(Wording::RedisCli, "");
+        ui.end(&failure.into());
+        assert_eq!(out.text(), "");
+        assert_eq!(err.text(), "Could not connect to Redis at h:7000: Connection refused\n");
+    }
+}

@@ -1,0 +1,136 @@
+//! How the nodes feel: what CLUSTER INFO and INFO replication say about their ability to serve.
+
+use std::collections::HashMap;
+
+use super::client::{Client, Pool, command, info_field, join_all, text_of};
+use super::error::Failure;
+use super::view::{ClusterView, Node};
+use crate::base::NodeId;
+
+/// One node's condition.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Vital {
+    /// `cluster_state:ok`: it serves its slots.
+    pub serves: bool,
+    /// `cluster_known_nodes`, itself included.
+    pub known_nodes: usize,
+    /// For a replica, whether its link to the primary is up.
+    pub link_up: Option<bool>,
+    /// The addresses of the replicas attached to it, in whatever state: `host:port`.
+    pub attached: Vec<String>,
+}
+
+/// The condition of every node that answered.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Vitals {
+    by_node: HashMap<NodeId, Vital>,
+}
+
+impl Vitals {
+    /// Asks all reachable nodes of the view at the same time.
+    pub async fn load(pool: &Pool, view: &ClusterView) -> Vitals {
+        let nodes: Vec<&Node> = view.reachable().collect();
+        let answers = join_all(nodes.iter().map(|node| async {
+            let client = pool.client(&node.addr).await?;
+            ask(&client).await
+        }))
+        .await;
+        let known = nodes.iter().zip(answers).filter_map(|(node, answer)| Some((node.id, answer.ok()?)));
+        Vitals { by_node: known.collect() }
+    }
+
+    #[must_use]
+    pub fn get(&self, id: &NodeId) -> Option<&Vital> {
+        self.by_node.get(id)
+    }
+
+    /// What is wrong with a node that answers, if something is.
+    #[must_use]
+    pub fn complaint(&self, node: &Node) -> Option<String> {
+        let Some(vital) = self.get(&node.id) else {
+            return Some("it stopped answering".to_owned());
+        };
+        if !vital.serves {
+            return Some("it reports cluster_state:fail and serves nothing".to_owned());
+        }
+        if node.is_replica() && !self.is_linked(node) {
+            return Some("its replication link to the primary is down".to_owned());
+        }
+        None
+    }
+
+    /// Whether the replica's primary feeds it, or is about to: a full synchronisation that waits or runs
+    /// counts, because it needs nobody's help any more.
+    #[must_use]
+    pub fn is_linked(&self, replica: &Node) -> bool {
+        if self.get(&replica.id).and_then(|vital| vital.link_up) == Some(true) {
+            return true;
+        }
+        let Some(primary) = replica.primary.and_then(|id| self.get(&id)) else { return false };
+        primary.attached.iter().any(|at| *at == replica.addr.to_string() || *at == replica.announced.to_string())
+    }
+}
+
+/// Asks one node.
+pub async fn ask(client: &Client) -> Result<Vital, Failure> {
+    let cmds = [command("CLUSTER INFO"), command("INFO replication")];
+    let replies = client.pipeline(client.timeouts().reply, &cmds).await?;
+    let mut texts = Vec::with_capacity(cmds.len());
+    for reply in replies {
+        texts.push(text_of(&reply?).unwrap_or_default());
+    }
+    Ok(parse(&texts[0], &texts[1]))
+}
+
+fn parse(cluster: &str, replication: &str) -> Vital {
+    let attached = replication.lines().filter_map(|line| {
+        let (name, fields) = line.split_once(':')?;
+        name.strip_prefix("slave")?.parse::<u32>().ok()?;
+        let field = |wanted: &str| fields.split(',').find_map(|f| f.strip_prefix(wanted)?.strip_prefix('='));
+        let (host, port) = (field("ip")?, field("port")?);
+        Some(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
+    });
+    Vital {
+        serves: info_field(cluster, "cluster_state") == Some("ok"),
+        known_nodes: info_field(cluster, "cluster_known_nodes").and_then(|n| n.parse().ok()).unwrap_or(0),
+        link_up: info_field(replication, "master_link_status").map(|status| status == "up"),
+        attached: attached.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::view::tests::{id, small};
+    use super::*;
+
+    #[test]
+    fn conditions_are_read() {
+        let primary = parse(
+            "cluster_state:ok\r\ncluster_known_nodes:6\r\n",
+            "# Replication\r\nrole:master\r\nconnected_slaves:1\r\nslave0:ip=10.0.0.3,port=7000,state=wait_bgsave,offset=0,lag=0\r\n",
+        );
+        assert!(primary.serves);
+        assert_eq!((primary.known_nodes, primary.link_up), (6, None));
+        assert_eq!(primary.attached, ["10.0.0.3:7000"]);
+        let replica = parse("cluster_state:fail\r\n", "role:slave\r\nmaster_link_status:down\r\n");
+        assert_eq!((replica.serves, replica.link_up), (false, Some(false)));
+    }
+
+    #[test]
+    fn complaints_name_what_is_missing() {
+        let view = small();
+        let well = Vital { serves: true, known_nodes: 3, ..Vital::default() };
+        let mut vitals = Vitals::default();
+        for letter in ['a', 'b', 'c'] {
+            vitals.by_node.insert(id(letter), well.clone());
+        }
+        let replica = view.node(&id('c')).unwrap();
+        assert!(vitals.complaint(replica).unwrap().contains("link"));
+        vitals.by_node.get_mut(&id('a')).unwrap().attached.push("10.0.0.3:7000".to_owned());
+        assert_eq!(vitals.complaint(replica), None);
+        vitals.by_node.get_mut(&id('b')).unwrap().serves = false;
+        assert!(vitals.complaint(view.node(&id('b')).unwrap()).unwrap().contains("cluster_state:fail"));
+        vitals.by_node.remove(&id('b'));
+        assert!(vitals.complaint(view.node(&id('b')).unwrap()).is_some());
+    }
+}
