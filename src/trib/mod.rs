@@ -13,6 +13,7 @@ pub mod cmd;
 pub mod error;
 pub mod keycount;
 pub mod nodes_text;
+pub mod plan;
 pub mod report;
 pub mod slots;
 pub mod ui;
