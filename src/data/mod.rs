@@ -2,10 +2,21 @@
 //!
 //! Unsafe code is allowed in this room only (and in `base` and `node/os.rs`): every block says why it is sound.
 
+pub mod alloc;
 pub mod hash;
+pub mod intset;
+pub mod item;
 pub mod list;
+pub mod listpack;
 pub mod set;
 pub mod zset;
+
+pub use item::Item;
+
+/// Foreign bytes that break the rules of the format they claim to be in, and which rule.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Corrupt(pub &'static str);
 
 /// The thresholds between compact and full encodings, as the directives of the same names set them.
 #[derive(Clone, Debug, PartialEq, Eq)]
