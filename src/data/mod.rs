@@ -3,12 +3,16 @@
 //! Unsafe code is allowed in this room only (and in `base` and `node/os.rs`): every block says why it is sound.
 
 pub mod alloc;
+pub mod dict;
+pub mod entry;
 pub mod hash;
 pub mod intset;
 pub mod item;
 pub mod list;
 pub mod listpack;
 pub mod set;
+pub mod table;
+pub mod value;
 pub mod zset;
 
 pub use item::Item;
