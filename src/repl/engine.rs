@@ -1,0 +1,433 @@
+//! The engine: one struct, fed with inputs and requests, drained of outputs.
+
+use std::collections::VecDeque;
+
+use super::config::Config;
+use super::event::{Endpoint, Input, LinkId, Output, ReplicaId, SavedHistory};
+use super::follower::{Follower, Phase, Turn};
+use super::history::{History, Previous};
+use super::primary::{Cx, Primary, SyncError, SyncKind, SyncRequest, Synced};
+use super::replconf::{self, ReplconfError, ReplconfReply, Told};
+use super::replica_set::{Replica, ReplicaState};
+use crate::base::{Millis, NodeId, Rng};
+
+/// What became of REPLICAOF.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Followed {
+    Started,
+    /// It is this primary already: `+OK Already connected to specified master`.
+    AlreadyFollowing,
+}
+
+/// Replication of one node. `now` is monotonic time throughout.
+pub struct Engine {
+    pub(super) config: Config,
+    pub(super) primary: Primary,
+    pub(super) follower: Option<Follower>,
+    out: VecDeque<Output>,
+    last_link: LinkId,
+    booted: bool,
+    fsynced: Option<u64>,
+}
+
+/// Splits the engine into the context of a step and the side that takes it.
+macro_rules! cx {
+    ($engine:ident, $now:expr) => {
+        &mut Cx { now: $now, config: &$engine.config, out: &mut $engine.out }
+    };
+}
+
+impl Engine {
+    /// A node that has not loaded its data yet, a replica if `primary` is given. `rng` makes replication ids and marks.
+    #[must_use]
+    pub fn new(config: Config, rng: Rng, primary: Option<Endpoint>) -> Engine {
+        let mut serving = Primary::new(rng);
+        serving.following = primary.is_some();
+        Engine {
+            config,
+            primary: serving,
+            follower: primary.map(|endpoint| Follower::new(endpoint, LinkId(0), false)),
+            out: VecDeque::new(),
+            last_link: LinkId(0),
+            booted: false,
+            fsynced: None,
+        }
+    }
+
+    /// What is to be done next. To be called until there is nothing more after every call that may cause outputs.
+    pub fn next_output(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// Takes notice of something that happened.
+    pub fn handle(&mut self, now: Millis, input: Input) {
+        let cx = cx!(self, now);
+        match input {
+            Input::Tick => {
+                if let Some(follower) = &mut self.follower {
+                    follower.tick(cx, &self.primary.stream.history);
+                }
+                self.primary.tick(cx);
+            }
+            Input::Reconfigure(config) => {
+                self.config = *config;
+                if let Some(backlog) = &mut self.primary.stream.backlog {
+                    backlog.resize(self.config.backlog_size_bytes);
+                }
+            }
+            Input::Booted { saved } => self.boot(now, saved),
+            Input::ClientGone(id) => self.primary.client_gone(cx, id),
+            Input::SnapshotStarted(id) => self.primary.snapshot_started(cx, id),
+            Input::SnapshotPostponed(id) => self.primary.snapshot_postponed(cx, id),
+            Input::SnapshotProgress(id) => self.primary.snapshot_progress(now, id),
+            Input::SnapshotDone { snapshot, len } => self.primary.snapshot_done(cx, snapshot, len),
+            Input::SnapshotFailed(id) => self.primary.snapshot_failed(cx, id),
+            Input::FileSent(id) => self.primary.file_sent(cx, id),
+            Input::LinkUp(link) => {
+                if let Some(follower) = self.follower.as_mut().filter(|f| f.link == link) {
+                    follower.link_up(cx);
+                }
+            }
+            Input::LinkDown(link) => {
+                if let Some(follower) = self.follower.as_mut().filter(|f| f.link == link) {
+                    follower.link_down(cx);
+                }
+            }
+            Input::FromPrimary { link, mut bytes } => {
+                while !bytes.is_empty() {
+                    let Some(follower) = self.follower.as_mut().filter(|f| f.link == link) else { return };
+                    let turn = follower.step(cx!(self, now), &self.primary.stream.history, &mut bytes);
+                    if let Some(turn) = turn {
+                        self.turn(now, turn);
+                    }
+                }
+            }
+            Input::LoadDone { ok } => self.load_done(now, ok),
+            Input::Fsynced(offset) => {
+                self.fsynced = offset;
+                if let Some(follower) = &mut self.follower {
+                    follower.fsynced = offset;
+                }
+            }
+        }
+    }
+
+    /// Start-up is over. A replica goes on from its file; a primary lets former replicas go on from it.
+    fn boot(&mut self, now: Millis, saved: Option<SavedHistory>) {
+        if self.booted {
+            return;
+        }
+        self.booted = true;
+        let stream = &mut self.primary.stream;
+        if let Some(saved) = saved {
+            if let Some(follower) = &mut self.follower {
+                stream.history = History { id: saved.id, offset: saved.offset, previous: None };
+                follower.can_resume = true;
+            } else {
+                stream.history.previous = Some(Previous { id: saved.id, until: saved.offset + 1 });
+                stream.history.offset += saved.offset;
+            }
+            stream.ensure_backlog(self.config.backlog_size_bytes);
+            self.primary.start_aging(now);
+        }
+        if let Some(follower) = &mut self.follower {
+            follower.connect(cx!(self, now));
+        }
+    }
+
+    /// The link changed what the own data are.
+    fn turn(&mut self, now: Millis, turn: Turn) {
+        let cx = cx!(self, now);
+        match turn {
+            Turn::Detach => {
+                self.primary.close_all(cx);
+                self.primary.stream.backlog = None;
+            }
+            Turn::Continue(id) => {
+                if let Some(id) = id.filter(|id| *id != self.primary.stream.history.id) {
+                    self.primary.stream.history.shift(id);
+                    cx.notice(format!("Master replication ID changed to {id}"));
+                    self.primary.close_all(cx);
+                }
+                self.primary.stream.ensure_backlog(self.config.backlog_size_bytes);
+            }
+        }
+    }
+
+    fn load_done(&mut self, now: Millis, ok: bool) {
+        let Some(follower) = &mut self.follower else { return };
+        let cx = cx!(self, now);
+        let Some(loaded) = follower.load_done(cx, ok) else { return };
+        match loaded {
+            Some(saved) => {
+                self.primary.stream.history = History { id: saved.id, offset: saved.offset, previous: None };
+            }
+            None => self.primary.stream.history.restart(&mut self.primary.rng),
+        }
+        self.primary.rebase(&self.config);
+        follower.start_stream(cx, &self.primary.stream.history);
+    }
+
+    // --- Role ---
+
+    /// Becomes a replica of `to`, or changes the primary. A primary offers its own history to the new one, so that it need not
+    /// load everything if that one followed it before.
+    pub fn follow(&mut self, now: Millis, to: Endpoint) -> Followed {
+        let cx = cx!(self, now);
+        let can_resume = match &mut self.follower {
+            Some(follower) if follower.endpoint.is_same(&to) => return Followed::AlreadyFollowing,
+            Some(follower) => {
+                follower.leave(cx);
+                self.last_link = follower.link;
+                follower.can_resume
+            }
+            None => {
+                self.primary.stream.ensure_backlog(self.config.backlog_size_bytes);
+                self.primary.stream.select.reset();
+                self.booted
+            }
+        };
+        self.primary.following = true;
+        let mut follower = Follower::new(to, self.last_link, can_resume);
+        follower.down_since = Some(now);
+        follower.fsynced = self.fsynced;
+        if self.booted {
+            follower.connect(cx);
+        }
+        self.follower = Some(follower);
+        Followed::Started
+    }
+
+    /// Becomes a primary. The old id stays valid up to here, so that siblings and own replicas, which are disconnected, can go on.
+    /// Says whether it was a replica.
+    pub fn promote(&mut self, now: Millis) -> bool {
+        let Some(mut follower) = self.follower.take() else { return false };
+        let cx = cx!(self, now);
+        follower.leave(cx);
+        self.last_link = follower.link;
+        let id = NodeId::random(&mut self.primary.rng);
+        let old = self.primary.stream.history.id;
+        self.primary.stream.history.shift(id);
+        self.primary.following = false;
+        self.primary.stream.select.reset();
+        cx.notice(format!("Setting secondary replication ID to {old}, new replication ID is {id}"));
+        self.primary.close_all(cx);
+        self.primary.start_aging(now);
+        true
+    }
+
+    /// Whether the node follows no other.
+    #[must_use]
+    pub fn is_primary(&self) -> bool {
+        self.follower.is_none()
+    }
+
+    /// Whom the node follows.
+    #[must_use]
+    pub fn followed(&self) -> Option<&Endpoint> {
+        self.follower.as_ref().map(|f| &f.endpoint)
+    }
+
+    /// Whether the stream from the primary flows.
+    #[must_use]
+    pub fn is_link_up(&self) -> bool {
+        self.follower.as_ref().is_some_and(Follower::is_connected)
+    }
+
+    /// Milliseconds since the data were last known to be those of the primary; `None` on a primary, and if they never were.
+    #[must_use]
+    pub fn data_age_ms(&self, now: Millis) -> Option<i64> {
+        let follower = self.follower.as_ref()?;
+        let since = if follower.is_connected() { Some(follower.last_io) } else { follower.down_since };
+        since.map(|since| now.since(since))
+    }
+
+    /// Whether more bytes may be read from the link to the primary.
+    #[must_use]
+    pub fn accepts_bytes(&self) -> bool {
+        self.follower.as_ref().is_none_or(Follower::accepts_bytes)
+    }
+
+    // --- Requests of clients ---
+
+    /// REPLCONF, without the command's name. The node's own client for the primary may send `GETACK` here too.
+    ///
+    /// # Errors
+    /// With the text for the client.
+    pub fn replconf(&mut self, now: Millis, client: ReplicaId, args: &[&[u8]]) -> Result<ReplconfReply, ReplconfError> {
+        match replconf::read(self.primary.replicas.traits_mut(client), args)? {
+            Told::Traits => return Ok(ReplconfReply::Ok),
+            Told::Ack { offset, fsynced } => self.primary.acknowledged(cx!(self, now), client, offset, fsynced),
+            Told::GetAck => self.on_getack(now),
+            Told::Nothing => {}
+        }
+        Ok(ReplconfReply::Silent)
+    }
+
+    /// SYNC or PSYNC of a client. On success the client is a replica from here on; the answers come as outputs.
+    ///
+    /// # Errors
+    /// With the text for the client, which stays an ordinary one.
+    pub fn sync(&mut self, now: Millis, client: ReplicaId, request: SyncRequest<'_>) -> Result<Synced, SyncError> {
+        if self.primary.replicas.get(client).is_some() {
+            return Ok(Synced::Already);
+        }
+        if let SyncKind::Psync { id, failover: true, .. } = request.kind {
+            if self.is_primary() {
+                return Err(SyncError::FailoverToPrimary);
+            }
+            if !self.primary.stream.history.id.as_bytes().eq_ignore_ascii_case(id) {
+                return Err(SyncError::FailoverOtherHistory);
+            }
+            self.promote(now);
+        }
+        if self.follower.as_ref().is_some_and(|f| !f.is_connected()) {
+            return Err(SyncError::NoPrimaryLink);
+        }
+        self.primary.sync(cx!(self, now), client, request)
+    }
+
+    // --- The stream, serving side ---
+
+    /// Streams a write: `bytes` is one or more commands encoded as arrays of bulk strings, to be executed in database `db`.
+    /// `None` for MULTI and EXEC, which need no database. Ignored on a replica.
+    pub fn propagate(&mut self, now: Millis, db: Option<u32>, bytes: &[u8]) {
+        self.primary.propagate(cx!(self, now), db, bytes);
+    }
+
+    /// Whether writes are to be encoded for the stream at all.
+    #[must_use]
+    pub fn wants_stream(&self) -> bool {
+        !self.primary.following && self.primary.stream.backlog.is_some()
+    }
+
+    /// Online replicas for which [`Engine::pending`] has something.
+    pub fn ready(&self) -> impl Iterator<Item = ReplicaId> {
+        let end = self.primary.stream.history.offset;
+        self.primary.replicas.online().filter(move |(_, r)| !r.held && r.sent < end).map(|(id, _)| id)
+    }
+
+    /// The stream's next bytes for a replica, at most `max`, in at most two pieces: to be written as they are.
+    #[must_use]
+    pub fn pending(&self, replica: ReplicaId, max: usize) -> [&[u8]; 2] {
+        self.primary.pending(replica, max)
+    }
+
+    /// `count` bytes of those were written (or queued where they will not be lost).
+    pub fn advance(&mut self, replica: ReplicaId, count: usize) {
+        self.primary.advance(replica, count);
+    }
+
+    /// Asks all replicas for an acknowledgement, once for however many clients wait.
+    pub fn request_acks(&mut self, now: Millis) {
+        self.primary.request_acks(cx!(self, now));
+    }
+
+    /// Keeps PING and GETACK out of the stream, or lets them in again.
+    pub fn pause_stream(&mut self, now: Millis, paused: bool) {
+        self.primary.pause(cx!(self, now), paused);
+    }
+
+    // --- The stream, following side ---
+
+    /// `unit`, bytes of [`Output::Apply`], was executed completely: a command, or all from MULTI to EXEC. It is passed on to own
+    /// replicas as it is.
+    pub fn applied(&mut self, now: Millis, unit: &[u8]) {
+        if let Some(follower) = &mut self.follower
+            && follower.is_connected()
+        {
+            follower.unapplied = follower.unapplied.saturating_sub(unit.len() as u64);
+            self.primary.feed(cx!(self, now), unit);
+        }
+    }
+
+    /// The primary asked how far we are. To be called before the request itself is reported as applied.
+    pub fn on_getack(&mut self, now: Millis) {
+        if let Some(follower) = &mut self.follower {
+            follower.acknowledge(cx!(self, now), self.primary.stream.history.offset);
+        }
+    }
+
+    // --- Facts ---
+
+    /// `master_repl_offset`. Remembered for a client after its write, it is what WAIT compares with.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.primary.stream.history.offset
+    }
+
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.primary.stream.history
+    }
+
+    /// What a snapshot file saved now tells in `repl-id`, `repl-offset` and `repl-stream-db`. `primary_db` is the database
+    /// selected by the primary's stream; it is used on a replica only. `None` if the data belong to no shared history.
+    #[must_use]
+    pub fn save_info(&self, primary_db: u32) -> Option<(SavedHistory, u32)> {
+        let stream = &self.primary.stream;
+        let db = match &self.follower {
+            None if stream.backlog.is_some() => stream.select.db().unwrap_or(0),
+            Some(follower) if follower.can_resume => primary_db,
+            _ => return None,
+        };
+        Some((SavedHistory { id: stream.history.id, offset: stream.history.offset }, db))
+    }
+
+    /// How many replicas acknowledged everything up to `offset` (WAIT).
+    #[must_use]
+    pub fn acked_by(&self, offset: u64) -> usize {
+        self.primary.replicas.online().filter(|(_, r)| r.ack >= offset).count()
+    }
+
+    /// How many replicas have everything up to `offset` in their AOF on disk (WAITAOF).
+    #[must_use]
+    pub fn fsynced_by(&self, offset: u64) -> usize {
+        self.primary.replicas.online().filter(|(_, r)| r.fsynced >= offset).count()
+    }
+
+    /// Whether writes are allowed by `min-replicas-to-write`.
+    #[must_use]
+    pub fn has_enough_good_replicas(&self, now: Millis) -> bool {
+        let wanted = self.config.min_replicas_to_write;
+        wanted == 0
+            || self.config.min_replicas_max_lag_secs == 0
+            || !self.is_primary()
+            || self.primary.good(now, self.config.min_replicas_max_lag_secs) >= wanted
+    }
+
+    /// A replica of this node.
+    #[must_use]
+    pub fn replica(&self, id: ReplicaId) -> Option<&Replica> {
+        self.primary.replicas.get(id)
+    }
+
+    /// The replicas of this node, in order of connection.
+    pub fn replicas(&self) -> impl Iterator<Item = (ReplicaId, &Replica)> {
+        self.primary.replicas.iter()
+    }
+
+    /// Online replicas that did not acknowledge everything yet (for SHUTDOWN).
+    pub fn lagging(&self) -> impl Iterator<Item = (ReplicaId, &Replica)> {
+        let end = self.offset();
+        self.primary.replicas.online().filter(move |(_, r)| r.ack != end)
+    }
+
+    /// Bytes of memory the stream's tail takes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.primary.stream.backlog.as_ref().map_or(0, super::backlog::Backlog::memory)
+    }
+
+    /// Whether a replica is being brought up by a full synchronisation.
+    #[must_use]
+    pub fn is_serving_snapshot(&self) -> bool {
+        self.primary.replicas.iter().any(|(_, r)| r.state != ReplicaState::Online)
+    }
+
+    /// Whether a snapshot from the primary is arriving or being loaded.
+    #[must_use]
+    pub fn is_syncing(&self) -> bool {
+        self.follower.as_ref().is_some_and(|f| matches!(f.phase, Phase::Transfer { .. } | Phase::Loading { .. }))
+    }
+}

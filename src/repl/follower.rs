@@ -1,0 +1,455 @@
+//! The following side: reaches the primary, asks for the stream, takes the snapshot, and acknowledges what was applied.
+
+use bytes::Bytes;
+
+use super::config::{DisklessLoad, ms};
+use super::event::{Endpoint, LinkId, LogLevel, Output, SavedHistory};
+use super::handshake::{self, PsyncReply, Step};
+use super::history::{History, ReplId};
+use super::primary::Cx;
+use super::select::command;
+use super::transfer::{Framing, Piece, Transfer};
+use crate::base::Millis;
+
+use std::collections::VecDeque;
+
+/// How long to wait before the primary is tried again.
+const RETRY_MS: i64 = 1000;
+/// How often to acknowledge, and to show a sign of life while loading.
+const ACK_PERIOD_MS: i64 = 1000;
+/// The longest line of a handshake.
+const LINE_MAX: usize = 16 << 10;
+/// How much of the stream is taken while a snapshot is loaded, before the primary has to keep the rest.
+const HELD_MAX_BYTES: usize = 64 << 20;
+
+/// What the engine has to do to its own history and replicas.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Turn {
+    /// The data are about to be replaced.
+    Detach,
+    /// The stream goes on where it stopped, perhaps under a new id.
+    Continue(Option<ReplId>),
+}
+
+/// The snapshot that is arriving.
+#[derive(Clone, Copy)]
+pub(super) struct Incoming {
+    /// What the data will be; `None` from a primary without PSYNC.
+    pub history: Option<SavedHistory>,
+    pub framing: Option<Framing>,
+    pub read: u64,
+}
+
+pub(super) enum Phase {
+    /// No link. `None`: not before the node has started up.
+    Idle {
+        retry_at: Option<Millis>,
+    },
+    Connecting,
+    Handshake {
+        line: Vec<u8>,
+        steps: VecDeque<Step>,
+    },
+    Transfer {
+        transfer: Box<Transfer>,
+        incoming: Incoming,
+    },
+    /// The snapshot is here and is being loaded. What follows it on the link is held.
+    Loading {
+        incoming: Incoming,
+        held: Vec<Bytes>,
+        link_gone: bool,
+    },
+    Connected {
+        legacy: bool,
+    },
+}
+
+/// The state of following one primary.
+pub(super) struct Follower {
+    pub endpoint: Endpoint,
+    pub phase: Phase,
+    pub link: LinkId,
+    /// Whether our history is one that a primary may know: then it is offered with PSYNC.
+    pub can_resume: bool,
+    pub last_io: Millis,
+    /// Since when the stream is broken; `None` while it never was up.
+    pub down_since: Option<Millis>,
+    /// Bytes given out for execution and not reported back yet.
+    pub unapplied: u64,
+    pub held_bytes: usize,
+    pub held_peak: usize,
+    /// The AOF's offset, for acknowledgements.
+    pub fsynced: Option<u64>,
+    last_said: Millis,
+}
+
+impl Follower {
+    pub fn new(endpoint: Endpoint, last_link: LinkId, can_resume: bool) -> Follower {
+        Follower {
+            endpoint,
+            phase: Phase::Idle { retry_at: None },
+            link: last_link,
+            can_resume,
+            last_io: Millis::ZERO,
+            down_since: None,
+            unapplied: 0,
+            held_bytes: 0,
+            held_peak: 0,
+            fsynced: None,
+            last_said: Millis::ZERO,
+        }
+    }
+
+    /// The word in ROLE.
+    pub fn state_name(&self) -> &'static str {
+        match self.phase {
+            Phase::Idle { .. } => "connect",
+            Phase::Connecting => "connecting",
+            Phase::Handshake { .. } => "handshake",
+            Phase::Transfer { .. } | Phase::Loading { .. } => "sync",
+            Phase::Connected { .. } => "connected",
+        }
+    }
+
+    pub fn is_connected(&self) -> bool {
+        matches!(self.phase, Phase::Connected { .. })
+    }
+
+    /// The snapshot that is arriving or being loaded.
+    pub fn incoming(&self) -> Option<&Incoming> {
+        match &self.phase {
+            Phase::Transfer { incoming, .. } | Phase::Loading { incoming, .. } => Some(incoming),
+            _ => None,
+        }
+    }
+
+    /// Whether more bytes of the link may be read now. Otherwise the primary shall keep them.
+    pub fn accepts_bytes(&self) -> bool {
+        self.held_bytes < HELD_MAX_BYTES
+    }
+
+    /// Opens a new link.
+    pub fn connect(&mut self, cx: &mut Cx<'_>) {
+        self.link = LinkId(self.link.0 + 1);
+        self.phase = Phase::Connecting;
+        self.last_io = cx.now;
+        cx.notice(format!("Connecting to MASTER {}", self.endpoint));
+        cx.out.push_back(Output::Connect { link: self.link, to: self.endpoint.clone() });
+    }
+
+    /// The link stands.
+    pub fn link_up(&mut self, cx: &mut Cx<'_>) {
+        if matches!(self.phase, Phase::Connecting) {
+            self.last_io = cx.now;
+            self.phase = Phase::Handshake { line: Vec::new(), steps: VecDeque::from([Step::Ping]) };
+            self.send(cx, handshake::ping());
+        }
+    }
+
+    /// The link is gone. A snapshot that is here completely is loaded all the same.
+    pub fn link_down(&mut self, cx: &mut Cx<'_>) {
+        match &mut self.phase {
+            Phase::Idle { .. } => {}
+            Phase::Loading { link_gone, .. } => *link_gone = true,
+            Phase::Connected { .. } => {
+                self.abandon(cx);
+                cx.notice("Connection with master lost.".to_owned());
+                self.connect(cx);
+            }
+            Phase::Connecting | Phase::Handshake { .. } | Phase::Transfer { .. } => {
+                cx.warn(format!(
+                    "Connection with MASTER {} failed or broke while {}",
+                    self.endpoint,
+                    self.state_name()
+                ));
+                self.abandon(cx);
+            }
+        }
+    }
+
+    /// Takes back what the current phase began outside, except for the link itself, and plans the next try.
+    fn abandon(&mut self, cx: &mut Cx<'_>) {
+        match &self.phase {
+            Phase::Transfer { incoming, .. } if incoming.framing.is_some() => cx.out.push_back(Output::AbortLoad),
+            Phase::Loading { .. } => cx.out.push_back(Output::AbortLoad),
+            Phase::Connected { .. } => {
+                cx.out.push_back(Output::StreamEnds);
+                self.down_since = Some(cx.now);
+            }
+            _ => {}
+        }
+        self.unapplied = 0;
+        self.held_bytes = 0;
+        self.phase = Phase::Idle { retry_at: Some(cx.now + RETRY_MS) };
+    }
+
+    /// Ends whatever is going on with the link, and the link.
+    pub fn leave(&mut self, cx: &mut Cx<'_>) {
+        let open = match self.phase {
+            Phase::Idle { .. } => false,
+            Phase::Loading { link_gone, .. } => !link_gone,
+            _ => true,
+        };
+        self.abandon(cx);
+        if open {
+            cx.out.push_back(Output::CloseLink(self.link));
+        }
+    }
+
+    fn fail(&mut self, cx: &mut Cx<'_>, why: String) {
+        cx.warn(why);
+        self.leave(cx);
+    }
+
+    fn send(&mut self, cx: &mut Cx<'_>, bytes: impl Into<Bytes>) {
+        self.last_said = cx.now;
+        cx.out.push_back(Output::SendToPrimary { link: self.link, bytes: bytes.into() });
+    }
+
+    /// Understands some of `data`, from its front. At least one byte is taken, unless there is none.
+    pub fn step(&mut self, cx: &mut Cx<'_>, history: &History, data: &mut Bytes) -> Option<Turn> {
+        self.last_io = cx.now;
+        match &mut self.phase {
+            Phase::Idle { .. } | Phase::Connecting => {
+                data.clear();
+                None
+            }
+            Phase::Handshake { line, .. } => {
+                let end = data.iter().position(|&b| b == b'\n');
+                line.extend_from_slice(&data.split_to(end.map_or(data.len(), |at| at + 1)));
+                if line.len() > LINE_MAX {
+                    self.fail(cx, "The master's answer in the handshake is too long".to_owned());
+                    data.clear();
+                    return None;
+                }
+                end?;
+                let line = std::mem::take(line);
+                let turn = self.answer(cx, history, line.trim_ascii_end());
+                if matches!(self.phase, Phase::Idle { .. }) {
+                    data.clear();
+                }
+                turn
+            }
+            Phase::Transfer { .. } => self.transfer(cx, data),
+            Phase::Loading { held, .. } => {
+                let data = std::mem::take(data);
+                self.held_bytes += data.len();
+                self.held_peak = self.held_peak.max(self.held_bytes);
+                held.push(data);
+                None
+            }
+            Phase::Connected { .. } => {
+                self.apply(cx, std::mem::take(data));
+                None
+            }
+        }
+    }
+
+    fn apply(&mut self, cx: &mut Cx<'_>, data: Bytes) {
+        self.unapplied += data.len() as u64;
+        cx.out.push_back(Output::Apply(data));
+    }
+
+    /// A line of the handshake. Empty ones only keep the link alive.
+    fn answer(&mut self, cx: &mut Cx<'_>, history: &History, line: &[u8]) -> Option<Turn> {
+        let Phase::Handshake { steps, .. } = &mut self.phase else { return None };
+        if line.is_empty() {
+            return None;
+        }
+        let text = || String::from_utf8_lossy(line).into_owned();
+        match steps.pop_front()? {
+            Step::Ping if handshake::ping_accepted(line) => {
+                let (bytes, awaited) = handshake::introduction(cx.config);
+                *steps = awaited;
+                self.send(cx, bytes);
+            }
+            Step::Ping => self.fail(cx, format!("Error reply to PING from master: '{}'", text())),
+            Step::Auth if line[0] == b'-' => self.fail(cx, format!("Unable to AUTH to MASTER: {}", text())),
+            Step::Auth | Step::Option => {
+                if line[0] == b'-' {
+                    let text = format!("Master does not understand REPLCONF: {}", text());
+                    cx.out.push_back(Output::Log { level: LogLevel::Debug, text });
+                }
+                if steps.is_empty() {
+                    steps.push_back(Step::Psync);
+                    let past = self.can_resume.then_some((history.id, history.offset));
+                    match past {
+                        Some((id, offset)) => {
+                            cx.notice(format!("Trying a partial resynchronization (request {id}:{}).", offset + 1));
+                        }
+                        None => cx.notice("Partial resynchronization not possible (no cached master)".to_owned()),
+                    }
+                    self.send(cx, handshake::psync(past, false));
+                }
+            }
+            Step::Psync => return self.psync_answer(cx, line),
+        }
+        None
+    }
+
+    fn psync_answer(&mut self, cx: &mut Cx<'_>, line: &[u8]) -> Option<Turn> {
+        let text = String::from_utf8_lossy(line).into_owned();
+        match handshake::psync_reply(line) {
+            PsyncReply::FullResync { id, offset } => {
+                cx.notice(format!("Full resync from master: {id}:{offset}"));
+                self.expect_snapshot(Some(SavedHistory { id, offset }));
+                None
+            }
+            PsyncReply::Continue(id) => {
+                cx.notice("Successful partial resynchronization with master.".to_owned());
+                self.phase = Phase::Connected { legacy: false };
+                self.down_since = None;
+                cx.out.push_back(Output::StreamBegins { resumed: true });
+                Some(Turn::Continue(id))
+            }
+            PsyncReply::Later => {
+                self.fail(cx, format!("Master is currently unable to PSYNC but should be in the future: {text}"));
+                None
+            }
+            PsyncReply::Malformed => {
+                self.can_resume = false;
+                self.fail(cx, format!("Master replied with wrong +FULLRESYNC syntax: {text}"));
+                None
+            }
+            PsyncReply::Unsupported => {
+                cx.notice(format!("Master does not support PSYNC ({text}), retrying with SYNC"));
+                self.expect_snapshot(None);
+                self.send(cx, &b"SYNC\r\n"[..]);
+                None
+            }
+        }
+    }
+
+    /// From here on the own data are given up: a broken transfer cannot be followed by a partial resynchronisation.
+    fn expect_snapshot(&mut self, history: Option<SavedHistory>) {
+        self.can_resume = false;
+        let incoming = Incoming { history, framing: None, read: 0 };
+        self.phase = Phase::Transfer { transfer: Box::default(), incoming };
+    }
+
+    fn transfer(&mut self, cx: &mut Cx<'_>, data: &mut Bytes) -> Option<Turn> {
+        let straight = cx.config.diskless_load != DisklessLoad::Disabled;
+        let mut turn = None;
+        loop {
+            let Phase::Transfer { transfer, incoming } = &mut self.phase else { return turn };
+            match transfer.next(data) {
+                Ok(None) => return turn,
+                Ok(Some(Piece::Header(framing))) => {
+                    incoming.framing = Some(framing);
+                    cx.notice(match framing {
+                        Framing::Length(len) => format!("MASTER <-> REPLICA sync: receiving {len} bytes from master"),
+                        Framing::Mark(_) => "MASTER <-> REPLICA sync: receiving streamed RDB from master".to_owned(),
+                    });
+                    cx.out.push_back(Output::BeginLoad { history: incoming.history, framing });
+                    if straight {
+                        turn = Some(Turn::Detach);
+                    }
+                }
+                Ok(Some(Piece::Data(bytes))) => {
+                    incoming.read += bytes.len() as u64;
+                    cx.out.push_back(Output::LoadChunk(bytes));
+                }
+                Ok(Some(Piece::End)) => {
+                    let incoming = *incoming;
+                    self.phase = Phase::Loading { incoming, held: Vec::new(), link_gone: false };
+                    cx.out.push_back(Output::EndLoad);
+                    return Some(Turn::Detach);
+                }
+                Err(error) => {
+                    self.fail(cx, format!("MASTER <-> REPLICA sync: {error}"));
+                    data.clear();
+                    return turn;
+                }
+            }
+        }
+    }
+
+    /// The load ended: what the data are now (`Some(None)` from a primary without PSYNC), or `None` if it failed.
+    /// The caller sets its history, then calls [`Follower::start_stream`].
+    pub fn load_done(&mut self, cx: &mut Cx<'_>, ok: bool) -> Option<Option<SavedHistory>> {
+        let Phase::Loading { incoming, .. } = &self.phase else { return None };
+        let history = incoming.history;
+        if ok {
+            self.can_resume = history.is_some();
+            cx.notice("MASTER <-> REPLICA sync: Finished with success".to_owned());
+            return Some(history);
+        }
+        cx.warn("Failed trying to load the MASTER synchronization DB".to_owned());
+        // Nothing to abort outside: it was the load itself that failed.
+        self.held_bytes = 0;
+        let gone = matches!(self.phase, Phase::Loading { link_gone: true, .. });
+        self.phase = Phase::Idle { retry_at: Some(cx.now + RETRY_MS) };
+        if !gone {
+            cx.out.push_back(Output::CloseLink(self.link));
+        }
+        None
+    }
+
+    /// Goes online after a load, with what the link brought meanwhile. If the link broke, the stream is resumed on a new one.
+    pub fn start_stream(&mut self, cx: &mut Cx<'_>, history: &History) {
+        let idle = Phase::Idle { retry_at: Some(cx.now) };
+        let Phase::Loading { incoming, held, link_gone } = std::mem::replace(&mut self.phase, idle) else { return };
+        self.held_bytes = 0;
+        self.last_io = cx.now;
+        self.phase = Phase::Connected { legacy: incoming.history.is_none() };
+        cx.out.push_back(Output::StreamBegins { resumed: false });
+        if link_gone {
+            self.link_down(cx);
+            return;
+        }
+        self.down_since = None;
+        self.acknowledge(cx, history.offset);
+        for data in held {
+            self.apply(cx, data);
+        }
+    }
+
+    /// Tells the primary how far we are.
+    pub fn acknowledge(&mut self, cx: &mut Cx<'_>, offset: u64) {
+        if !matches!(self.phase, Phase::Connected { legacy: false }) {
+            return;
+        }
+        let offset = offset.to_string();
+        let bytes = match self.fsynced {
+            Some(fsynced) => {
+                command(&[b"REPLCONF", b"ACK", offset.as_bytes(), b"FACK", fsynced.to_string().as_bytes()])
+            }
+            None => command(&[b"REPLCONF", b"ACK", offset.as_bytes()]),
+        };
+        self.send(cx, bytes);
+    }
+
+    /// The periodic work.
+    pub fn tick(&mut self, cx: &mut Cx<'_>, history: &History) {
+        let silent = cx.now.since(self.last_io) > ms(cx.config.timeout_secs);
+        let quiet = cx.now.since(self.last_said) >= ACK_PERIOD_MS;
+        match self.phase {
+            Phase::Idle { retry_at } => {
+                if retry_at.is_some_and(|at| cx.now >= at) {
+                    self.connect(cx);
+                }
+            }
+            Phase::Loading { link_gone, .. } => {
+                // A primary must not take a long load for a dead replica.
+                if quiet && !link_gone {
+                    self.send(cx, &b"\n"[..]);
+                }
+            }
+            Phase::Connected { .. } if silent => {
+                self.fail(cx, "MASTER timeout: no data nor PING received...".to_owned());
+                self.connect(cx);
+            }
+            Phase::Connected { .. } => {
+                if quiet {
+                    self.acknowledge(cx, history.offset);
+                }
+            }
+            Phase::Connecting | Phase::Handshake { .. } | Phase::Transfer { .. } => {
+                if silent {
+                    self.fail(cx, format!("Timeout with MASTER {} while {}", self.endpoint, self.state_name()));
+                }
+            }
+        }
+    }
+}

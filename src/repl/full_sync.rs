@@ -1,0 +1,262 @@
+//! Full synchronisation, serving side: which replicas share a snapshot, when it starts, and what they get around it.
+//!
+//! Nothing is lost between the snapshot's point in time and the moment a replica is online, because the replica's position
+//! in the shared backlog is set at that point, and the backlog is not trimmed past any replica's position.
+
+use super::event::{CloseReason, Output, ReplicaId, SnapshotId, SnapshotRequest, SnapshotTarget};
+use super::primary::{Cx, Primary};
+use super::replconf::{RdbFilter, Version};
+use super::replica_set::{Replica, ReplicaState};
+use super::select::command;
+use super::transfer::MARK_LEN;
+use crate::base::{Millis, NodeId};
+
+/// What all receivers of one snapshot have in common.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Wish {
+    filter: RdbFilter,
+    version: Option<Version>,
+}
+
+impl Wish {
+    fn of(replica: &Replica) -> Wish {
+        Wish { filter: replica.traits.filter, version: replica.traits.version }
+    }
+}
+
+/// The snapshot that was asked for or is being written.
+struct Current {
+    id: SnapshotId,
+    target: SnapshotTarget,
+    wish: Wish,
+    /// Offset at its point in time; `None` before.
+    offset: Option<u64>,
+    /// Whom it was asked for.
+    members: Vec<ReplicaId>,
+}
+
+/// Snapshots for replicas: one at a time.
+#[derive(Default)]
+pub(super) struct Snapshots {
+    last: u64,
+    current: Option<Current>,
+    not_before: Millis,
+}
+
+impl Snapshots {
+    /// Whether a snapshot goes straight to the replicas now.
+    pub fn is_socket(&self) -> bool {
+        matches!(&self.current, Some(Current { target: SnapshotTarget::Socket { .. }, .. }))
+    }
+
+    fn current(&self, id: SnapshotId) -> Option<&Current> {
+        self.current.as_ref().filter(|c| c.id == id)
+    }
+}
+
+impl Primary {
+    /// A new waiter: shares the file that is being written, or starts a snapshot, or waits for the next.
+    pub(super) fn join_or_start_snapshot(&mut self, cx: &mut Cx<'_>, id: ReplicaId) {
+        match self.joinable(id) {
+            Some((snapshot, offset)) => {
+                self.begin_waiting(cx, id, snapshot, offset);
+                cx.notice("Waiting for end of BGSAVE for SYNC".to_owned());
+            }
+            None => self.start_due_snapshot(cx),
+        }
+    }
+
+    /// A file being written for a replica that can do no more than this one, and wants the same.
+    fn joinable(&self, id: ReplicaId) -> Option<(SnapshotId, u64)> {
+        let current = self.snapshots.current.as_ref()?;
+        let offset = current.offset?;
+        let replica = self.replicas.get(id)?;
+        let backlog = self.stream.backlog.as_ref()?;
+        let fits =
+            current.target == SnapshotTarget::Disk && current.wish == Wish::of(replica) && backlog.covers(offset);
+        let no_more_able = |other: &Replica| {
+            other.state == ReplicaState::WaitEnd(current.id)
+                && (replica.traits.eof || !other.traits.eof)
+                && (replica.traits.psync2 || !other.traits.psync2)
+        };
+        (fits && self.replicas.iter().any(|(_, other)| no_more_able(other))).then_some((current.id, offset))
+    }
+
+    /// Starts a snapshot for the longest waiter and all who want the same, unless it pays to wait for more of them.
+    pub(super) fn start_due_snapshot(&mut self, cx: &mut Cx<'_>) {
+        if self.snapshots.current.is_some() || cx.now < self.snapshots.not_before {
+            return;
+        }
+        let waiting = || self.replicas.iter().filter(|(_, r)| r.state == ReplicaState::WaitStart);
+        let Some((_, oldest)) = waiting().min_by_key(|(_, r)| r.attached_at) else { return };
+        let wish = Wish::of(oldest);
+        let members: Vec<ReplicaId> = waiting().filter(|(_, r)| Wish::of(r) == wish).map(|(id, _)| id).collect();
+        let eof = members.iter().all(|id| self.replicas.get(*id).is_some_and(|r| r.traits.eof));
+        let socket = eof && (cx.config.diskless_sync || wish.filter != RdbFilter::Everything);
+
+        // Others may come while one waits, and a socket snapshot cannot be joined once it runs.
+        let waited_ms = cx.now.since(oldest.attached_at);
+        let enough = cx.config.diskless_sync_max_replicas;
+        let delayed = socket
+            && cx.config.diskless_sync
+            && waited_ms < super::config::ms(cx.config.diskless_sync_delay_secs)
+            && (enough == 0 || members.len() < enough);
+        if delayed {
+            return;
+        }
+        let target = if socket {
+            let mark: [u8; MARK_LEN] = *NodeId::random(&mut self.rng).as_bytes();
+            SnapshotTarget::Socket { mark }
+        } else {
+            SnapshotTarget::Disk
+        };
+        self.snapshots.last += 1;
+        let id = SnapshotId(self.snapshots.last);
+        cx.notice(format!(
+            "Starting BGSAVE for SYNC with target: {}",
+            if socket { "replicas sockets" } else { "disk" }
+        ));
+        let request = SnapshotRequest {
+            snapshot: id,
+            target: target.clone(),
+            replicas: members.clone(),
+            filter: wish.filter,
+            version: wish.version,
+        };
+        self.snapshots.current = Some(Current { id, target, wish, offset: None, members });
+        cx.out.push_back(Output::StartSnapshot(request));
+    }
+
+    /// The point in time: from here on the stream accumulates for the members.
+    pub(super) fn snapshot_started(&mut self, cx: &mut Cx<'_>, id: SnapshotId) {
+        let Some(current) = self.snapshots.current(id) else { return };
+        let (members, target) = (current.members.clone(), current.target.clone());
+        if !self.following {
+            // A receiver of the snapshot alone would not know which database the stream has selected.
+            self.stream.select.reset();
+            if self.stream.history.offset == 0 && matches!(target, SnapshotTarget::Socket { .. }) {
+                self.feed(cx, &command(&[b"PING"]));
+            }
+        }
+        let offset = self.stream.history.offset;
+        if let Some(current) = &mut self.snapshots.current {
+            current.offset = Some(offset);
+        }
+        for member in members {
+            self.begin_waiting(cx, member, id, offset);
+            if let SnapshotTarget::Socket { mark } = target
+                && self.replicas.get(member).is_some()
+            {
+                cx.to_replica(member, [b"$EOF:", &mark[..], b"\r\n"].concat());
+            }
+        }
+    }
+
+    /// Gives a waiter its place in the stream, and tells it.
+    fn begin_waiting(&mut self, cx: &mut Cx<'_>, replica: ReplicaId, snapshot: SnapshotId, offset: u64) {
+        let history = self.stream.history.id;
+        let Some(waiter) = self.replicas.get_mut(replica).filter(|r| r.state == ReplicaState::WaitStart) else {
+            return;
+        };
+        waiter.state = ReplicaState::WaitEnd(snapshot);
+        waiter.sent = offset;
+        waiter.progress_at = cx.now;
+        if !waiter.legacy {
+            cx.to_replica(replica, format!("+FULLRESYNC {history} {offset}\r\n"));
+        }
+    }
+
+    /// It could not be started now.
+    pub(super) fn snapshot_postponed(&mut self, cx: &Cx<'_>, id: SnapshotId) {
+        if self.snapshots.current(id).is_some() {
+            self.snapshots.current = None;
+            self.snapshots.not_before = cx.now + 1000;
+        }
+    }
+
+    pub(super) fn snapshot_progress(&mut self, now: Millis, replica: ReplicaId) {
+        if let Some(replica) = self.replicas.get_mut(replica) {
+            replica.progress_at = now;
+        }
+    }
+
+    /// The snapshot is complete: on the replicas' connections, or in a file that is now sent to each.
+    pub(super) fn snapshot_done(&mut self, cx: &mut Cx<'_>, id: SnapshotId, len: u64) {
+        if self.snapshots.current(id).is_none() {
+            return;
+        }
+        let Some(current) = self.snapshots.current.take() else { return };
+        for member in self.replicas.ids(|r| r.state == ReplicaState::WaitEnd(id)) {
+            match &current.target {
+                SnapshotTarget::Socket { mark } => {
+                    cx.to_replica(member, mark.to_vec());
+                    // It still loads; its first acknowledgement says that it can take the stream.
+                    self.put_online(cx, member, true);
+                }
+                SnapshotTarget::Disk => {
+                    if let Some(replica) = self.replicas.get_mut(member) {
+                        replica.state = ReplicaState::SendBulk(id);
+                        replica.progress_at = cx.now;
+                    }
+                    cx.to_replica(member, format!("${len}\r\n"));
+                    cx.out.push_back(Output::SendSnapshotFile { snapshot: id, replica: member });
+                }
+            }
+        }
+        self.start_due_snapshot(cx);
+    }
+
+    /// The file is queued for this replica; the stream follows it at once.
+    pub(super) fn file_sent(&mut self, cx: &mut Cx<'_>, replica: ReplicaId) {
+        if self.replicas.get(replica).is_some_and(|r| matches!(r.state, ReplicaState::SendBulk(_))) {
+            self.put_online(cx, replica, false);
+        }
+    }
+
+    fn put_online(&mut self, cx: &mut Cx<'_>, id: ReplicaId, held: bool) {
+        let Some(replica) = self.replicas.get_mut(id) else { return };
+        if replica.traits.rdb_only {
+            self.close(cx, id, true, CloseReason::SnapshotOnly);
+            return;
+        }
+        replica.state = ReplicaState::Online;
+        replica.held = held;
+        replica.ack_at = cx.now;
+        if !held {
+            let text = format!("Synchronization with replica {} succeeded", replica.ip());
+            cx.notice(text);
+        }
+    }
+
+    /// Without a snapshot the members cannot go on. One that was told an offset already can only be cut off.
+    pub(super) fn snapshot_failed(&mut self, cx: &mut Cx<'_>, id: SnapshotId) {
+        if self.snapshots.current(id).is_none() {
+            return;
+        }
+        let Some(current) = self.snapshots.current.take() else { return };
+        for member in current.members {
+            if self.replicas.get(member).is_some_and(|r| r.state == ReplicaState::WaitStart) {
+                cx.to_replica(member, &b"-ERR BGSAVE failed, replication can't continue\r\n"[..]);
+                self.close(cx, member, true, CloseReason::SnapshotFailed);
+            }
+        }
+        for member in self.replicas.ids(|r| r.state == ReplicaState::WaitEnd(id)) {
+            self.close(cx, member, false, CloseReason::SnapshotFailed);
+        }
+        self.snapshots.not_before = cx.now + 1000;
+    }
+
+    /// Gives up a snapshot that nobody waits for any more.
+    pub(super) fn cancel_unwanted_snapshot(&mut self, cx: &mut Cx<'_>) {
+        let Some(current) = &self.snapshots.current else { return };
+        let wanted = if current.offset.is_some() {
+            self.replicas.iter().any(|(_, r)| r.state == ReplicaState::WaitEnd(current.id))
+        } else {
+            current.members.iter().any(|id| self.replicas.get(*id).is_some())
+        };
+        if !wanted {
+            cx.out.push_back(Output::CancelSnapshot(current.id));
+            self.snapshots.current = None;
+        }
+    }
+}

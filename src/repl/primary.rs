@@ -1,0 +1,403 @@
+//! The serving side: attaches replicas, feeds them the stream and watches over them. A replica serves its own replicas
+//! with it too. How snapshots are shared is in `full_sync.rs`.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::backlog::Backlog;
+use super::config::{Config, ms};
+use super::event::{CloseReason, LogLevel, Output, ReplicaId};
+use super::full_sync::Snapshots;
+use super::psync::{self, Decision};
+use super::replica_set::{ReplicaSet, ReplicaState};
+use super::select::command;
+use super::stream::Stream;
+use crate::base::{Millis, Rng};
+
+/// What every step of the engine is given.
+pub(super) struct Cx<'a> {
+    pub now: Millis,
+    pub config: &'a Config,
+    pub out: &'a mut VecDeque<Output>,
+}
+
+impl Cx<'_> {
+    pub fn to_replica(&mut self, replica: ReplicaId, bytes: impl Into<Bytes>) {
+        self.out.push_back(Output::ToReplica { replica, bytes: bytes.into() });
+    }
+
+    pub fn notice(&mut self, text: String) {
+        self.out.push_back(Output::Log { level: LogLevel::Notice, text });
+    }
+
+    pub fn warn(&mut self, text: String) {
+        self.out.push_back(Output::Log { level: LogLevel::Warning, text });
+    }
+}
+
+/// A client's wish to become a replica.
+#[derive(Clone, Copy, Debug)]
+pub struct SyncRequest<'a> {
+    pub kind: SyncKind<'a>,
+    /// Address of the client's connection.
+    pub peer_ip: &'a str,
+    /// Whether replies to the client are not yet written.
+    pub output_pending: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SyncKind<'a> {
+    Sync,
+    /// `offset` is the number of the first byte wanted; `failover` if the word FAILOVER follows.
+    Psync {
+        id: &'a [u8],
+        offset: i64,
+        failover: bool,
+    },
+}
+
+/// What became of a SYNC or PSYNC. All answers go through [`Output::ToReplica`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Synced {
+    /// It is a replica already: nothing happens.
+    Already,
+    /// It goes on where it was, and is online.
+    Partial,
+    /// It waits for a snapshot.
+    Full,
+}
+
+/// Texts as on the wire, behind the `-`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SyncError {
+    #[error("ERR PSYNC FAILOVER can't be sent to a master.")]
+    FailoverToPrimary,
+    #[error("ERR PSYNC FAILOVER replid must match my replid.")]
+    FailoverOtherHistory,
+    #[error("NOMASTERLINK Can't SYNC while failing over")]
+    FailingOver,
+    #[error("NOMASTERLINK Can't SYNC while not connected with my master")]
+    NoPrimaryLink,
+    #[error("ERR SYNC and PSYNC are invalid with pending output")]
+    PendingOutput,
+    #[error("ERR Filtered replica requires EOF capability")]
+    FilterWithoutEof,
+}
+
+/// The serving side.
+pub(super) struct Primary {
+    pub stream: Stream,
+    pub replicas: ReplicaSet,
+    pub snapshots: Snapshots,
+    pub rng: Rng,
+    /// Whether the stream comes from elsewhere: then nothing of our own may be put into it.
+    pub following: bool,
+    /// Whether nothing may be added to the stream for a moment (a manual failover waits for equal offsets).
+    pub paused: bool,
+    acks_wanted: bool,
+    /// Offset behind the last GETACK: asking twice in a row is of no use.
+    asked_at: u64,
+    last_ping: Millis,
+    last_second: Millis,
+    no_replicas_since: Option<Millis>,
+}
+
+impl Primary {
+    pub fn new(mut rng: Rng) -> Primary {
+        Primary {
+            stream: Stream::new(&mut rng),
+            replicas: ReplicaSet::default(),
+            snapshots: Snapshots::default(),
+            rng,
+            following: false,
+            paused: false,
+            acks_wanted: false,
+            asked_at: 0,
+            last_ping: Millis::ZERO,
+            last_second: Millis::ZERO,
+            no_replicas_since: None,
+        }
+    }
+
+    /// Streams a write of this node. Nothing happens on a replica: its own writes stay its own.
+    pub fn propagate(&mut self, cx: &mut Cx<'_>, db: Option<u32>, bytes: &[u8]) {
+        if self.following {
+            return;
+        }
+        if self.stream.backlog.is_none() {
+            // Nobody listens, but WAITAOF still tells writes apart by their offsets.
+            self.stream.history.offset += u64::from(cx.config.append_only);
+            return;
+        }
+        if let Some(db) = db
+            && self.stream.select.needs_select(db)
+        {
+            let select = self.stream.select.select(db);
+            self.feed(cx, &select);
+        }
+        self.feed(cx, bytes);
+    }
+
+    /// Puts bytes into the stream as they are.
+    pub fn feed(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) {
+        if self.stream.put(bytes) {
+            self.drop_laggards(cx);
+            self.trim();
+        }
+    }
+
+    /// SYNC or PSYNC. The engine has checked what concerns its own primary.
+    pub fn sync(&mut self, cx: &mut Cx<'_>, id: ReplicaId, request: SyncRequest<'_>) -> Result<Synced, SyncError> {
+        if request.output_pending {
+            return Err(SyncError::PendingOutput);
+        }
+        let traits = self.replicas.traits_mut(id);
+        if traits.filter != Default::default() && !traits.eof {
+            return Err(SyncError::FilterWithoutEof);
+        }
+        let (legacy, decision) = match request.kind {
+            SyncKind::Sync => (true, Decision::Full(psync::FullReason::Requested)),
+            SyncKind::Psync { id, offset, .. } => {
+                (false, psync::decide(&self.stream.history, self.stream.backlog.as_ref(), id, offset))
+            }
+        };
+        if self.replicas.is_empty() {
+            self.last_ping = cx.now;
+        }
+        self.no_replicas_since = None;
+        let replica = self.replicas.attach(id, request.peer_ip.to_owned(), legacy, cx.now);
+        let name = format!("{}:{}", replica.ip(), replica.traits.listening_port);
+        match decision {
+            Decision::Continue { position } => {
+                replica.state = ReplicaState::Online;
+                replica.sent = position;
+                let mut line = b"+CONTINUE".to_vec();
+                if replica.traits.psync2 {
+                    line.push(b' ');
+                    line.extend_from_slice(self.stream.history.id.as_bytes());
+                }
+                line.extend_from_slice(b"\r\n");
+                cx.to_replica(id, line);
+                let missed = self.stream.history.offset - position;
+                cx.notice(format!(
+                    "Partial resynchronization request from {name} accepted. Sending {missed} bytes of backlog."
+                ));
+                Ok(Synced::Partial)
+            }
+            Decision::Full(reason) => {
+                cx.notice(format!("Full resync requested by replica {name} ({reason})"));
+                if self.stream.backlog.is_none() {
+                    // A history that nobody could follow until now: no older id is worth keeping.
+                    if !self.following {
+                        self.stream.history.restart(&mut self.rng);
+                    }
+                    self.stream.ensure_backlog(cx.config.backlog_size_bytes);
+                }
+                self.join_or_start_snapshot(cx, id);
+                Ok(Synced::Full)
+            }
+        }
+    }
+
+    /// An acknowledgement. The first one of a replica that loaded a snapshot from its socket opens the stream to it.
+    pub fn acknowledged(&mut self, cx: &mut Cx<'_>, id: ReplicaId, offset: u64, fsynced: Option<u64>) {
+        let Some(replica) = self.replicas.get_mut(id) else { return };
+        let before = (replica.ack, replica.fsynced);
+        replica.ack = replica.ack.max(offset);
+        replica.fsynced = replica.fsynced.max(fsynced.unwrap_or(0));
+        replica.ack_at = cx.now;
+        if replica.state == ReplicaState::Online && replica.held {
+            replica.held = false;
+            cx.notice(format!("Synchronization with replica {} succeeded", replica.ip()));
+        }
+        if (replica.ack, replica.fsynced) != before {
+            cx.out.push_back(Output::AcksAdvanced);
+        }
+    }
+
+    /// Asks all replicas, through the stream, how far they are.
+    pub fn request_acks(&mut self, cx: &mut Cx<'_>) {
+        self.acks_wanted = true;
+        if self.following || self.paused || self.replicas.is_empty() {
+            return;
+        }
+        self.acks_wanted = false;
+        if self.asked_at != self.stream.history.offset {
+            self.feed(cx, &command(&[b"REPLCONF", b"GETACK", b"*"]));
+            self.asked_at = self.stream.history.offset;
+        }
+    }
+
+    /// Holds PING and GETACK back, or lets them go again.
+    pub fn pause(&mut self, cx: &mut Cx<'_>, paused: bool) {
+        self.paused = paused;
+        if self.acks_wanted {
+            self.request_acks(cx);
+        }
+    }
+
+    /// A connection is gone.
+    pub fn client_gone(&mut self, cx: &mut Cx<'_>, id: ReplicaId) {
+        if let Some(replica) = self.replicas.remove(id) {
+            cx.notice(format!("Connection with replica {}:{} lost.", replica.ip(), replica.traits.listening_port));
+            self.after_leaving(cx);
+        }
+    }
+
+    /// Lets go of a replica.
+    pub fn close(&mut self, cx: &mut Cx<'_>, id: ReplicaId, after_flush: bool, reason: CloseReason) {
+        if let Some(replica) = self.replicas.remove(id) {
+            if reason != CloseReason::SnapshotOnly {
+                cx.warn(format!("Disconnecting replica {}:{}: {reason}", replica.ip(), replica.traits.listening_port));
+            }
+            cx.out.push_back(Output::CloseReplica { replica: id, after_flush, reason });
+            self.after_leaving(cx);
+        }
+    }
+
+    /// Lets go of all replicas: what they have may not be what comes next.
+    pub fn close_all(&mut self, cx: &mut Cx<'_>) {
+        for id in self.replicas.ids(|_| true) {
+            self.close(cx, id, false, CloseReason::HistoryChanged);
+        }
+    }
+
+    fn after_leaving(&mut self, cx: &mut Cx<'_>) {
+        if self.replicas.is_empty() {
+            self.no_replicas_since = Some(cx.now);
+        }
+        self.cancel_unwanted_snapshot(cx);
+    }
+
+    /// Starts a new tail behind the current offset, for nobody: the data were replaced.
+    pub fn rebase(&mut self, config: &Config) {
+        self.stream.backlog = Some(Backlog::new(config.backlog_size_bytes, self.stream.history.offset));
+        self.stream.select.reset();
+        self.asked_at = 0;
+    }
+
+    /// The periodic work.
+    pub fn tick(&mut self, cx: &mut Cx<'_>) {
+        self.ping(cx);
+        self.trim();
+        if cx.now.since(self.last_second) < 1000 {
+            return;
+        }
+        self.last_second = cx.now;
+        self.start_due_snapshot(cx);
+        self.keep_waiters_alive(cx);
+        self.drop_silent(cx);
+        self.drop_laggards(cx);
+        self.expire_backlog(cx);
+    }
+
+    fn ping(&mut self, cx: &mut Cx<'_>) {
+        if self.following || self.paused || self.replicas.is_empty() {
+            return;
+        }
+        if cx.now.since(self.last_ping) >= ms(cx.config.ping_period_secs) {
+            self.last_ping = cx.now;
+            self.feed(cx, &command(&[b"PING"]));
+        }
+    }
+
+    /// An empty line for those who wait for a snapshot that is not on its way yet.
+    fn keep_waiters_alive(&mut self, cx: &mut Cx<'_>) {
+        for id in self.replicas.ids(|r| r.state == ReplicaState::WaitStart) {
+            cx.to_replica(id, &b"\n"[..]);
+        }
+        for id in self.replicas.ids(|r| matches!(r.state, ReplicaState::WaitEnd(_))) {
+            if !self.snapshots.is_socket() {
+                cx.to_replica(id, &b"\n"[..]);
+            }
+        }
+    }
+
+    fn drop_silent(&mut self, cx: &mut Cx<'_>) {
+        let (now, limit) = (cx.now, cx.config.timeout_ms());
+        for id in self.replicas.ids(|r| r.state == ReplicaState::Online && !r.legacy && now.since(r.ack_at) > limit) {
+            self.close(cx, id, false, CloseReason::AckTimeout);
+        }
+        if self.snapshots.is_socket() {
+            let stuck = |r: &super::replica_set::Replica| {
+                matches!(r.state, ReplicaState::WaitEnd(_)) && now.since(r.progress_at) > limit
+            };
+            for id in self.replicas.ids(stuck) {
+                self.close(cx, id, false, CloseReason::TransferTimeout);
+            }
+        }
+    }
+
+    /// Drops replicas that are further behind than their output limit allows.
+    fn drop_laggards(&mut self, cx: &mut Cx<'_>) {
+        let end = self.stream.history.offset;
+        let (hard, soft) = (cx.config.hard_limit(), cx.config.soft_limit());
+        let soft_ms = ms(cx.config.output_soft_limit_secs);
+        let mut over = Vec::new();
+        for (id, replica) in self.replicas.iter_mut() {
+            let Some(lag) = replica.needs().map(|from| end - from) else { continue };
+            if soft.is_none_or(|soft| lag <= soft) {
+                replica.over_soft_since = None;
+            }
+            let too_long = soft.is_some_and(|soft| {
+                lag > soft && cx.now.since(*replica.over_soft_since.get_or_insert(cx.now)) > soft_ms
+            });
+            if too_long || hard.is_some_and(|hard| lag > hard) {
+                over.push(id);
+            }
+        }
+        for id in over {
+            self.close(cx, id, false, CloseReason::OutputLimit);
+        }
+    }
+
+    fn trim(&mut self) {
+        if let Some(backlog) = &mut self.stream.backlog {
+            backlog.trim(self.replicas.iter().filter_map(|(_, r)| r.needs()).min());
+        }
+    }
+
+    fn expire_backlog(&mut self, cx: &mut Cx<'_>) {
+        let ttl_ms = ms(cx.config.backlog_ttl_secs);
+        let due = self.no_replicas_since.is_some_and(|since| cx.now.since(since) > ttl_ms);
+        if due && ttl_ms > 0 && !self.following && self.replicas.is_empty() && self.stream.backlog.is_some() {
+            // Writes from here on are not kept, so nobody may go on from this history.
+            self.stream.backlog = None;
+            self.stream.history.restart(&mut self.rng);
+            let secs = cx.config.backlog_ttl_secs;
+            cx.notice(format!("Replication backlog freed after {secs} seconds without connected replicas."));
+        }
+    }
+
+    /// Marks the moment from which the backlog ages.
+    pub fn start_aging(&mut self, now: Millis) {
+        if self.replicas.is_empty() {
+            self.no_replicas_since = Some(now);
+        }
+    }
+
+    /// What is to be written next to a replica: at most `max` bytes in at most two pieces.
+    pub fn pending(&self, id: ReplicaId, max: usize) -> [&[u8]; 2] {
+        match (self.replicas.get(id), &self.stream.backlog) {
+            (Some(replica), Some(backlog)) if replica.state == ReplicaState::Online && !replica.held => {
+                backlog.read(replica.sent, max)
+            }
+            _ => [&[], &[]],
+        }
+    }
+
+    /// `count` of the pending bytes were written.
+    pub fn advance(&mut self, id: ReplicaId, count: usize) {
+        let end = self.stream.history.offset;
+        if let Some(replica) = self.replicas.get_mut(id) {
+            replica.sent = (replica.sent + count as u64).min(end);
+        }
+    }
+
+    /// Online replicas that acknowledged in time.
+    pub fn good(&self, now: Millis, max_lag_secs: u64) -> usize {
+        let max_lag = i64::try_from(max_lag_secs).unwrap_or(i64::MAX);
+        self.replicas.online().filter(|(_, r)| r.lag_secs(now) <= max_lag).count()
+    }
+}
