@@ -35,6 +35,11 @@ mod stream;
 mod transfer;
 mod view;
 
+#[cfg(test)]
+mod scenarios;
+#[cfg(test)]
+mod sim;
+
 pub use config::{Config, DisklessLoad};
 pub use engine::{Engine, Followed};
 pub use event::{
