@@ -147,7 +147,7 @@ impl Primary {
             if let SnapshotTarget::Socket { mark } = target
                 && self.replicas.get(member).is_some()
             {
-                cx.to_replica(member, [b"$EOF:", &mark[..], b"\r\n"].concat());
+                cx.queue(member, [b"$EOF:", &mark[..], b"\r\n"].concat());
             }
         }
     }
@@ -162,7 +162,7 @@ impl Primary {
         waiter.sent = offset;
         waiter.progress_at = cx.now;
         if !waiter.legacy {
-            cx.to_replica(replica, format!("+FULLRESYNC {history} {offset}\r\n"));
+            cx.queue(replica, format!("+FULLRESYNC {history} {offset}\r\n"));
         }
     }
 
@@ -189,7 +189,7 @@ impl Primary {
         for member in self.replicas.ids(|r| r.state == ReplicaState::WaitEnd(id)) {
             match &current.target {
                 SnapshotTarget::Socket { mark } => {
-                    cx.to_replica(member, mark.to_vec());
+                    cx.queue(member, mark.to_vec());
                     // It still loads; its first acknowledgement says that it can take the stream.
                     self.put_online(cx, member, true);
                 }
@@ -198,7 +198,7 @@ impl Primary {
                         replica.state = ReplicaState::SendBulk(id);
                         replica.progress_at = cx.now;
                     }
-                    cx.to_replica(member, format!("${len}\r\n"));
+                    cx.queue(member, format!("${len}\r\n"));
                     cx.out.push_back(Output::SendSnapshotFile { snapshot: id, replica: member });
                 }
             }
@@ -236,7 +236,7 @@ impl Primary {
         let Some(current) = self.snapshots.current.take() else { return };
         for member in current.members {
             if self.replicas.get(member).is_some_and(|r| r.state == ReplicaState::WaitStart) {
-                cx.to_replica(member, &b"-ERR BGSAVE failed, replication can't continue\r\n"[..]);
+                cx.queue(member, &b"-ERR BGSAVE failed, replication can't continue\r\n"[..]);
                 self.close(cx, member, true, CloseReason::SnapshotFailed);
             }
         }

@@ -23,7 +23,7 @@ pub(super) struct Cx<'a> {
 }
 
 impl Cx<'_> {
-    pub fn to_replica(&mut self, replica: ReplicaId, bytes: impl Into<Bytes>) {
+    pub fn queue(&mut self, replica: ReplicaId, bytes: impl Into<Bytes>) {
         self.out.push_back(Output::ToReplica { replica, bytes: bytes.into() });
     }
 
@@ -178,7 +178,7 @@ impl Primary {
                     line.extend_from_slice(self.stream.history.id.as_bytes());
                 }
                 line.extend_from_slice(b"\r\n");
-                cx.to_replica(id, line);
+                cx.queue(id, line);
                 let missed = self.stream.history.offset - position;
                 cx.notice(format!(
                     "Partial resynchronization request from {name} accepted. Sending {missed} bytes of backlog."
@@ -305,11 +305,11 @@ impl Primary {
     /// An empty line for those who wait for a snapshot that is not on its way yet.
     fn keep_waiters_alive(&mut self, cx: &mut Cx<'_>) {
         for id in self.replicas.ids(|r| r.state == ReplicaState::WaitStart) {
-            cx.to_replica(id, &b"\n"[..]);
+            cx.queue(id, &b"\n"[..]);
         }
         for id in self.replicas.ids(|r| matches!(r.state, ReplicaState::WaitEnd(_))) {
             if !self.snapshots.is_socket() {
-                cx.to_replica(id, &b"\n"[..]);
+                cx.queue(id, &b"\n"[..]);
             }
         }
     }

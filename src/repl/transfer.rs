@@ -45,7 +45,7 @@ enum State {
     Counting {
         left: u64,
     },
-    Matching(Matcher),
+    Matching(Box<Matcher>),
     Done,
 }
 
@@ -121,7 +121,7 @@ impl Transfer {
             [b'$', b'E', b'O', b'F', b':', mark @ ..] => {
                 let mark: [u8; MARK_LEN] = mark.try_into().map_err(|_| TransferError::BadHeader(text()))?;
                 self.ready.push_back(Piece::Header(Framing::Mark(mark)));
-                self.state = State::Matching(Matcher::new(mark));
+                self.state = State::Matching(Box::new(Matcher::new(mark)));
             }
             [b'$', digits @ ..] => {
                 let length = crate::base::num::parse_i64(digits)
@@ -203,8 +203,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Header, snapshot, whether it ended, and what followed it.
+    type Outcome = (Option<Framing>, Vec<u8>, bool, Vec<u8>);
+
     /// Feeds `wire` in chunks of the given sizes (cycled) and puts the pieces together again.
-    fn run(wire: &[u8], sizes: &[usize]) -> Result<(Option<Framing>, Vec<u8>, bool, Vec<u8>), TransferError> {
+    fn run(wire: &[u8], sizes: &[usize]) -> Result<Outcome, TransferError> {
         let (mut transfer, mut header, mut body, mut ended) = (Transfer::default(), None, Vec::new(), false);
         let mut rest = Vec::new();
         let (mut at, mut turn) = (0, 0);
