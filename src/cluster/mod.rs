@@ -1,1 +1,5 @@
-//! The engine of the cluster bus: a state machine without IO, clock or randomness of its own.
+//! The cluster bus.
+pub mod bitmap;
+pub mod flags;
+pub mod frame;
+pub mod packet;
