@@ -1,5 +1,62 @@
-//! The cluster bus.
+//! The engine of the cluster bus: a state machine without IO, clock or randomness of its own.
+//!
+//! ```text
+//!  links, packets, ticks, facts ──▶ Engine::handle ──▶ outputs(), performed in order
+//!  CLUSTER commands ──────────────▶ Engine::admin  ──▶ a reply, and outputs
+//!  requests ──────────────────────▶ Engine::redirect, and the queries of `view`
+//! ```
+//!
+//! - [`packet`], [`frame`], [`bitmap`], [`flags`]: the wire
+//! - [`engine`]: the state and the order of consequences; [`io`]: inputs and outputs; [`config`]
+//! - [`node`], [`slots`]: the tables everything else is about
+//! - `receive` → `handshake`, `gossip`, `role`, `claims`, `epoch`, `failure`: what a packet does
+//! - `cadence`, `links`: what time and connections do
+//! - `election`, `manual`, `migration`, `state`: who serves, and whether
+//! - [`conf`]: `nodes.conf`; [`admin`]: CLUSTER commands; [`view`]: what is shown; [`redirect`]: -MOVED and friends
+//!
+//! The same inputs with the same seed give the same outputs: nothing here reads a clock, opens a socket
+//! or walks a hash map.
+
+pub mod admin;
 pub mod bitmap;
+mod blacklist;
+mod cadence;
+mod claims;
+pub mod clock;
+pub mod conf;
+pub mod config;
+mod election;
+pub mod engine;
+mod epoch;
+mod failure;
 pub mod flags;
 pub mod frame;
+mod gossip;
+mod handshake;
+pub mod io;
+mod links;
+mod manual;
+mod migration;
+pub mod node;
 pub mod packet;
+mod publish;
+mod receive;
+pub mod redirect;
+mod role;
+pub mod slots;
+mod startup;
+mod state;
+pub mod stats;
+pub mod view;
+
+pub use admin::{AdminCommand, AdminError, AdminReply, FailoverMode, SetSlot, SetSlotAction};
+pub use clock::Clock;
+pub use conf::ConfError;
+pub use config::{Config, EndpointType};
+pub use engine::Engine;
+pub use flags::NodeFlags;
+pub use frame::Frame;
+pub use io::{DataAge, FollowTarget, Input, LinkId, LocalFacts, LogLevel, Output, SlotKeys};
+pub use node::{Addr, Attributes, Node, NodeIdx};
+pub use redirect::{Presence, Redirect, Request};
+pub use view::{ClientNet, LinkView, NodeView, ShardView};

@@ -37,7 +37,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<(Extension<'_>, usize)> {
         return None;
     }
     let len = u32_at(bytes, 0) as usize;
-    if len < EXT_HEADER_LEN || len % 8 != 0 || len > bytes.len() {
+    if len < EXT_HEADER_LEN || !len.is_multiple_of(8) || len > bytes.len() {
         return None;
     }
     let kind = u16_at(bytes, 4);

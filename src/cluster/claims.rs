@@ -1,0 +1,177 @@
+//! Who owns which slots: claims in headers and UPDATE messages, and what follows when slots change hands.
+
+use super::bitmap::{self, Bitmap};
+use super::engine::{Engine, Save};
+use super::io::{LogLevel, Output};
+use super::node::NodeIdx;
+use super::packet::{self, Header, MessageType, ReplicaOf};
+use crate::base::{NodeId, Slot};
+
+impl Engine {
+    /// Looks at the bitmap in a known sender's header.
+    pub(super) fn on_claimed_slots(&mut self, sender: NodeIdx, header: &Header<'_>) {
+        let primary = header.replica_of == ReplicaOf::Nobody;
+        let owner = self.nodes[sender].primary.unwrap_or(sender);
+        if !primary && owner == sender {
+            return;
+        }
+        let same = self.claims_match(owner, header.slots);
+        if primary {
+            if !same {
+                self.claim_slots(sender, header.config_epoch, header.slots);
+            }
+            self.settle_empty_twins(sender, header.config_epoch);
+        }
+        if !same {
+            self.correct(sender, header.config_epoch, header.slots);
+        }
+    }
+
+    /// Whether a bitmap says exactly what is known of a node.
+    fn claims_match(&self, owner: NodeIdx, claimed: &Bitmap) -> bool {
+        bitmap::count(claimed) == self.slots.count(owner)
+            && bitmap::iter(claimed).all(|slot| self.slots.owner(slot) == Some(owner) && !self.slots.is_unclaimed(slot))
+    }
+
+    /// `sender` claims these slots with this epoch: the newer claim wins.
+    fn claim_slots(&mut self, sender: NodeIdx, epoch: u64, claimed: &Bitmap) {
+        if sender == self.me {
+            return;
+        }
+        let my_shard_primary = self.myself().primary.unwrap_or(self.me);
+        let (mut lost, mut dirty) = (false, Vec::new());
+        for slot in bitmap::iter(claimed) {
+            let owner = self.slots.owner(slot);
+            if owner == Some(sender) {
+                self.slots.set_unclaimed(slot, false);
+                continue;
+            }
+            let free = owner.is_none_or(|o| self.slots.is_unclaimed(slot) || self.nodes[o].config_epoch < epoch);
+            if !free {
+                continue;
+            }
+            if owner == Some(self.me) {
+                dirty.push(slot);
+            }
+            lost |= owner == Some(my_shard_primary);
+            self.settle_open_slot(slot, sender);
+            self.bind_slot(slot, sender);
+            self.save_soon();
+        }
+        if lost {
+            self.todo.save = Save::Now;
+        }
+        self.note_unclaimed(sender, claimed);
+        self.follow_targets(sender);
+        if lost && self.slots.count(my_shard_primary) == 0 && self.join_successor(sender) {
+            return;
+        }
+        if !dirty.is_empty() && self.myself().is_primary() {
+            self.emit(Output::DeleteSlotKeys(dirty));
+        }
+    }
+
+    /// An open slot changes hands: who it comes from or goes to may have changed with it.
+    fn settle_open_slot(&mut self, slot: Slot, sender: NodeIdx) {
+        if self.slots.migrating_to(slot).is_some() && !self.same_shard(sender, self.me) {
+            self.slots.set_migrating(slot, None);
+        }
+        if let Some(source) = self.slots.importing_from(slot) {
+            let still = self.same_shard(source, sender).then_some(sender);
+            self.slots.set_importing(slot, still);
+        }
+    }
+
+    /// Slots a node has but does not claim any more stay bound until another claims them, unless I am
+    /// importing them from it: then it has let go, and they are mine.
+    fn note_unclaimed(&mut self, sender: NodeIdx, claimed: &Bitmap) {
+        let dropped: Vec<Slot> = self.slots.of(sender).filter(|slot| !bitmap::contains(claimed, *slot)).collect();
+        let mut taken = false;
+        for slot in dropped {
+            if self.slots.importing_from(slot) == Some(sender) && self.myself().is_primary() {
+                self.slots.set_importing(slot, None);
+                self.bind_slot(slot, self.me);
+                taken = true;
+            } else {
+                self.slots.set_unclaimed(slot, true);
+            }
+        }
+        if taken {
+            self.bump_epoch();
+            self.todo.broadcast = true;
+            self.todo.save = Save::Now;
+        }
+    }
+
+    /// Slots on their way to a node that was replaced in its shard are on their way to its successor.
+    fn follow_targets(&mut self, sender: NodeIdx) {
+        let moved: Vec<Slot> = self
+            .slots
+            .migrating()
+            .filter(|(_, to)| *to != sender && self.nodes[*to].is_replica() && self.same_shard(*to, sender))
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in moved {
+            self.slots.set_migrating(slot, Some(sender));
+            self.save_soon();
+        }
+    }
+
+    /// My shard's primary has lost its last slot to `sender`: replicate the one that has them now.
+    /// Returns false if I stay what I am.
+    fn join_successor(&mut self, sender: NodeIdx) -> bool {
+        let mate = self.same_shard(sender, self.me);
+        if !mate && !self.cfg.allow_replica_migration {
+            return false;
+        }
+        let label = self.nodes[sender].label();
+        self.log(
+            LogLevel::Notice,
+            format!("Configuration change detected. Reconfiguring myself as a replica of {label}"),
+        );
+        self.become_replica_of(sender, mate);
+        true
+    }
+
+    /// Two primaries of one shard without slots: one of them is left over from a failover.
+    fn settle_empty_twins(&mut self, sender: NodeIdx, epoch: u64) {
+        if self.myself().is_primary()
+            && self.same_shard(sender, self.me)
+            && self.slots.count(self.me) == 0
+            && self.slots.count(sender) == 0
+            && self.myself().config_epoch < epoch
+        {
+            self.become_replica_of(sender, true);
+        }
+    }
+
+    /// The sender claims a slot that another owns with a newer epoch: tell it, once.
+    pub(super) fn correct(&mut self, sender: NodeIdx, epoch: u64, claimed: &Bitmap) {
+        let newer = bitmap::iter(claimed)
+            .filter_map(|slot| self.slots.owner(slot))
+            .find(|owner| *owner != sender && self.nodes[*owner].config_epoch > epoch);
+        if let Some(owner) = newer {
+            self.send_update(sender, owner);
+        }
+    }
+
+    /// Tells `to` what `about` owns.
+    pub(super) fn send_update(&mut self, to: NodeIdx, about: NodeIdx) {
+        let slots = self.slots.claimed_bitmap_of(about);
+        let (id, epoch) = (self.nodes[about].id, self.nodes[about].config_epoch);
+        let bytes = packet::encode_update(&self.header(MessageType::Update), &id, epoch, &slots).into();
+        self.send_to(to, MessageType::Update, bytes);
+    }
+
+    /// A known node tells that `id` owns these slots with this epoch.
+    pub(super) fn on_update(&mut self, id: &NodeId, epoch: u64, slots: &Bitmap) {
+        let Some(idx) = self.nodes.find(id) else { return };
+        if idx == self.me || self.nodes[idx].config_epoch >= epoch {
+            return;
+        }
+        self.make_primary(idx);
+        self.nodes[idx].config_epoch = epoch;
+        self.save_soon();
+        self.claim_slots(idx, epoch, slots);
+    }
+}

@@ -1,0 +1,300 @@
+//! The table of known nodes.
+//!
+//! A node has an index for life, and an id that is random until its handshake is over. The table is
+//! walked in the order of ids, so that the same history gives the same packets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+use std::ops::{Index, IndexMut};
+
+use super::clock::Clock;
+use super::flags::NodeFlags;
+use super::io::LinkId;
+use crate::base::{Millis, NodeId, Rng};
+
+/// A node's place in the table. The engine scrubs every copy when it removes the node.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct NodeIdx(NonZeroU32);
+
+impl NodeIdx {
+    fn from_position(position: usize) -> NodeIdx {
+        NodeIdx(NonZeroU32::MIN.saturating_add(position as u32))
+    }
+
+    fn position(self) -> usize {
+        self.0.get() as usize - 1
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_test(n: u32) -> NodeIdx {
+        NodeIdx(NonZeroU32::new(n).unwrap())
+    }
+}
+
+/// Where a node listens.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Addr {
+    pub ip: String,
+    /// Plain client port; 0: none.
+    pub tcp_port: u16,
+    /// TLS client port; 0: none.
+    pub tls_port: u16,
+    /// Bus port.
+    pub cport: u16,
+}
+
+/// What a node says about itself in extensions. Empty or zero: not said.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Attributes {
+    pub hostname: String,
+    pub nodename: String,
+    pub client_ipv4: String,
+    pub client_ipv6: String,
+    pub client_tcp_port: u16,
+    pub client_tls_port: u16,
+    pub availability_zone: String,
+}
+
+/// One known node.
+#[derive(Debug)]
+pub struct Node {
+    pub id: NodeId,
+    pub shard_id: NodeId,
+    pub flags: NodeFlags,
+    pub addr: Addr,
+    pub attributes: Attributes,
+    /// The node's own. For a replica the primary's counts; see `Engine::epoch_of`.
+    pub config_epoch: u64,
+    pub repl_offset: u64,
+    /// `None` while it is a replica: its primary is not known (yet).
+    pub primary: Option<NodeIdx>,
+    pub replicas: BTreeSet<NodeIdx>,
+    pub outbound: Option<LinkId>,
+    pub inbound: Option<LinkId>,
+    pub created: Clock,
+    /// When the PING was sent whose PONG is awaited.
+    pub ping_sent: Option<Clock>,
+    pub pong_received: Option<Clock>,
+    /// Any packet at all.
+    pub data_received: Option<Clock>,
+    pub meet_sent: Option<Millis>,
+    /// Monotonic, of the last attempt.
+    pub connect_tried: Option<Millis>,
+    /// Monotonic, when it became FAIL.
+    pub failed_at: Millis,
+    /// Monotonic, when this primary lost its last good replica.
+    pub orphaned_at: Option<Millis>,
+    /// Monotonic, since when there was no inbound link.
+    pub inbound_lost_at: Millis,
+    /// It has sent something that only a server with shard ids sends.
+    pub speaks_shards: bool,
+    /// Who reported it as failing, and when (monotonic).
+    pub reports: BTreeMap<NodeIdx, Millis>,
+}
+
+impl Node {
+    #[must_use]
+    pub fn new(id: NodeId, shard_id: NodeId, flags: NodeFlags, now: Clock) -> Node {
+        Node {
+            id,
+            shard_id,
+            flags,
+            addr: Addr::default(),
+            attributes: Attributes::default(),
+            config_epoch: 0,
+            repl_offset: 0,
+            primary: None,
+            replicas: BTreeSet::new(),
+            outbound: None,
+            inbound: None,
+            created: now,
+            ping_sent: None,
+            pong_received: None,
+            data_received: None,
+            meet_sent: None,
+            connect_tried: None,
+            failed_at: Millis::ZERO,
+            orphaned_at: None,
+            inbound_lost_at: now.mono,
+            speaks_shards: false,
+            reports: BTreeMap::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn is(&self, flags: NodeFlags) -> bool {
+        self.flags.intersects(flags)
+    }
+
+    #[must_use]
+    pub fn is_primary(&self) -> bool {
+        self.is(NodeFlags::PRIMARY)
+    }
+
+    #[must_use]
+    pub fn is_replica(&self) -> bool {
+        self.is(NodeFlags::REPLICA)
+    }
+
+    #[must_use]
+    pub fn in_handshake(&self) -> bool {
+        self.is(NodeFlags::HANDSHAKE)
+    }
+
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        self.is(NodeFlags::FAIL)
+    }
+
+    /// The name to log: the id and, if it has one, the human name.
+    #[must_use]
+    pub fn label(&self) -> String {
+        if self.attributes.nodename.is_empty() {
+            self.id.to_string()
+        } else {
+            format!("{} ({})", self.id, self.attributes.nodename)
+        }
+    }
+}
+
+/// All known nodes, myself included.
+#[derive(Debug, Default)]
+pub struct NodeTable {
+    places: Vec<Option<Node>>,
+    free: Vec<NodeIdx>,
+    by_id: BTreeMap<NodeId, NodeIdx>,
+    /// The same indices in an order that sampling shuffles as it goes.
+    deck: Vec<NodeIdx>,
+}
+
+impl NodeTable {
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.by_id.len()
+    }
+
+    #[must_use]
+    pub fn find(&self, id: &NodeId) -> Option<NodeIdx> {
+        self.by_id.get(id).copied()
+    }
+
+    /// Adds a node whose id is not in the table.
+    pub fn insert(&mut self, node: Node) -> NodeIdx {
+        let id = node.id;
+        let idx = if let Some(idx) = self.free.pop() {
+            self.places[idx.position()] = Some(node);
+            idx
+        } else {
+            self.places.push(Some(node));
+            NodeIdx::from_position(self.places.len() - 1)
+        };
+        let previous = self.by_id.insert(id, idx);
+        assert!(previous.is_none(), "an id is in the table once");
+        self.deck.push(idx);
+        idx
+    }
+
+    /// Takes a node out. The caller must hold no other copy of `idx` afterwards.
+    pub fn remove(&mut self, idx: NodeIdx) -> Node {
+        let node = self.places[idx.position()].take().expect("an index refers to a node");
+        self.by_id.remove(&node.id);
+        self.deck.retain(|other| *other != idx);
+        self.free.push(idx);
+        node
+    }
+
+    /// Gives a node its real id, which is not in the table.
+    pub fn rename(&mut self, idx: NodeIdx, id: NodeId) {
+        let old = std::mem::replace(&mut self[idx].id, id);
+        self.by_id.remove(&old);
+        let previous = self.by_id.insert(id, idx);
+        assert!(previous.is_none(), "an id is in the table once");
+    }
+
+    /// All nodes in the order of their ids.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (NodeIdx, &Node)> {
+        self.by_id.values().map(|idx| (*idx, &self[*idx]))
+    }
+
+    /// The indices of all nodes in the order of their ids, for walks that change the table.
+    #[must_use]
+    pub fn indices(&self) -> Vec<NodeIdx> {
+        self.by_id.values().copied().collect()
+    }
+
+    /// Up to `most` indices from `after` on in the order of ids, wrapping around at the end.
+    #[must_use]
+    pub fn round_robin(&self, after: &NodeId, most: usize) -> Vec<NodeIdx> {
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        self.by_id
+            .range((Excluded(*after), Unbounded))
+            .chain(self.by_id.range((Unbounded, Included(*after))))
+            .take(most)
+            .map(|(_, idx)| *idx)
+            .collect()
+    }
+
+    /// Draws nodes at random, each at most once, until `take` (told of each) has accepted `wanted`.
+    pub fn sample(&mut self, rng: &mut Rng, wanted: usize, mut take: impl FnMut(NodeIdx, &Node) -> bool) {
+        let (mut taken, mut drawn) = (0, 0);
+        while taken < wanted && drawn < self.deck.len() {
+            let pick = drawn + rng.below((self.deck.len() - drawn) as u64) as usize;
+            self.deck.swap(drawn, pick);
+            let idx = self.deck[drawn];
+            drawn += 1;
+            taken += usize::from(take(idx, &self[idx]));
+        }
+    }
+}
+
+impl Index<NodeIdx> for NodeTable {
+    type Output = Node;
+    fn index(&self, idx: NodeIdx) -> &Node {
+        self.places[idx.position()].as_ref().expect("an index refers to a node")
+    }
+}
+
+impl IndexMut<NodeIdx> for NodeTable {
+    fn index_mut(&mut self, idx: NodeIdx) -> &mut Node {
+        self.places[idx.position()].as_mut().expect("an index refers to a node")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_distinct_and_bounded() {
+        let mut rng = Rng::seeded(1);
+        let mut table = NodeTable::default();
+        for _ in 0..20 {
+            let id = NodeId::random(&mut rng);
+            table.insert(Node::new(id, id, NodeFlags::PRIMARY, Clock::default()));
+        }
+        for wanted in [0, 1, 7, 20, 100] {
+            let mut seen = BTreeSet::new();
+            table.sample(&mut rng, wanted, |idx, _| seen.insert(idx));
+            assert_eq!(seen.len(), wanted.min(20));
+        }
+        let gone = table.indices()[3];
+        table.remove(gone);
+        let mut seen = BTreeSet::new();
+        table.sample(&mut rng, 100, |idx, _| seen.insert(idx));
+        assert!(seen.len() == 19 && !seen.contains(&gone));
+    }
+
+    #[test]
+    fn round_robin_wraps() {
+        let mut rng = Rng::seeded(2);
+        let mut table = NodeTable::default();
+        for _ in 0..5 {
+            let id = NodeId::random(&mut rng);
+            table.insert(Node::new(id, id, NodeFlags::PRIMARY, Clock::default()));
+        }
+        let order = table.indices();
+        let got = table.round_robin(&table[order[2]].id, 4);
+        assert_eq!(got, [order[3], order[4], order[0], order[1]]);
+        assert_eq!(table.round_robin(&table[order[2]].id, 99).len(), 5);
+    }
+}
