@@ -5,6 +5,8 @@
 //! - [`ziplist`], [`zipmap`]: compact structures of old servers, read only
 
 pub mod aof;
+#[cfg(test)]
+mod oracle;
 pub mod rdb;
 pub mod ziplist;
 pub mod zipmap;

@@ -8,5 +8,7 @@ pub mod code;
 pub mod error;
 pub mod input;
 pub mod output;
+pub mod records;
+pub mod write;
 
 pub use error::RdbError;

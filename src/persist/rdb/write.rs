@@ -1,0 +1,121 @@
+//! Writing a file, piece by piece.
+//!
+//! The writer appends to byte vectors that the caller hands it at each call, and keeps only the checksum between
+//! calls: so a snapshot that walks the keyspace in slices decides where the bytes go (a file, a replica's
+//! link) and when a full buffer is exchanged for an empty one.
+
+use super::code::{WRITTEN_VERSION, opcode};
+use super::output::{push_length, push_string};
+use crate::base::crc64::crc64;
+use crate::base::{Millis, num};
+
+/// The directives `rdbchecksum` and `rdbcompression`.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteOptions {
+    pub checksum: bool,
+    pub compress: bool,
+}
+
+impl Default for WriteOptions {
+    fn default() -> WriteOptions {
+        WriteOptions { checksum: true, compress: true }
+    }
+}
+
+/// The facts at the head of a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Aux<'a> {
+    /// The version that this server claims to clients, too.
+    pub server_version: &'a str,
+    /// Wall time of the snapshot.
+    pub ctime_secs: i64,
+    pub used_memory_bytes: u64,
+    /// What a replica that starts from this file needs to continue with a partial synchronisation.
+    pub replication: Option<ReplicationAux<'a>>,
+    /// Whether the file is the base of an append-only log: then its keys do not expire while it is loaded.
+    pub aof_base: bool,
+}
+
+/// The position in the replication history that the file reflects.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplicationAux<'a> {
+    /// The database that the stream has selected, -1 for none yet.
+    pub stream_db: i64,
+    /// 40 characters.
+    pub id: &'a str,
+    pub offset: i64,
+}
+
+/// What eviction knows about a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Access {
+    #[default]
+    Untracked,
+    IdleSecs(u64),
+    Frequency(u8),
+}
+
+/// A file under way.
+#[derive(Clone, Debug)]
+pub struct RdbWriter {
+    options: WriteOptions,
+    crc: u64,
+}
+
+impl RdbWriter {
+    /// Appends header and facts.
+    pub fn begin(out: &mut Vec<u8>, options: WriteOptions, aux: &Aux<'_>) -> RdbWriter {
+        let mut writer = RdbWriter { options, crc: 0 };
+        writer.append(out, |out| {
+            out.extend_from_slice(format!("REDIS{WRITTEN_VERSION:04}").as_bytes());
+            push_aux(out, "redis-ver", aux.server_version.as_bytes());
+            push_aux_int(out, "redis-bits", i64::from(usize::BITS));
+            push_aux_int(out, "ctime", aux.ctime_secs);
+            push_aux_int(out, "used-mem", aux.used_memory_bytes as i64);
+            if let Some(replication) = &aux.replication {
+                push_aux_int(out, "repl-stream-db", replication.stream_db);
+                push_aux(out, "repl-id", replication.id.as_bytes());
+                push_aux_int(out, "repl-offset", replication.offset);
+            }
+            push_aux_int(out, "aof-base", i64::from(aux.aof_base));
+        });
+        writer
+    }
+
+    /// The keys that follow belong to this database. The counts help the reader to size its tables.
+    pub fn select(&mut self, out: &mut Vec<u8>, db: usize, keys: usize, expires: usize) {
+        self.append(out, |out| {
+            out.push(opcode::SELECT_DB);
+            push_length(out, db as u64);
+            out.push(opcode::RESIZE_DB);
+            push_length(out, keys as u64);
+            push_length(out, expires as u64);
+        });
+    }
+
+    /// Appends the end and the checksum.
+    pub fn finish(mut self, out: &mut Vec<u8>) {
+        self.append(out, |out| out.push(opcode::EOF));
+        out.extend_from_slice(&self.crc.to_le_bytes());
+    }
+
+    /// Lets `write` append and takes what it appended into the checksum.
+    fn append<T>(&mut self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        let from = out.len();
+        let result = write(out);
+        if self.options.checksum {
+            self.crc = crc64(self.crc, &out[from..]);
+        }
+        result
+    }
+}
+
+fn push_aux(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.push(opcode::AUX);
+    push_string(out, name.as_bytes(), false);
+    push_string(out, value, false);
+}
+
+fn push_aux_int(out: &mut Vec<u8>, name: &str, value: i64) {
+    push_aux(out, name, itoa::Buffer::new().format(value).as_bytes());
+}
