@@ -1,10 +1,12 @@
 //! The formats on disk and in DUMP payloads, over `Read` and `Write`: no files, no clock, no sockets.
 //!
 //! - [`aof`]: the append-only log: manifest, names, reading, appending, decisions
+//! - [`dump`]: the payload of DUMP and RESTORE
 //! - [`rdb`]: the snapshot file, written (version 10, which Redis 7.0 reads) and read (every version)
 //! - [`ziplist`], [`zipmap`]: compact structures of old servers, read only
 
 pub mod aof;
+pub mod dump;
 #[cfg(test)]
 mod oracle;
 pub mod rdb;

@@ -3,12 +3,7 @@
 //! Header: total bytes (u32), offset of the last entry (u32), count (u16, 65535 = unknown), all little-endian. An
 //! entry: size of the previous entry (1 byte, or 0xFE and a u32), encoding, data. Terminator: 0xFF.
 
-/// One element of a compact structure.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Element<'a> {
-    Text(&'a [u8]),
-    Int(i64),
-}
+use crate::data::Item;
 
 const HEADER: usize = 10;
 const TERMINATOR: u8 = 0xff;
@@ -59,7 +54,7 @@ impl<'a> Ziplist<'a> {
         self.len == 0
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = Element<'a>> + use<'a> {
+    pub fn iter(&self) -> impl Iterator<Item = Item<'a>> + use<'a> {
         let mut rest = self.entries;
         std::iter::from_fn(move || {
             let entry = Entry::decode(rest)?;
@@ -72,7 +67,7 @@ impl<'a> Ziplist<'a> {
 struct Entry<'a> {
     previous: usize,
     size: usize,
-    element: Element<'a>,
+    element: Item<'a>,
 }
 
 impl<'a> Entry<'a> {
@@ -90,10 +85,10 @@ impl<'a> Entry<'a> {
 }
 
 /// The element at the head of `body`, and the bytes it takes.
-fn decode_element(body: &[u8]) -> Option<(Element<'_>, usize)> {
+fn decode_element(body: &[u8]) -> Option<(Item<'_>, usize)> {
     let int = |width: usize| {
         let bytes = body.get(1..1 + width)?;
-        Some((Element::Int(sign_extended(bytes)), 1 + width))
+        Some((Item::Int(sign_extended(bytes)), 1 + width))
     };
     match *body.first()? {
         b @ 0..=0x3f => text(body, 1, usize::from(b)),
@@ -104,14 +99,14 @@ fn decode_element(body: &[u8]) -> Option<(Element<'_>, usize)> {
         0xe0 => int(8),
         0xf0 => int(3),
         0xfe => int(1),
-        b @ 0xf1..=0xfd => Some((Element::Int(i64::from(b & 0x0f) - 1), 1)),
+        b @ 0xf1..=0xfd => Some((Item::Int(i64::from(b & 0x0f) - 1), 1)),
         _ => None,
     }
 }
 
-fn text(body: &[u8], header: usize, length: usize) -> Option<(Element<'_>, usize)> {
+fn text(body: &[u8], header: usize, length: usize) -> Option<(Item<'_>, usize)> {
     let end = header.checked_add(length)?;
-    Some((Element::Text(body.get(header..end)?), end))
+    Some((Item::Bytes(body.get(header..end)?), end))
 }
 
 /// A little-endian two's complement integer of up to eight bytes.
@@ -132,7 +127,7 @@ pub(crate) mod tests {
     use super::*;
 
     /// Builds a ziplist the way old servers did, to read it back.
-    pub(crate) fn build(elements: &[Element<'_>]) -> Vec<u8> {
+    pub(crate) fn build(elements: &[Item<'_>]) -> Vec<u8> {
         let mut entries = Vec::new();
         let (mut previous, mut last) = (0, 0);
         for element in elements {
@@ -144,7 +139,7 @@ pub(crate) mod tests {
                 entries.extend_from_slice(&(previous as u32).to_le_bytes());
             }
             match *element {
-                Element::Text(t) => {
+                Item::Bytes(t) => {
                     match t.len() {
                         n @ 0..=63 => entries.push(n as u8),
                         n @ 64..=16383 => entries.extend_from_slice(&(0x4000 | n as u16).to_be_bytes()),
@@ -155,8 +150,8 @@ pub(crate) mod tests {
                     }
                     entries.extend_from_slice(t);
                 }
-                Element::Int(i @ 0..=12) => entries.push(0xf1 + i as u8),
-                Element::Int(i) => {
+                Item::Int(i @ 0..=12) => entries.push(0xf1 + i as u8),
+                Item::Int(i) => {
                     let (code, width) = match i {
                         -0x80..=0x7f => (0xfe, 1),
                         -0x8000..=0x7fff => (0xc0, 2),
@@ -189,14 +184,14 @@ pub(crate) mod tests {
     #[test]
     fn integers_of_every_width() {
         let ints = [0, 12, 13, -1, 127, -128, 128, 32767, -32768, 32768, -8_388_608, 8_388_608, i64::MIN, i64::MAX];
-        let elements: Vec<_> = ints.into_iter().map(Element::Int).collect();
+        let elements: Vec<_> = ints.into_iter().map(Item::Int).collect();
         let blob = build(&elements);
         assert_eq!(Ziplist::parse(&blob).unwrap().iter().collect::<Vec<_>>(), elements);
     }
 
     #[test]
     fn a_wrong_byte_in_the_frame_is_noticed() {
-        let good = build(&[Element::Text(b"ab"), Element::Int(5)]);
+        let good = build(&[Item::Bytes(b"ab"), Item::Int(5)]);
         assert_eq!(Ziplist::parse(&good).unwrap().len(), 2);
         for (at, name) in [(0, "total"), (4, "tail"), (8, "count"), (10, "first link"), (14, "link")] {
             let mut bad = good.clone();
@@ -213,7 +208,7 @@ pub(crate) mod tests {
         fn elements_come_back(elements in any_elements()) {
             let elements: Vec<_> = elements
                 .iter()
-                .map(|e| match e { Ok(t) => Element::Text(t), Err(i) => Element::Int(*i) })
+                .map(|e| match e { Ok(t) => Item::Bytes(t), Err(i) => Item::Int(*i) })
                 .collect();
             let blob = build(&elements);
             let list = Ziplist::parse(&blob).unwrap();
@@ -225,7 +220,7 @@ pub(crate) mod tests {
         fn mutations_never_panic(elements in any_elements(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
             let elements: Vec<_> = elements
                 .iter()
-                .map(|e| match e { Ok(t) => Element::Text(t), Err(i) => Element::Int(*i) })
+                .map(|e| match e { Ok(t) => Item::Bytes(t), Err(i) => Item::Int(*i) })
                 .collect();
             let mut blob = build(&elements);
             let at = at.index(blob.len());

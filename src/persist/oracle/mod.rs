@@ -1,6 +1,7 @@
 //! A stock redis-server for tests: what it writes is read here, and what is written here it must read.
 
 mod aof;
+mod dump;
 
 use std::net::TcpListener;
 use std::path::Path;

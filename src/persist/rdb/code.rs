@@ -74,7 +74,7 @@ impl VersionCheck {
 
 /// Whether the version belongs to another vendor.
 #[must_use]
-fn is_foreign(version: u16) -> bool {
+pub fn is_foreign(version: u16) -> bool {
     (FIRST_FOREIGN_VERSION..NEWEST_VERSION).contains(&version)
 }
 

@@ -8,7 +8,14 @@ pub mod code;
 pub mod error;
 pub mod input;
 pub mod output;
+pub mod read;
+pub mod read_value;
 pub mod records;
 pub mod write;
+pub mod write_value;
 
+pub use code::VersionCheck;
 pub use error::RdbError;
+pub use read::{Event, LoadedEntry, RdbReader};
+pub use records::{Checksum, ReadOptions};
+pub use write::{Access, Aux, RdbWriter, ReplicationAux, WriteOptions};

@@ -6,8 +6,10 @@
 
 use super::code::{WRITTEN_VERSION, opcode};
 use super::output::{push_length, push_string};
+use super::write_value::{push_value, type_of};
+use crate::base::Millis;
 use crate::base::crc64::crc64;
-use crate::base::{Millis, num};
+use crate::data::value::ValueRef;
 
 /// The directives `rdbchecksum` and `rdbcompression`.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +92,35 @@ impl RdbWriter {
             out.push(opcode::RESIZE_DB);
             push_length(out, keys as u64);
             push_length(out, expires as u64);
+        });
+    }
+
+    /// Appends a key of the selected database.
+    pub fn entry(
+        &mut self,
+        out: &mut Vec<u8>,
+        key: &[u8],
+        value: ValueRef<'_>,
+        expire: Option<Millis>,
+        access: Access,
+    ) {
+        let compress = self.options.compress;
+        self.append(out, |out| {
+            if let Some(at) = expire {
+                out.push(opcode::EXPIRE_MS);
+                out.extend_from_slice(&at.0.to_le_bytes());
+            }
+            match access {
+                Access::Untracked => {}
+                Access::IdleSecs(secs) => {
+                    out.push(opcode::IDLE);
+                    push_length(out, secs);
+                }
+                Access::Frequency(counter) => out.extend_from_slice(&[opcode::FREQUENCY, counter]),
+            }
+            out.push(type_of(value));
+            push_string(out, key, compress);
+            push_value(out, value, compress);
         });
     }
 
