@@ -11,6 +11,9 @@ pub mod cli;
 pub mod client;
 pub mod cmd;
 pub mod error;
+pub mod found;
+pub mod fresh;
+pub mod join;
 pub mod keycount;
 pub mod nodes_text;
 pub mod plan;
@@ -19,6 +22,7 @@ pub mod slots;
 pub mod ui;
 pub mod view;
 pub mod vitals;
+pub mod wait;
 
 use cli::Options;
 use client::Pool;

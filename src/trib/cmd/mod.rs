@@ -8,6 +8,7 @@ use super::error::Error;
 use super::ui::Ui;
 
 pub mod check;
+pub mod create;
 pub mod info;
 
 /// What a subcommand works with.
@@ -20,6 +21,7 @@ pub struct Context<'a> {
 /// What is to be done.
 #[derive(Subcommand)]
 pub enum Command {
+    Create(create::Args),
     Check(check::Args),
     Info(info::Args),
 }
@@ -28,6 +30,7 @@ impl Command {
     /// Does it.
     pub async fn run(&self, ctx: &Context<'_>) -> Result<(), Error> {
         match self {
+            Command::Create(args) => create::run(ctx, args).await,
             Command::Check(args) => check::run(ctx, args).await,
             Command::Info(args) => info::run(ctx, args).await,
         }

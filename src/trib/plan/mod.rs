@@ -3,6 +3,7 @@
 //! Nothing here touches a socket or a clock. A planner is handed plain facts (who owns which slots, who
 //! holds keys of which slot) and returns typed steps, which the caller shows, asks about and applies.
 
+pub mod create;
 pub mod fix;
 pub mod rebalance;
 pub mod reshard;

@@ -1,0 +1,247 @@
+//! Founding a cluster: from checked nodes and a plan to a cluster that takes its first write, or back to
+//! nodes as they were.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::addr::Addr;
+use super::client::{command, join_all};
+use super::cmd::Context;
+use super::error::{Error, Failure, Kind};
+use super::fresh::Fresh;
+use super::join;
+use super::nodes_text::Flags;
+use super::plan::create::CreatePlan;
+use super::report::Health;
+use super::slots::SlotSet;
+use super::ui::Wording;
+use super::view::{self, ClusterView, Opinion, Report};
+use super::vitals::Vitals;
+use super::wait::{self, Look};
+use crate::base::NodeId;
+
+/// After this long without everybody knowing everybody, say which ports may be closed.
+const EXPLAIN_AFTER: Duration = Duration::from_secs(10);
+/// How long replicas may take to reach their primaries once the cluster serves.
+const LINK_GRACE: Duration = Duration::from_secs(10);
+/// Rounds of resetting; the first is enough unless an introduction was still under way.
+const UNDO_ROUNDS: usize = 10;
+
+/// The work on a new cluster.
+pub struct Founding<'a> {
+    pub ctx: &'a Context<'a>,
+    pub nodes: &'a [Fresh],
+    pub plan: &'a CreatePlan,
+    /// How long joining and coming up may each take.
+    pub limit: Duration,
+}
+
+impl Founding<'_> {
+    /// Does everything and returns the view of a cluster that serves. What fails or is interrupted before
+    /// the nodes have joined is undone.
+    pub async fn run(&self) -> Result<ClusterView, Error> {
+        let form = async {
+            tokio::select! {
+                result = self.form() => result,
+                _ = tokio::signal::ctrl_c() => Err(Error::failed("*** Interrupted.")),
+            }
+        };
+        if let Err(error) = form.await {
+            self.ctx.ui.part("\n");
+            self.undo().await;
+            return Err(error);
+        }
+        self.come_up().await
+    }
+
+    async fn form(&self) -> Result<(), Error> {
+        let ui = self.ctx.ui;
+        self.assign_slots().await?;
+        ui.heading(">>> Nodes configuration updated");
+        ui.heading(">>> Assign a different config epoch to each node");
+        self.assign_epochs().await?;
+        ui.heading(">>> Sending CLUSTER MEET messages to join the cluster");
+        join::introduce(&self.ctx.pool, self.nodes).await?;
+        ui.part(ui.word("Waiting for the cluster to join...", "Waiting for the cluster to join\n"));
+        self.join().await?;
+        ui.part("\n");
+        Ok(())
+    }
+
+    async fn assign_slots(&self) -> Result<(), Error> {
+        let results = join_all(self.plan.primaries.iter().map(|primary| async {
+            let mut cmd = command("CLUSTER ADDSLOTS");
+            for slot in primary.first.get()..=primary.last.get() {
+                cmd.arg(slot);
+            }
+            self.ctx.pool.call(&self.nodes[primary.node].addr, &cmd).await
+        }))
+        .await;
+        results.into_iter().collect::<Result<Vec<_>, Failure>>()?;
+        Ok(())
+    }
+
+    /// Different epochs from the start spare the primaries the conflicts they would have to settle. A
+    /// node that has one from an earlier life keeps it.
+    async fn assign_epochs(&self) -> Result<(), Error> {
+        let results = join_all(self.nodes.iter().zip(1..).map(|(node, epoch)| async move {
+            let mut cmd = command("CLUSTER SET-CONFIG-EPOCH");
+            self.ctx.pool.call(&node.addr, cmd.arg(epoch)).await
+        }))
+        .await;
+        for result in results {
+            match result {
+                Err(failure) if failure.reply().is_none() => return Err(failure.into()),
+                Err(failure) => self.ctx.ui.detail(failure.to_string()),
+                Ok(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Until every node knows every other and all agree about slots and roles. A replica is told its
+    /// primary in the moment it knows it.
+    async fn join(&self) -> Result<(), Error> {
+        let members: BTreeMap<NodeId, Addr> = self.nodes.iter().map(|node| (node.id, node.meet.clone())).collect();
+        let wanted = self.opinion();
+        let mut waiting: Vec<(usize, usize)> = self.plan.replicas.iter().map(|r| (r.node, r.primary)).collect();
+        let started = Instant::now();
+        let (mut explained, mut greeted) = (false, false);
+        let mut missed = Vec::new();
+        let result = wait::until(Some(self.ctx.ui), self.limit, async || {
+            let reports = join_all(self.nodes.iter().map(|node| view::ask(&self.ctx.pool, &node.addr))).await;
+            let reports: Vec<Report> = reports.into_iter().collect::<Result<_, Failure>>()?;
+            let told = self.replicate(&waiting, &reports).await?;
+            waiting.retain(|pair| !told.contains(pair));
+            let given = self.nodes.iter().map(|node| node.meet.clone());
+            let reports: Vec<_> = given.zip(reports.into_iter().map(Ok)).collect();
+            missed = join::missing_links(&members, &reports);
+            if missed.is_empty() && waiting.is_empty() {
+                let agree = |report: &Report| report.opinion() == wanted && self.roles_are_known(report);
+                if reports.iter().flat_map(|(_, report)| report).all(agree) {
+                    return Ok(Look::Done(()));
+                }
+                if !greeted {
+                    greeted = true;
+                    join::greet_again(&self.ctx.pool, self.nodes).await?;
+                }
+            }
+            if !missed.is_empty() && !explained && started.elapsed() >= EXPLAIN_AFTER {
+                explained = true;
+                self.ctx.ui.part("\n");
+                join::explain(self.ctx.ui, &missed);
+            }
+            Ok(Look::NotYet(match missed.first() {
+                Some((node, by)) => format!("{} has no cluster bus link to {node}", by[0]),
+                None => "the nodes do not agree about the slots".to_owned(),
+            }))
+        })
+        .await;
+        result.map_err(|error| match error.kind {
+            Kind::TimedOut if !missed.is_empty() => error
+                .hint("open the cluster bus ports (by default the port + 10000) between all nodes, in both directions"),
+            _ => error,
+        })
+    }
+
+    /// Tells those replicas their primaries that know them already; returns the pairs that are done.
+    async fn replicate(&self, waiting: &[(usize, usize)], reports: &[Report]) -> Result<Vec<(usize, usize)>, Error> {
+        let ready = waiting.iter().filter(|(replica, primary)| {
+            let wanted = &self.nodes[*primary].id;
+            reports[*replica].line(wanted).is_some_and(|line| line.connected && line.flags.contains(Flags::PRIMARY))
+        });
+        let results = join_all(ready.map(|&(replica, primary)| async move {
+            let mut cmd = command("CLUSTER REPLICATE");
+            self.ctx.pool.call(&self.nodes[replica].addr, cmd.arg(self.nodes[primary].id.as_str())).await?;
+            Ok::<_, Failure>((replica, primary))
+        }))
+        .await;
+        Ok(results.into_iter().collect::<Result<Vec<_>, Failure>>()?)
+    }
+
+    /// Whether a node sees every replica below its primary. A large cluster is not held up for it.
+    fn roles_are_known(&self, report: &Report) -> bool {
+        if !join::is_full_mesh(self.nodes.len()) {
+            return true;
+        }
+        self.plan.replicas.iter().all(|replica| {
+            let line = report.line(&self.nodes[replica.node].id);
+            line.is_some_and(|line| line.primary == Some(self.nodes[replica.primary].id))
+        })
+    }
+
+    fn opinion(&self) -> Opinion {
+        let owned = self.plan.primaries.iter().map(|primary| {
+            let mut slots = SlotSet::new();
+            slots.insert_range(primary.first, primary.last);
+            (self.nodes[primary.node].id, slots)
+        });
+        owned.collect()
+    }
+
+    /// Until every node serves: then the first write succeeds.
+    async fn come_up(&self) -> Result<ClusterView, Error> {
+        let ctx = self.ctx;
+        let started = Instant::now();
+        let mut serving_since: Option<Instant> = None;
+        let mut said = false;
+        let result = wait::until(None, self.limit, async || {
+            let view = ClusterView::load(&ctx.pool, &self.nodes[0].addr).await?;
+            let vitals = Vitals::load(&ctx.pool, &view).await;
+            if Health::examine(&view, Some(&vitals)).is_well() && view.nodes.len() == self.nodes.len() {
+                return Ok(Look::Done(view));
+            }
+            let mut lacking = view.nodes.iter().filter_map(|node| {
+                let vital = vitals.get(&node.id);
+                vital.is_none_or(|vital| !vital.serves).then(|| node.addr.to_string())
+            });
+            if let Some(first) = lacking.next() {
+                if !said && started.elapsed() > Duration::from_millis(300) && ctx.ui.wording() == Wording::Trib {
+                    said = true;
+                    ctx.ui.note(
+                        "Waiting for cluster_state:ok on every node: the servers' own rejoin delay (the node timeout, \
+                         at most 5 s) has to pass before they serve...",
+                    );
+                }
+                return Ok(Look::NotYet(format!("{first} does not report cluster_state:ok")));
+            }
+            let since = *serving_since.get_or_insert_with(Instant::now);
+            if since.elapsed() >= LINK_GRACE {
+                // The cluster takes writes; the final check says which replicas are not linked.
+                return Ok(Look::Done(view));
+            }
+            Ok(Look::NotYet("a replica has no link to its primary".to_owned()))
+        })
+        .await;
+        result.map_err(|error| error.hint("the nodes have joined; see 'trib check' for what they are missing"))
+    }
+
+    /// Makes the nodes strangers again. They were empty, so a hard reset loses nothing and leaves no
+    /// epoch behind.
+    async fn undo(&self) {
+        let ui = self.ctx.ui;
+        ui.note("Undoing: resetting the nodes, so that nothing half done is left...");
+        let reset = command("CLUSTER RESET HARD");
+        let list = command("CLUSTER NODES");
+        let mut left: Vec<&Fresh> = self.nodes.iter().collect();
+        for _ in 0..UNDO_ROUNDS {
+            let resets = self.ctx.pool.call_all(left.iter().map(|node| &node.addr), &reset).await;
+            // A greeting that was on its way may bring a node back; it would be there by now.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let lists = self.ctx.pool.call_all(left.iter().map(|node| &node.addr), &list).await;
+            let alone = |reply: &redis::Value| {
+                super::client::text_of(reply).is_some_and(|text| text.lines().filter(|l| !l.is_empty()).count() == 1)
+            };
+            let mut done =
+                resets.iter().zip(&lists).map(|(reset, list)| reset.is_ok() && list.as_ref().is_ok_and(alone));
+            left.retain(|_| !done.next().unwrap_or(false));
+            if left.is_empty() {
+                return;
+            }
+        }
+        for node in left {
+            ui.error(format!("[ERR] Node {} could not be reset.", node.addr));
+            ui.note(format!("hint: run CLUSTER RESET HARD on {} before the next attempt", node.addr));
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Waiting for nodes to get somewhere: look, and look again until it is so or the time is up.
+
+use std::time::{Duration, Instant};
+
+use super::error::Error;
+use super::ui::Ui;
+
+/// What one look found.
+pub enum Look<T> {
+    Done(T),
+    /// What is still missing, for the case that time runs out.
+    NotYet(String),
+}
+
+/// Pause between two looks. A look that takes long is not repeated more often than half of the time.
+const PAUSE: Duration = Duration::from_millis(20);
+const DOT_EVERY: Duration = Duration::from_secs(1);
+
+/// Looks until `look` is done. Prints a dot for every second when there is a line for them. The error of
+/// a wait that was in vain says what was still missing.
+pub async fn until<T>(
+    dots: Option<&Ui>,
+    limit: Duration,
+    mut look: impl AsyncFnMut() -> Result<Look<T>, Error>,
+) -> Result<T, Error> {
+    let started = Instant::now();
+    let mut dots_shown = 0;
+    loop {
+        let looked = Instant::now();
+        let missing = match look().await? {
+            Look::Done(result) => return Ok(result),
+            Look::NotYet(missing) => missing,
+        };
+        if started.elapsed() >= limit {
+            return Err(Error::timed_out(format!("[ERR] not within {} s: {missing}", limit.as_secs_f64())));
+        }
+        if let Some(ui) = dots {
+            let due = started.elapsed().as_millis() / DOT_EVERY.as_millis();
+            while dots_shown < due {
+                ui.part(".");
+                dots_shown += 1;
+            }
+        }
+        tokio::time::sleep(PAUSE.max(looked.elapsed())).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::error::Kind;
+    use super::*;
+
+    fn in_runtime<F: Future>(future: F) -> F::Output {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn a_wait_ends_when_it_is_so() {
+        let mut looks = 0;
+        let result = in_runtime(until(None, Duration::from_secs(60), async || {
+            looks += 1;
+            Ok(if looks == 3 { Look::Done("there") } else { Look::NotYet("no".to_owned()) })
+        }));
+        assert_eq!(result.unwrap(), "there");
+        assert_eq!(looks, 3);
+    }
+
+    #[test]
+    fn a_wait_in_vain_says_what_is_missing() {
+        let error = in_runtime(until::<()>(None, Duration::from_millis(50), async || {
+            Ok(Look::NotYet("h:1 does not know h:2".to_owned()))
+        }))
+        .unwrap_err();
+        assert_eq!(error.kind, Kind::TimedOut);
+        assert_eq!(
+            error.what,
+            super::super::error::What::Message("[ERR] not within 0.05 s: h:1 does not know h:2".into())
+        );
+    }
+}
