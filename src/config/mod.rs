@@ -3,11 +3,14 @@
 //! [`Config`] is a plain struct that the server reads by field. The [`DIRECTIVES`] table beside it reads and
 //! sets the same fields by name, for the file, the command line and the CONFIG commands.
 
+pub mod args;
 mod choice;
 mod directive;
+mod file;
 mod kind;
 mod lines;
 pub mod quote;
+mod rewrite;
 mod set;
 mod special;
 mod table;
@@ -15,6 +18,7 @@ mod title;
 
 pub use choice::*;
 pub use directive::{Directive, Flags};
+pub use file::{Host, LoadError};
 pub use kind::{Choice, Kind, Refusal, parse_bytes};
 pub use lines::ExtraLines;
 pub use set::{Change, SetError};
