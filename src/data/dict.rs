@@ -287,6 +287,7 @@ impl<T: Keyed> Dict<T> {
                 empty_left -= 1;
             }
             moving.next += 1;
+            moving.from.passed(moving.next);
         }
         if moving.next == moving.from.count() {
             moving.from.release();

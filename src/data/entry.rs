@@ -18,6 +18,7 @@ use std::fmt;
 use std::mem::{self, ManuallyDrop};
 use std::ptr::{self, NonNull};
 
+use super::alloc::size_class;
 use super::dict::{Keyed, prefetch};
 use super::hash::Hash;
 use super::list::List;
@@ -467,16 +468,16 @@ impl Entry {
         unsafe { alloc::dealloc(self.0.as_ptr(), layout(self.bytes())) };
     }
 
-    /// Bytes of the entry with its key and value.
+    /// Bytes of the entry with its key and value, as the allocator counts them.
     #[must_use]
     pub fn mem_bytes(&self) -> usize {
         let outside = if self.form() == Form::Raw {
             // SAFETY: the payload of this form is a `Vec`, aligned.
-            unsafe { self.payload::<Vec<u8>>().as_ref() }.capacity()
+            size_class(unsafe { self.payload::<Vec<u8>>().as_ref() }.capacity())
         } else {
             self.value().collection_bytes()
         };
-        layout(self.bytes()).size() + outside
+        size_class(self.bytes()) + outside
     }
 
     /// A second handle to the same entry, for an index beside the table that owns it.

@@ -5,7 +5,10 @@
 //! candidates, so that an item is touched only if it almost certainly is the one. A full bucket gives its seventh
 //! place to the address of a child. All buckets of a chain but the last are full, and a child has two items or more.
 //!
-//! This file knows nothing of resizing. It is where the table's unsafe code lives.
+//! A large array is made of chunks, behind a directory. So no single call has to allocate, clear or free more than a
+//! chunk: a chunk comes when the first item goes into it, and goes as soon as its items have been moved out.
+//!
+//! This file knows nothing of resizing. It is where most of the table's unsafe code lives.
 #![allow(unsafe_code)]
 
 use std::alloc::{self, Layout};
@@ -15,6 +18,9 @@ use std::ptr::{self, NonNull};
 
 const BUCKET_BYTES: usize = 64;
 const ITEMS: usize = 7;
+/// Buckets of a chunk, as a power of two: 256 KiB. Tests have small chunks, so that small tables have several.
+const CHUNK_BITS: u32 = if cfg!(test) { 5 } else { 12 };
+const CHUNK: usize = 1 << CHUNK_BITS;
 const CHAINED: u64 = 1;
 const LOW_BITS: u64 = 0x7f7f_7f7f_7f7f_7f7f;
 /// The high bit of each tag's byte.
@@ -119,10 +125,16 @@ impl<T> Place<T> {
 
 /// `1 << bits` chains of buckets, or no memory at all.
 pub(super) struct Buckets<T> {
-    first: Option<NonNull<Bucket<T>>>,
+    memory: Memory<T>,
     children: u32,
     bits: u8,
     owns: PhantomData<T>,
+}
+
+/// Which one it is follows from the number of bits: up to [`CHUNK_BITS`], the buckets; above, a directory of chunks.
+union Memory<T> {
+    buckets: Option<NonNull<Bucket<T>>>,
+    directory: NonNull<Option<NonNull<Bucket<T>>>>,
 }
 
 // SAFETY: the buckets are owned, and nothing in them is shared with another table.
@@ -135,28 +147,36 @@ impl<T> Buckets<T> {
 
     /// No chains and no memory.
     pub(super) const fn none() -> Buckets<T> {
-        Buckets { first: None, children: 0, bits: 0, owns: PhantomData }
+        Buckets { memory: Memory { buckets: None }, children: 0, bits: 0, owns: PhantomData }
     }
 
+    /// `1 << bits` empty chains.
     pub(super) fn with_bits(bits: u32) -> Buckets<T> {
         let () = Self::ITEM_IS_A_WORD;
-        let layout = Self::layout(bits);
-        // SAFETY: the layout's size is not 0.
-        let memory = unsafe { alloc::alloc_zeroed(layout) };
-        // An all-zero bucket is an empty one.
-        let Some(first) = NonNull::new(memory.cast()) else { alloc::handle_alloc_error(layout) };
-        Buckets { first: Some(first), children: 0, bits: bits as u8, owns: PhantomData }
+        // An all-zero bucket is an empty one, and an all-zero directory has no chunks.
+        let memory = if bits <= CHUNK_BITS {
+            Memory { buckets: Some(allocate_zeroed(Self::array(1 << bits))) }
+        } else {
+            Memory { directory: allocate_zeroed(Self::directory_layout(bits)) }
+        };
+        Buckets { memory, children: 0, bits: bits as u8, owns: PhantomData }
     }
 
-    fn layout(bits: u32) -> Layout {
+    /// The layout of `n` buckets.
+    fn array(n: usize) -> Layout {
+        Layout::array::<Bucket<T>>(n).expect("a chunk is small")
+    }
+
+    fn directory_layout(bits: u32) -> Layout {
         1usize
-            .checked_shl(bits)
-            .and_then(|n| Layout::array::<Bucket<T>>(n).ok())
+            .checked_shl(bits - CHUNK_BITS)
+            .and_then(|n| Layout::array::<usize>(n).ok())
             .expect("a table is smaller than the address space")
     }
 
     pub(super) fn is_none(&self) -> bool {
-        self.first.is_none()
+        // SAFETY: with so few bits there is no directory.
+        self.bits() <= CHUNK_BITS && unsafe { self.memory.buckets }.is_none()
     }
 
     pub(super) fn bits(&self) -> u32 {
@@ -165,7 +185,7 @@ impl<T> Buckets<T> {
 
     /// Number of chains.
     pub(super) fn count(&self) -> usize {
-        if self.first.is_some() { 1 << self.bits } else { 0 }
+        if self.is_none() { 0 } else { 1 << self.bits }
     }
 
     /// Number of child buckets over all chains.
@@ -173,6 +193,7 @@ impl<T> Buckets<T> {
         self.children as usize
     }
 
+    /// Bytes of all chains as if all chunks were there, and of all children.
     pub(super) fn bytes(&self) -> usize {
         (self.count() + self.children()) * BUCKET_BYTES
     }
@@ -183,11 +204,55 @@ impl<T> Buckets<T> {
         (hash & !(u64::MAX << self.bits)) as usize
     }
 
+    /// The first bucket of a chain, if there is memory for it.
     #[inline]
     fn head(&self, index: usize) -> Option<NonNull<Bucket<T>>> {
-        debug_assert!(self.first.is_none() || index < self.count());
-        // SAFETY: the array has `1 << bits` buckets and every caller's index is below that.
-        self.first.map(|first| unsafe { first.add(index) })
+        debug_assert!(index < 1 << self.bits);
+        // SAFETY: the number of bits says what the memory is; every caller's index is below the number of chains.
+        unsafe {
+            if self.bits() <= CHUNK_BITS {
+                self.memory.buckets.map(|first| first.add(index))
+            } else {
+                self.chunk_of(index).read().map(|first| first.add(index % CHUNK))
+            }
+        }
+    }
+
+    /// The first bucket of a chain, for which memory is made if there is none. The table is not without any.
+    fn head_for_insert(&mut self, index: usize) -> NonNull<Bucket<T>> {
+        if let Some(head) = self.head(index) {
+            return head;
+        }
+        assert!(self.bits() > CHUNK_BITS, "a table that is inserted into has memory");
+        let first = allocate_zeroed::<Bucket<T>>(Self::array(CHUNK));
+        // SAFETY: the table has a directory; the index is below the number of chains.
+        unsafe {
+            self.chunk_of(index).write(Some(first));
+            first.add(index % CHUNK)
+        }
+    }
+
+    /// The directory's entry for a chain.
+    ///
+    /// # Safety
+    /// The table has a directory, and the index is below the number of chains.
+    unsafe fn chunk_of(&self, index: usize) -> NonNull<Option<NonNull<Bucket<T>>>> {
+        // SAFETY: as above.
+        unsafe { self.memory.directory.add(index >> CHUNK_BITS) }
+    }
+
+    /// Tells that chains below `next` are empty and will stay so, as somebody empties one after the other: a chunk that
+    /// is all below gives its memory back.
+    pub(super) fn passed(&mut self, next: usize) {
+        if self.bits() > CHUNK_BITS && next > 0 && next.is_multiple_of(CHUNK) {
+            // SAFETY: the table has a directory, and `next - 1` is one of its chains. Nothing else than the directory's
+            // entry leads to the chunk, and what may lie in it needs no drop.
+            unsafe {
+                if let Some(first) = self.chunk_of(next - 1).replace(None) {
+                    alloc::dealloc(first.as_ptr().cast(), Self::array(CHUNK));
+                }
+            }
+        }
     }
 
     /// The item with this hash of which `is` says that it is the one.
@@ -212,9 +277,9 @@ impl<T> Buckets<T> {
         None
     }
 
-    /// Adds an item. The table has memory.
+    /// Adds an item. The table is not without memory.
     pub(super) fn insert(&mut self, hash: u64, item: T) -> Place<T> {
-        let mut bucket = self.head(self.index(hash)).expect("a table that is inserted into has memory");
+        let mut bucket = self.head_for_insert(self.index(hash));
         let tag = tag(hash);
         // SAFETY: the chain is ours alone, and no other reference into it exists here.
         unsafe {
@@ -228,7 +293,7 @@ impl<T> Buckets<T> {
                 b.put(index, tag, item);
                 return Place { bucket, index };
             }
-            let mut child = Self::new_bucket();
+            let mut child: NonNull<Bucket<T>> = allocate_zeroed(Layout::new::<Bucket<T>>());
             let moved_tag = b.tag_at(ITEMS - 1);
             let moved = b.take(ITEMS - 1);
             child.as_mut().put(0, moved_tag, moved);
@@ -284,13 +349,6 @@ impl<T> Buckets<T> {
         }
     }
 
-    fn new_bucket() -> NonNull<Bucket<T>> {
-        let layout = Layout::new::<Bucket<T>>();
-        // SAFETY: the layout's size is not 0.
-        let memory = unsafe { alloc::alloc_zeroed(layout) };
-        NonNull::new(memory.cast()).unwrap_or_else(|| alloc::handle_alloc_error(layout))
-    }
-
     /// The items of one chain.
     pub(super) fn chain(&self, index: usize) -> Chain<'_, T> {
         Chain { bucket: self.head(index), left: None, table: PhantomData }
@@ -335,11 +393,27 @@ impl<T> Buckets<T> {
     /// Gives the memory back without looking for items: there are none.
     pub(super) fn release(&mut self) {
         debug_assert!((0..self.count()).all(|i| self.chain(i).next().is_none()));
-        if let Some(first) = self.first.take() {
-            // SAFETY: allocated with this layout, and no longer reachable.
-            unsafe { alloc::dealloc(first.as_ptr().cast(), Self::layout(self.bits())) };
+        self.free();
+    }
+
+    /// Gives the memory back, whatever lies in it; there are no children.
+    fn free(&mut self) {
+        debug_assert_eq!(self.children, 0);
+        if self.bits() > CHUNK_BITS {
+            for next in (0..=self.count()).step_by(CHUNK) {
+                self.passed(next);
+            }
         }
-        self.bits = 0;
+        let old = mem::replace(self, Buckets::none());
+        let old = ManuallyDrop::new(old);
+        // SAFETY: the number of bits says what the memory is and how large; nothing else leads to it.
+        unsafe {
+            if old.bits() > CHUNK_BITS {
+                alloc::dealloc(old.memory.directory.as_ptr().cast(), Self::directory_layout(old.bits()));
+            } else if let Some(first) = old.memory.buckets {
+                alloc::dealloc(first.as_ptr().cast(), Self::array(1 << old.bits));
+            }
+        }
     }
 }
 
@@ -350,11 +424,14 @@ impl<T> Drop for Buckets<T> {
                 self.take_chain(index, drop);
             }
         }
-        if let Some(first) = self.first.take() {
-            // SAFETY: allocated with this layout; its items and children are gone.
-            unsafe { alloc::dealloc(first.as_ptr().cast(), Self::layout(u32::from(self.bits))) };
-        }
+        self.free();
     }
+}
+
+fn allocate_zeroed<X>(layout: Layout) -> NonNull<X> {
+    // SAFETY: no layout in this file has size 0.
+    let memory = unsafe { alloc::alloc_zeroed(layout) };
+    NonNull::new(memory.cast()).unwrap_or_else(|| alloc::handle_alloc_error(layout))
 }
 
 /// # Safety
@@ -370,6 +447,12 @@ pub(super) struct Chain<'a, T> {
     /// Mask of the items still to come from `bucket`; absent before its first.
     left: Option<u64>,
     table: PhantomData<&'a Buckets<T>>,
+}
+
+impl<T> Clone for Chain<'_, T> {
+    fn clone(&self) -> Self {
+        Chain { ..*self }
+    }
 }
 
 impl<'a, T> Iterator for Chain<'a, T> {

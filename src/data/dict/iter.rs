@@ -79,6 +79,7 @@ impl<T> Iterator for IntoIter<T> {
             if self.next_chain < array.count() {
                 array.take_chain(self.next_chain, |item| self.ready.push(item));
                 self.next_chain += 1;
+                array.passed(self.next_chain);
             } else {
                 array.release();
                 self.array += 1;

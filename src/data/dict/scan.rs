@@ -37,7 +37,9 @@ impl<T: Keyed> Dict<T> {
         for table in self.tables() {
             self.visit_range(table, first, last, visit);
         }
-        last.wrapping_add(1).reverse_bits()
+        let next = last.wrapping_add(1).reverse_bits();
+        self.prefetch(next);
+        next
     }
 
     /// The items of `table` whose positions are in `first..=last`, a range no larger than one of its buckets or
@@ -51,6 +53,7 @@ impl<T: Keyed> Dict<T> {
         loop {
             let bucket_last = bucket_first | unused;
             let chain = table.chain(table.index(bucket_first.reverse_bits()));
+            chain.clone().for_each(Keyed::prefetch);
             if first <= bucket_first && bucket_last <= last {
                 chain.for_each(&mut *visit);
             } else {

@@ -314,14 +314,14 @@ proptest! {
                 if cursor == 0 {
                     break;
                 }
-                for item in &dict {
-                    let n = number(item);
-                    let hash = dict.hash(item.key());
-                    prop_assert_eq!(position_reached(hash, cursor), emitted.contains(&n), "key {}", n);
-                }
             }
             if cursor == 0 {
                 break;
+            }
+            for item in &dict {
+                let n = number(item);
+                let hash = dict.hash(item.key());
+                prop_assert_eq!(position_reached(hash, cursor), emitted.contains(&n), "key {}", n);
             }
             if let Some((_, op)) = pause {
                 apply(&mut dict, op, 1, |dict, n| {
