@@ -144,12 +144,21 @@ impl Kind for Octal {
 pub struct Memory<T> {
     min: u64,
     max: u64,
+    floor: u64,
     stored: PhantomData<T>,
 }
 
 /// A number of bytes between `min` and `max` inclusive: `64mb` is 64 × 1024 × 1024, `64m` is 64,000,000.
 pub const fn memory<T>(min: u64, max: u64) -> Memory<T> {
-    Memory { min, max, stored: PhantomData }
+    Memory { min, max, floor: 0, stored: PhantomData }
+}
+
+impl<T> Memory<T> {
+    /// Accepts the whole range but stores at least `floor`.
+    pub const fn at_least(mut self, floor: u64) -> Memory<T> {
+        self.floor = floor;
+        self
+    }
 }
 
 impl<T: Number> Kind for Memory<T> {
@@ -158,7 +167,7 @@ impl<T: Number> Kind for Memory<T> {
     fn parse(&self, args: &[&[u8]], _: &T) -> Result<T, Refusal> {
         let n = parse_bytes(single(args)?).ok_or("argument must be a memory value")?;
         check_range(n.into(), self.min.into(), self.max.into())?;
-        T::from_wide(n.into()).ok_or_else(|| "argument must be a memory value".into())
+        T::from_wide(n.max(self.floor).into()).ok_or_else(|| "argument must be a memory value".into())
     }
 
     fn show(&self, value: &T) -> Vec<u8> {

@@ -9,6 +9,8 @@ mod directive;
 mod file;
 mod kind;
 mod lines;
+#[cfg(test)]
+mod oracle;
 pub mod quote;
 mod rewrite;
 mod set;

@@ -309,7 +309,12 @@ impl Kind for MemoryOrPercent {
         let word = single(args)?;
         let refusal = || Refusal::from("argument must be a memory or percent value");
         let Some(number) = word.strip_suffix(b"%") else {
-            return parse_bytes(word).map(ClientsMemory::Bytes).ok_or_else(refusal);
+            return match parse_bytes(word) {
+                Some(n) if i64::try_from(n).is_ok() => Ok(ClientsMemory::Bytes(n)),
+                // Redis keeps a percentage as a negative number, and says so.
+                Some(_) => Err("percentage argument must be less or equal to 100".into()),
+                None => Err(refusal()),
+            };
         };
         match num::parse_i64(number) {
             Some(0) => Ok(ClientsMemory::Bytes(0)),

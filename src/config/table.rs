@@ -84,7 +84,7 @@ directives! {
     "unixsocketperm" => unixsocketperm: u32 = 0, Octal, IMMUTABLE;
     "unixsocketgroup" => unixsocketgroup: Vec<u8> = Vec::new(), text(), IMMUTABLE, NOT_YET;
     "bind-source-addr" => bind_source_addr: Vec<u8> = Vec::new(), text();
-    "protected-mode" => protected_mode: bool = true, YesNo, PROTECTED;
+    "protected-mode" => protected_mode: bool = true, YesNo;
     "max-new-connections-per-cycle" => max_new_connections_per_cycle: u32 = 10, int(1, 1000), NOT_YET;
     "max-new-tls-connections-per-cycle" => max_new_tls_connections_per_cycle: u32 = 1, int(1, 1000), NOT_YET;
 
@@ -195,7 +195,7 @@ directives! {
     "replica-lazy-flush" / "slave-lazy-flush" => replica_lazy_flush: bool = true, YesNo, NOT_YET;
     "repl-timeout" => repl_timeout_secs: i64 = 60, int(1, I32);
     "repl-ping-replica-period" / "repl-ping-slave-period" => repl_ping_replica_period_secs: i64 = 10, int(1, I32);
-    "repl-backlog-size" => repl_backlog_size: usize = 10 << 20, memory(1, SIZE);
+    "repl-backlog-size" => repl_backlog_size: usize = 10 << 20, memory(1, SIZE).at_least(16 << 10);
     "repl-backlog-ttl" => repl_backlog_ttl_secs: i64 = 3600, int(0, I64);
     "repl-disable-tcp-nodelay" => repl_disable_tcp_nodelay: bool = false, YesNo;
     "repl-mptcp" => repl_mptcp: bool = false, YesNo, NOT_YET;
