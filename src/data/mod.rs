@@ -3,6 +3,7 @@
 //! Unsafe code is allowed in this room only (and in `base` and `node/os.rs`): every block says why it is sound.
 
 pub mod alloc;
+pub mod blob;
 pub mod dict;
 pub mod entry;
 pub mod hash;
@@ -11,6 +12,7 @@ pub mod item;
 pub mod list;
 pub mod listpack;
 pub mod set;
+pub mod skiplist;
 pub mod table;
 pub mod value;
 pub mod zset;
