@@ -11,6 +11,7 @@ pub mod intset;
 pub mod item;
 pub mod list;
 pub mod listpack;
+pub mod quicklist;
 pub mod set;
 pub mod skiplist;
 pub mod table;
@@ -18,6 +19,7 @@ pub mod value;
 pub mod zset;
 
 pub use item::Item;
+pub use listpack::Listpack;
 
 /// Foreign bytes that break the rules of the format they claim to be in, and which rule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
