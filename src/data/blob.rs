@@ -5,6 +5,7 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
 use super::alloc::size_class;
+use super::dict::{Keyed, prefetch};
 
 /// Lengths from this on take eight more bytes.
 const LONG: u8 = 0xff;
@@ -67,6 +68,16 @@ impl Blob {
 
 fn head_len(len: usize) -> usize {
     if len < usize::from(LONG) { 1 } else { 9 }
+}
+
+impl Keyed for Blob {
+    fn key(&self) -> &[u8] {
+        self.bytes()
+    }
+
+    fn prefetch(&self) {
+        prefetch(self.0.as_ptr());
+    }
 }
 
 impl Drop for Blob {

@@ -1,4 +1,370 @@
-//! The hash value.
+//! The hash value: fields and values, as a listpack of pairs while small, as a hash table then.
 
+use super::dict::{self, Dict};
+use super::item::all_distinct;
+use super::pair::Pair;
+use super::value::Encoding;
+use super::{Corrupt, Item, Limits, Listpack, listpack, scan_some};
+use crate::base::Rng;
+
+/// Fields with their values. Never goes back from hash table to listpack.
 #[derive(Debug, Default)]
-pub struct Hash {}
+pub struct Hash {
+    repr: Repr,
+}
+
+#[derive(Debug)]
+enum Repr {
+    /// Field and value in turn, in order of insertion.
+    Pack(Listpack),
+    Table(Box<Table>),
+}
+
+impl Default for Repr {
+    fn default() -> Repr {
+        Repr::Pack(Listpack::new())
+    }
+}
+
+struct Table {
+    pairs: Dict<Pair>,
+    /// Heap bytes of the pairs.
+    pair_bytes: usize,
+}
+
+impl Hash {
+    #[must_use]
+    pub fn new() -> Hash {
+        Hash::default()
+    }
+
+    /// Takes over a listpack of pairs from a file or payload: they must be complete, and no field twice.
+    pub fn from_pack(pack: Listpack, limits: &Limits) -> Result<Hash, Corrupt> {
+        let count = pack.len();
+        if !count.is_multiple_of(2) {
+            return Err(Corrupt("hash with a field without value"));
+        }
+        if !all_distinct(pack.iter().step_by(2)) {
+            return Err(Corrupt("hash with a field twice"));
+        }
+        let mut hash = Hash { repr: Repr::Pack(pack) };
+        hash.expect(count / 2, limits);
+        Ok(hash)
+    }
+
+    /// The pairs in the form in which they are written, while they are kept so.
+    #[must_use]
+    pub fn as_pack(&self) -> Option<&Listpack> {
+        match &self.repr {
+            Repr::Pack(pack) => Some(pack),
+            Repr::Table(_) => None,
+        }
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.repr {
+            Repr::Pack(pack) => pack.len() / 2,
+            Repr::Table(table) => table.pairs.len(),
+        }
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    #[must_use]
+    pub fn encoding(&self) -> Encoding {
+        match self.repr {
+            Repr::Pack(_) => Encoding::Listpack,
+            Repr::Table(_) => Encoding::Hashtable,
+        }
+    }
+
+    /// Bytes of the value, its own struct included. O(1).
+    #[must_use]
+    pub fn mem_bytes(&self) -> usize {
+        let heap = match &self.repr {
+            Repr::Pack(pack) => pack.mem_bytes(),
+            Repr::Table(table) => size_of::<Table>() + table.pairs.mem_bytes() + table.pair_bytes,
+        };
+        size_of::<Hash>() + heap
+    }
+
+    /// Prepares for that many pairs to be set: more than a listpack may have make a hash table at once.
+    pub fn expect(&mut self, pairs: usize, limits: &Limits) {
+        if pairs > limits.hash_max_listpack_entries {
+            self.make_table(limits).pairs.reserve(pairs);
+        }
+    }
+
+    #[must_use]
+    pub fn get(&self, field: &[u8]) -> Option<Item<'_>> {
+        match &self.repr {
+            Repr::Pack(pack) => {
+                let at = pack.find(pack.start(), field, 2)?;
+                Some(pack.item(pack.next(at)))
+            }
+            Repr::Table(table) => table.pairs.get(field).map(|pair| Item::Bytes(pair.value())),
+        }
+    }
+
+    #[must_use]
+    pub fn contains(&self, field: &[u8]) -> bool {
+        match &self.repr {
+            Repr::Pack(pack) => pack.find(pack.start(), field, 2).is_some(),
+            Repr::Table(table) => table.pairs.contains(field),
+        }
+    }
+
+    /// Sets a field; says whether it is new.
+    pub fn set(&mut self, field: &[u8], value: &[u8], limits: &Limits) -> bool {
+        if let Repr::Pack(pack) = &mut self.repr {
+            let small = field.len().max(value.len()) <= limits.hash_max_listpack_value;
+            if small && pack.has_room(listpack::entry_bytes(field.len()) + listpack::entry_bytes(value.len())) {
+                if let Some(at) = pack.find(pack.start(), field, 2) {
+                    pack.replace(pack.next(at), value);
+                    return false;
+                }
+                if pack.len() / 2 < limits.hash_max_listpack_entries {
+                    pack.insert(pack.end(), [field.into(), value.into()]);
+                    return true;
+                }
+            }
+        }
+        self.make_table(limits).set(Pair::new(field, value))
+    }
+
+    /// Removes a field; says whether it was there.
+    pub fn remove(&mut self, field: &[u8]) -> bool {
+        match &mut self.repr {
+            Repr::Pack(pack) => match pack.find(pack.start(), field, 2) {
+                Some(at) => {
+                    pack.remove(at, 2);
+                    true
+                }
+                None => false,
+            },
+            Repr::Table(table) => table.remove(field),
+        }
+    }
+
+    /// All fields with their values.
+    #[must_use]
+    pub fn iter(&self) -> Iter<'_> {
+        match &self.repr {
+            Repr::Pack(pack) => Iter::Pack(pack.iter()),
+            Repr::Table(table) => Iter::Table(table.pairs.iter()),
+        }
+    }
+
+    /// A random field with its value.
+    pub fn random(&self, rng: &mut Rng) -> Option<(Item<'_>, Item<'_>)> {
+        match &self.repr {
+            Repr::Pack(pack) => {
+                let at = pack.seek(rng.below(pack.len() as u64 / 2) as i64 * 2)?;
+                Some((pack.item(at), pack.item(pack.next(at))))
+            }
+            Repr::Table(table) => table.pairs.random(rng).map(items_of),
+        }
+    }
+
+    /// One step of HSCAN from `cursor` on: visits about `count` fields (all, while small) and returns the cursor to go
+    /// on with, 0 at the end.
+    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Item<'_>, Item<'_>)) -> u64 {
+        match &self.repr {
+            Repr::Pack(_) => {
+                self.iter().for_each(|(field, value)| visit(field, value));
+                0
+            }
+            Repr::Table(table) => scan_some(&table.pairs, cursor, count, |pair| {
+                visit(Item::Bytes(pair.field()), Item::Bytes(pair.value()));
+            }),
+        }
+    }
+
+    fn make_table(&mut self, limits: &Limits) -> &mut Table {
+        if let Repr::Pack(pack) = &self.repr {
+            let mut table = Table { pairs: Dict::with_seed(limits.hash_seed), pair_bytes: 0 };
+            table.pairs.reserve(pack.len() / 2);
+            let mut items = pack.iter();
+            while let (Some(field), Some(value)) = (items.next(), items.next()) {
+                table.set(Pair::new(&field.to_vec(), &value.to_vec()));
+            }
+            self.repr = Repr::Table(Box::new(table));
+        }
+        match &mut self.repr {
+            Repr::Table(table) => table,
+            Repr::Pack(_) => unreachable!("converted above"),
+        }
+    }
+}
+
+impl Table {
+    fn set(&mut self, pair: Pair) -> bool {
+        self.pair_bytes += pair.mem_bytes();
+        match self.pairs.insert(pair) {
+            Some(old) => {
+                self.pair_bytes -= old.mem_bytes();
+                false
+            }
+            None => true,
+        }
+    }
+
+    fn remove(&mut self, field: &[u8]) -> bool {
+        let removed = self.pairs.remove(field);
+        self.pair_bytes -= removed.as_ref().map_or(0, Pair::mem_bytes);
+        removed.is_some()
+    }
+}
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.pairs.iter()).finish()
+    }
+}
+
+fn items_of(pair: &Pair) -> (Item<'_>, Item<'_>) {
+    (Item::Bytes(pair.field()), Item::Bytes(pair.value()))
+}
+
+/// Fields with their values.
+pub enum Iter<'a> {
+    Pack(listpack::Iter<'a>),
+    Table(dict::Iter<'a, Pair>),
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = (Item<'a>, Item<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Iter::Pack(items) => Some((items.next()?, items.next()?)),
+            Iter::Table(pairs) => pairs.next().map(items_of),
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Hash {
+    type Item = (Item<'a>, Item<'a>);
+    type IntoIter = Iter<'a>;
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Rng;
+    use proptest::prelude::*;
+    use std::collections::{HashMap, HashSet};
+
+    fn limits(entries: usize) -> Limits {
+        Limits { hash_max_listpack_entries: entries, hash_max_listpack_value: 6, ..Limits::default() }
+    }
+
+    #[test]
+    fn encodings_follow_the_limits() {
+        let limits = limits(2);
+        let mut hash = Hash::new();
+        assert!(hash.set(b"a", b"sixsix", &limits));
+        assert!(hash.set(b"b", b"2", &limits));
+        assert!(!hash.set(b"b", b"3", &limits));
+        assert_eq!(hash.encoding(), Encoding::Listpack);
+        assert!(hash.set(b"c", b"4", &limits));
+        assert_eq!(hash.encoding(), Encoding::Hashtable);
+        for (field, value) in [("seven77", "x"), ("x", "seven77")] {
+            let mut hash = Hash::new();
+            hash.set(field.as_bytes(), value.as_bytes(), &limits);
+            assert_eq!(hash.encoding(), Encoding::Hashtable);
+        }
+        let mut hash = Hash::new();
+        hash.expect(2, &limits);
+        assert_eq!(hash.encoding(), Encoding::Listpack);
+        hash.expect(3, &limits);
+        assert_eq!(hash.encoding(), Encoding::Hashtable);
+    }
+
+    #[test]
+    fn payloads_are_checked() {
+        let pack = |items: &[&str]| {
+            let mut pack = Listpack::new();
+            items.iter().for_each(|item| pack.push(item.as_bytes()));
+            Hash::from_pack(pack, &limits(2))
+        };
+        assert!(pack(&["a"]).is_err());
+        assert!(pack(&["a", "1", "a", "2"]).is_err());
+        assert_eq!(pack(&["a", "1", "1", "a"]).unwrap().encoding(), Encoding::Listpack);
+        let large = pack(&["a", "1", "b", "1", "c", "a value beyond the limit"]).unwrap();
+        assert_eq!((large.encoding(), large.len()), (Encoding::Hashtable, 3));
+    }
+
+    #[test]
+    fn a_small_field_is_cheap() {
+        let mut hash = Hash::new();
+        for i in 0..100 {
+            hash.set(format!("field:{i}").as_bytes(), format!("value:{i}").as_bytes(), &Limits::default());
+        }
+        let each = hash.mem_bytes() as f64 / 100.0;
+        assert!(each <= 30.0, "{each} bytes a field");
+    }
+
+    fn text() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            4 => proptest::collection::vec(97u8..100, 0..3),
+            4 => (-12i64..12).prop_map(|n| n.to_string().into_bytes()),
+            1 => proptest::collection::vec(97u8..100, 5..8),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_like_a_map(
+            changes in proptest::collection::vec((0..4u8, text(), text()), 1..120), entries in 0..20usize, seed in any::<u64>()
+        ) {
+            let limits = limits(entries);
+            let mut rng = Rng::seeded(seed);
+            let mut hash = Hash::new();
+            let mut model: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
+            for (kind, field, value) in changes {
+                if kind == 0 {
+                    prop_assert_eq!(hash.remove(&field), model.remove(&field).is_some());
+                } else {
+                    prop_assert_eq!(hash.set(&field, &value, &limits), model.insert(field, value).is_none());
+                }
+                prop_assert_eq!(hash.len(), model.len());
+                let all: Vec<_> = hash.iter().map(|(f, v)| (f.to_vec(), v.to_vec())).collect();
+                prop_assert_eq!(all.len(), model.len());
+                prop_assert_eq!(all.into_iter().collect::<HashMap<_, _>>(), model.clone());
+                match &hash.repr {
+                    Repr::Pack(pack) => prop_assert!(Listpack::validate(pack.bytes().to_vec()).is_ok()),
+                    Repr::Table(table) => {
+                        let bytes: usize = table.pairs.iter().map(Pair::mem_bytes).sum();
+                        prop_assert_eq!(table.pair_bytes, bytes);
+                    }
+                }
+                match hash.random(&mut rng) {
+                    Some((field, value)) => prop_assert_eq!(model.get(&field.to_vec()), Some(&value.to_vec())),
+                    None => prop_assert!(model.is_empty()),
+                }
+            }
+            for (field, value) in &model {
+                prop_assert!(hash.contains(field));
+                prop_assert_eq!(hash.get(field).map(|v| v.to_vec()), Some(value.clone()));
+            }
+            prop_assert!(hash.get(b"not there").is_none() && !hash.contains(b"not there"));
+            let mut scanned = HashSet::new();
+            let mut cursor = 0;
+            loop {
+                cursor = hash.scan(cursor, 3, |field, _| { scanned.insert(field.to_vec()); });
+                if cursor == 0 {
+                    break;
+                }
+            }
+            prop_assert_eq!(scanned, model.keys().cloned().collect::<HashSet<_>>());
+        }
+    }
+}

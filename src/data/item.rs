@@ -1,7 +1,9 @@
 //! One element as a container hands it out: compact encodings keep integers as integers, and most readers
 //! only want the text.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use crate::base::num;
 
@@ -109,6 +111,21 @@ impl From<i64> for Item<'_> {
     fn from(n: i64) -> Self {
         Item::Int(n)
     }
+}
+
+/// Whether no two elements are equal.
+pub(super) fn all_distinct<'a>(items: impl Iterator<Item = Item<'a>>) -> bool {
+    let mut seen = BTreeSet::new();
+    for item in items {
+        let text = match item {
+            Item::Int(_) => Cow::Owned(item.to_vec()),
+            Item::Bytes(bytes) => Cow::Borrowed(bytes),
+        };
+        if !seen.insert(text) {
+            return false;
+        }
+    }
+    true
 }
 
 /// Bytes of the decimal text of `n`.

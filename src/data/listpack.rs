@@ -252,19 +252,25 @@ impl Listpack {
     /// The elements in order; also from the back.
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
-        Iter { bytes: &self.bytes, front: self.start(), back: self.end() }
+        self.iter_between(self.start(), self.end())
     }
 
     /// The elements from position `at` on.
     #[must_use]
     pub fn iter_from(&self, at: usize) -> Iter<'_> {
-        Iter { bytes: &self.bytes, front: at, back: self.end() }
+        self.iter_between(at, self.end())
+    }
+
+    /// The elements from one position up to another.
+    #[must_use]
+    pub fn iter_between(&self, from: usize, until: usize) -> Iter<'_> {
+        Iter { bytes: &self.bytes, front: from, back: until }
     }
 
     /// The elements before position `at`, for walking back from it.
     #[must_use]
     pub fn iter_until(&self, at: usize) -> Iter<'_> {
-        Iter { bytes: &self.bytes, front: self.start(), back: at }
+        self.iter_between(self.start(), at)
     }
 
     /// Element count as the header tells it.

@@ -11,6 +11,7 @@ pub mod intset;
 pub mod item;
 pub mod list;
 pub mod listpack;
+pub mod pair;
 pub mod quicklist;
 pub mod set;
 pub mod skiplist;
@@ -18,6 +19,7 @@ pub mod table;
 pub mod value;
 pub mod zset;
 
+pub use intset::Intset;
 pub use item::Item;
 pub use listpack::Listpack;
 
@@ -26,7 +28,7 @@ pub use listpack::Listpack;
 #[error("{0}")]
 pub struct Corrupt(pub &'static str);
 
-/// The thresholds between compact and full encodings, as the directives of the same names set them.
+/// What governs the encodings of collections: the thresholds between compact and full encodings, as the directives of the same names set them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub hash_max_listpack_entries: usize,
@@ -39,6 +41,8 @@ pub struct Limits {
     /// Positive: elements per node; -1 to -5: 4, 8, 16, 32 or 64 KiB per node.
     pub list_max_listpack_size: i64,
     pub list_compress_depth: usize,
+    /// Seed of the hash tables of large collections, drawn once at start, so that nobody can aim at collisions.
+    pub hash_seed: u64,
 }
 
 impl Default for Limits {
@@ -53,6 +57,30 @@ impl Default for Limits {
             zset_max_listpack_value: 64,
             list_max_listpack_size: -2,
             list_compress_depth: 0,
+            hash_seed: 0,
+        }
+    }
+}
+
+/// Visits pieces of a table from `cursor` on until `count` items were seen, or ten times as many pieces, and returns
+/// the cursor to go on with: 0 when the walk is over.
+fn scan_some<'a, T: dict::Keyed>(
+    table: &'a dict::Dict<T>,
+    cursor: u64,
+    count: usize,
+    mut visit: impl FnMut(&'a T),
+) -> u64 {
+    let mut cursor = cursor;
+    let mut seen = 0;
+    let mut steps = count.saturating_mul(10).max(1);
+    loop {
+        cursor = table.scan(cursor, &mut |item| {
+            seen += 1;
+            visit(item);
+        });
+        steps -= 1;
+        if cursor == 0 || seen >= count || steps == 0 {
+            return cursor;
         }
     }
 }

@@ -356,6 +356,27 @@ impl Quicklist {
     }
 }
 
+#[cfg(test)]
+impl Quicklist {
+    /// Recounts what is counted along the way, and looks whether the listpacks are valid.
+    pub(super) fn check(&self) {
+        assert_eq!(self.len, self.nodes.iter().map(Node::count).sum::<usize>());
+        assert_eq!(self.node_bytes, self.nodes.iter().map(Node::mem_bytes).sum::<usize>());
+        for node in &self.nodes {
+            let mut count = 0;
+            let _ = node.look().walk(0, false, |_| {
+                count += 1;
+                ControlFlow::<()>::Continue(())
+            });
+            assert_eq!(count, node.count());
+            assert!(count > 0, "no node is empty");
+            if let Some(pack) = node.pack() {
+                assert!(Listpack::validate(pack.bytes().to_vec()).is_ok());
+            }
+        }
+    }
+}
+
 /// Removes the first (or last) `count` elements equal to `value`, of which there are at least as many.
 pub(super) fn remove_from_pack(pack: &mut Listpack, value: &[u8], count: usize, reverse: bool) {
     let mut left = count;

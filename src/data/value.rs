@@ -119,9 +119,10 @@ impl ValueRef<'_> {
     pub(super) fn collection_encoding(&self) -> Option<Encoding> {
         match self {
             ValueRef::Int(_) | ValueRef::Bytes(_) => None,
-            ValueRef::List(_) => Some(Encoding::Quicklist),
-            ValueRef::Set(_) | ValueRef::Hash(_) => Some(Encoding::Hashtable),
-            ValueRef::ZSet(_) => Some(Encoding::Skiplist),
+            ValueRef::List(list) => Some(list.encoding()),
+            ValueRef::Set(set) => Some(set.encoding()),
+            ValueRef::Hash(hash) => Some(hash.encoding()),
+            ValueRef::ZSet(zset) => Some(zset.encoding()),
         }
     }
 
@@ -129,10 +130,10 @@ impl ValueRef<'_> {
     pub(super) fn collection_bytes(&self) -> usize {
         match self {
             ValueRef::Int(_) | ValueRef::Bytes(_) => 0,
-            ValueRef::List(list) => size_of_val(*list),
-            ValueRef::Set(set) => size_of_val(*set),
-            ValueRef::Hash(hash) => size_of_val(*hash),
-            ValueRef::ZSet(zset) => size_of_val(*zset),
+            ValueRef::List(list) => list.mem_bytes(),
+            ValueRef::Set(set) => set.mem_bytes(),
+            ValueRef::Hash(hash) => hash.mem_bytes(),
+            ValueRef::ZSet(zset) => zset.mem_bytes(),
         }
     }
 }

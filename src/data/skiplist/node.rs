@@ -72,6 +72,11 @@ impl Node {
         unsafe { dealloc(self.0.as_ptr().cast(), layout(self.height(), self.member_len())) }
     }
 
+    /// Where the node is, for looking ahead.
+    pub(in crate::data) fn address(self) -> *const u8 {
+        self.0.as_ptr().cast_const().cast()
+    }
+
     /// Heap bytes of the node.
     ///
     /// # Safety
