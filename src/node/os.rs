@@ -1,0 +1,312 @@
+//! What only the operating system can do, and Rust's library does not offer: become a daemon, change the
+//! process title, tell the local time, raise the limit of open files.
+//!
+//! The one file outside `data` and `base` with unsafe code.
+#![allow(unsafe_code)]
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, setsid};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+
+/// Leaves the terminal: the caller continues in a child process of a new session, with `/dev/null` for
+/// input, output and errors, and the parent process exits with 0.
+///
+/// To be called while the process has one thread only: no other thread lives on in the child.
+pub fn daemonize() -> io::Result<()> {
+    // SAFETY: fork has no preconditions on memory. With one thread nothing is locked or half-changed in the
+    // child, which is why the callers must not have started threads.
+    match unsafe { libc::fork() } {
+        -1 => return Err(io::Error::last_os_error()),
+        0 => {}
+        _ => std::process::exit(0),
+    }
+    setsid()?;
+    let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    dup2_stdin(&null)?;
+    dup2_stdout(&null)?;
+    dup2_stderr(&null)?;
+    Ok(())
+}
+
+/// A point of time on the clock of the machine's time zone (or that of `TZ`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LocalTime {
+    pub year: i32,
+    /// 1 to 12.
+    pub month: u8,
+    pub day: u8,
+    pub hour: u8,
+    pub minute: u8,
+    pub second: u8,
+}
+
+/// Seconds since the Unix epoch as local time.
+#[must_use]
+pub fn local_time(unix_secs: i64) -> LocalTime {
+    // SAFETY: all-zero bytes are a valid `tm`: integers, and a pointer that may be null.
+    let mut tm: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to live locals; localtime_r keeps neither. On failure `tm` stays zeroed.
+    unsafe { libc::localtime_r(&raw const unix_secs, &raw mut tm) };
+    LocalTime {
+        year: tm.tm_year + 1900,
+        month: tm.tm_mon as u8 + 1,
+        day: tm.tm_mday as u8,
+        hour: tm.tm_hour as u8,
+        minute: tm.tm_min as u8,
+        second: tm.tm_sec as u8,
+    }
+}
+
+/// The memory from which `ps` reads the command line of this process.
+pub struct ProcessTitle {
+    start: *mut u8,
+    len: usize,
+}
+
+// SAFETY: the memory belongs to the process, not to a thread, and only the one owner of this value writes it.
+unsafe impl Send for ProcessTitle {}
+
+impl ProcessTitle {
+    /// Takes the memory of the arguments and of the environment that lies behind them, so that a title may
+    /// be longer than the original command line. `None` where the system does not say where that is, or
+    /// when it was taken before.
+    ///
+    /// To be called at the start: while the process has one thread only, and after the last use of
+    /// [`std::env::args`], which will show the title from then on. The environment stays readable.
+    #[must_use]
+    pub fn claim() -> Option<ProcessTitle> {
+        static CLAIMED: AtomicBool = AtomicBool::new(false);
+        let stat = std::fs::read("/proc/self/stat").ok()?;
+        let areas = ArgumentAreas::parse(&stat)?;
+        if CLAIMED.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        let mut end = areas.args_end;
+        if areas.env_start == areas.args_end && move_environment() {
+            end = areas.env_end;
+        }
+        let start = ptr::with_exposed_provenance_mut(areas.args_start);
+        Some(ProcessTitle { start, len: end - areas.args_start })
+    }
+
+    /// Shows `title`, cut to the room there is.
+    pub fn set(&mut self, title: &str) {
+        let shown = title.len().min(self.len - 1);
+        // SAFETY: `start..start + len` is the argument (and environment) area that the kernel set up on this
+        // process's stack: mapped, writable and never freed. Nothing else points into it for reading but
+        // std's argument list, which `claim` says not to use any more; the bytes stay NUL-terminated.
+        unsafe {
+            ptr::copy_nonoverlapping(title.as_ptr(), self.start, shown);
+            ptr::write_bytes(self.start.add(shown), 0, self.len - shown);
+        }
+    }
+}
+
+/// Moves the strings of the environment to the heap, for good. Whether all of them could be moved.
+fn move_environment() -> bool {
+    unsafe extern "C" {
+        static mut environ: *mut *mut libc::c_char;
+    }
+    // SAFETY: `environ` is null or a NULL-terminated array of C strings, which is ours to change while there
+    // is one thread (the caller's promise). Each entry is replaced by a copy that is never freed, so whoever
+    // holds the old pointer or the new one reads valid memory.
+    unsafe {
+        let mut entry = environ;
+        while !entry.is_null() && !(*entry).is_null() {
+            let copy = libc::strdup(*entry);
+            if copy.is_null() {
+                return false;
+            }
+            *entry = copy;
+            entry = entry.add(1);
+        }
+    }
+    true
+}
+
+/// Addresses of the arguments and of the environment, from `/proc/self/stat`.
+#[derive(PartialEq, Eq, Debug)]
+struct ArgumentAreas {
+    args_start: usize,
+    args_end: usize,
+    env_start: usize,
+    env_end: usize,
+}
+
+impl ArgumentAreas {
+    /// Fields 48 to 51. The second field, the name, is in brackets and may hold anything.
+    fn parse(stat: &[u8]) -> Option<ArgumentAreas> {
+        let name_end = stat.iter().rposition(|b| *b == b')')?;
+        let text = std::str::from_utf8(&stat[name_end + 1..]).ok()?;
+        let fields: Vec<&str> = text.split_whitespace().collect();
+        let field = |n: usize| fields.get(n - 3)?.parse::<usize>().ok();
+        let areas =
+            ArgumentAreas { args_start: field(48)?, args_end: field(49)?, env_start: field(50)?, env_end: field(51)? };
+        let sane = 0 < areas.args_start && areas.args_start < areas.args_end && areas.env_start <= areas.env_end;
+        sane.then_some(areas)
+    }
+}
+
+/// The limit of open files after [`raise_open_files`].
+pub struct OpenFiles {
+    pub limit: u64,
+    /// Why the limit is lower than what was wanted.
+    pub refused: Option<io::Error>,
+}
+
+/// Raises the limit of open files to at least `wanted`, or as far as the system lets it.
+#[must_use]
+pub fn raise_open_files(wanted: u64) -> OpenFiles {
+    let now = getrlimit(Resource::Nofile);
+    let unlimited = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
+    if unlimited(now.current) >= wanted {
+        return OpenFiles { limit: unlimited(now.current), refused: None };
+    }
+    // A hard limit below `wanted` can be raised by a privileged process.
+    let maximum = now.maximum.map(|max| max.max(wanted));
+    match setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }) {
+        Ok(()) => OpenFiles { limit: wanted, refused: None },
+        Err(e) => {
+            let raised = setrlimit(Resource::Nofile, Rlimit { current: now.maximum, maximum: now.maximum });
+            let limit = if raised.is_ok() { now.maximum } else { now.current };
+            OpenFiles { limit: unlimited(limit), refused: Some(e.into()) }
+        }
+    }
+}
+
+/// Writes this process's id to a file.
+pub fn write_pid_file(path: &Path) -> io::Result<()> {
+    std::fs::write(path, format!("{}\n", std::process::id()))
+}
+
+/// Opens (or creates) a file and locks it against every other process for as long as the result lives.
+/// `None` when another process has it locked.
+pub fn lock_exclusive(path: &Path) -> io::Result<Option<File>> {
+    let file = OpenOptions::new().append(true).create(true).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+        Err(std::fs::TryLockError::Error(e)) => Err(e),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// Runs one test of this file in a process of its own, where `OS_TEST_DIR` is set.
+    fn run_alone(test: &str, dir: &Path, env: &[(&str, &str)]) {
+        let out = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &format!("node::os::tests::{test}"), "--test-threads=1", "--nocapture"])
+            .env("OS_TEST_DIR", dir)
+            .envs(env.iter().copied())
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
+    }
+
+    fn own_dir() -> Option<std::path::PathBuf> {
+        std::env::var_os("OS_TEST_DIR").map(Into::into)
+    }
+
+    fn command_line() -> String {
+        let bytes = std::fs::read("/proc/self/cmdline").unwrap();
+        String::from_utf8(bytes).unwrap().trim_end_matches('\0').to_owned()
+    }
+
+    #[test]
+    fn a_title_longer_than_the_command_line() {
+        let Some(dir) = own_dir() else {
+            let dir = tempfile::tempdir().unwrap();
+            run_alone("a_title_longer_than_the_command_line", dir.path(), &[("OS_TEST_VALUE", "kept")]);
+            assert!(dir.path().join("done").exists());
+            return;
+        };
+        let mut title = ProcessTitle::claim().unwrap();
+        assert!(ProcessTitle::claim().is_none());
+        let long = format!("node {}", "x".repeat(command_line().len() + 20));
+        title.set(&long);
+        assert_eq!(command_line(), long);
+        title.set("node 127.0.0.1:7001 [cluster]");
+        assert_eq!(command_line(), "node 127.0.0.1:7001 [cluster]");
+        title.set(&"y".repeat(1 << 20));
+        assert!(command_line().starts_with("yyyy"));
+        assert_eq!(std::env::var("OS_TEST_VALUE").as_deref(), Ok("kept"));
+        std::fs::write(dir.join("done"), "").unwrap();
+    }
+
+    #[test]
+    fn a_daemon_has_a_session_of_its_own() {
+        let Some(dir) = own_dir() else {
+            let dir = tempfile::tempdir().unwrap();
+            run_alone("a_daemon_has_a_session_of_its_own", dir.path(), &[]);
+            let deadline = Instant::now() + Duration::from_secs(20);
+            let report = dir.path().join("report");
+            while !report.exists() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            let text = std::fs::read_to_string(report).unwrap();
+            let [pid, session, stdout] = text.split(' ').collect::<Vec<_>>()[..] else { panic!("{text}") };
+            assert_eq!((pid, stdout), (session, "/dev/null"));
+            return;
+        };
+        daemonize().unwrap();
+        let pid = std::process::id();
+        let session = rustix::process::getsid(None).unwrap().as_raw_nonzero();
+        let stdout = std::fs::read_link("/proc/self/fd/1").unwrap();
+        std::fs::write(dir.join("report.new"), format!("{pid} {session} {}", stdout.display())).unwrap();
+        std::fs::rename(dir.join("report.new"), dir.join("report")).unwrap();
+        std::process::exit(0);
+    }
+
+    #[test]
+    fn local_time_follows_the_zone() {
+        let Some(dir) = own_dir() else {
+            let dir = tempfile::tempdir().unwrap();
+            run_alone("local_time_follows_the_zone", dir.path(), &[("TZ", "XYZ-5:30")]);
+            assert!(dir.path().join("done").exists());
+            return;
+        };
+        let expected = LocalTime { year: 2024, month: 3, day: 1, hour: 5, minute: 15, second: 7 };
+        // 2024-02-29 23:45:07 UTC, half past five hours further east.
+        assert_eq!(local_time(1_709_250_307), expected);
+        std::fs::write(dir.join("done"), "").unwrap();
+    }
+
+    #[test]
+    fn stat_lines() {
+        let numbers = (4..=52).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
+        let areas = ArgumentAreas::parse(format!("7 (a) b) S {numbers}").as_bytes());
+        assert_eq!(areas, Some(ArgumentAreas { args_start: 48, args_end: 49, env_start: 50, env_end: 51 }));
+        assert_eq!(ArgumentAreas::parse(b"7 (a) S 1 2"), None);
+        assert_eq!(ArgumentAreas::parse(b""), None);
+    }
+
+    #[test]
+    fn locks_pid_files_and_limits() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("nodes.conf");
+        let first = lock_exclusive(&path).unwrap();
+        assert!(first.is_some());
+        assert!(lock_exclusive(&path).unwrap().is_none());
+        drop(first);
+        assert!(lock_exclusive(&path).unwrap().is_some());
+        assert!(lock_exclusive(&dir.path().join("no/such")).is_err());
+
+        let pid = dir.path().join("pid");
+        write_pid_file(&pid).unwrap();
+        assert_eq!(std::fs::read_to_string(pid).unwrap(), format!("{}\n", std::process::id()));
+
+        let now = raise_open_files(1);
+        assert!(now.limit >= 1 && now.refused.is_none());
+        assert_eq!(raise_open_files(now.limit).limit, now.limit);
+    }
+}
