@@ -145,7 +145,7 @@ const BAD_ADDRESS: &str = "[ERR] Invalid arguments: you need to pass either a va
                            space separated IP and port (ie. 120.0.0.1 7000)";
 
 /// Subcommands of `redis-cli --cluster`.
-const REDIS_CLI_SUBCOMMANDS: &[&str] = &[
+pub const REDIS_CLI_SUBCOMMANDS: &[&str] = &[
     "create",
     "check",
     "info",

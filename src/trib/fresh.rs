@@ -59,7 +59,7 @@ fn not_empty(addr: &Addr) -> Error {
 
 /// The IP address under which the node answers. CLUSTER MEET takes no host names, and a name may stand
 /// for several addresses of which the server listens on one.
-async fn reachable_ip(pool: &Pool, addr: &Addr) -> Result<IpAddr, Error> {
+pub async fn reachable_ip(pool: &Pool, addr: &Addr) -> Result<IpAddr, Error> {
     if let Ok(ip) = addr.host.parse() {
         return Ok(ip);
     }

@@ -48,12 +48,12 @@ pub fn meet(node: &Addr) -> redis::Cmd {
 
 /// Introduces all nodes to each other, every node at the same time.
 pub async fn introduce(pool: &Pool, nodes: &[Fresh]) -> Result<(), Error> {
-    greet(pool, nodes, &introductions(nodes.len())).await
+    greet(pool, nodes, nodes, &introductions(nodes.len())).await
 }
 
-/// Every node greets its share of the others, all at the same time.
-async fn greet(pool: &Pool, nodes: &[Fresh], whom: &[Vec<usize>]) -> Result<(), Error> {
-    let work = nodes.iter().zip(whom).map(|(node, others)| async move {
+/// Every node of `who` greets its share of `nodes`, all at the same time.
+async fn greet(pool: &Pool, who: &[Fresh], nodes: &[Fresh], whom: &[Vec<usize>]) -> Result<(), Error> {
+    let work = who.iter().zip(whom).map(|(node, others)| async move {
         let cmds: Vec<redis::Cmd> = others.iter().map(|&other| meet(&nodes[other].meet)).collect();
         let client = pool.client(&node.addr).await?;
         client.pipeline(client.timeouts().reply, &cmds).await?.into_iter().collect::<Result<Vec<_>, Failure>>()
@@ -62,6 +62,18 @@ async fn greet(pool: &Pool, nodes: &[Fresh], whom: &[Vec<usize>]) -> Result<(), 
         result?;
     }
     Ok(())
+}
+
+/// Introduces the new node to the members, to some of them in a large cluster.
+pub async fn introduce_to(pool: &Pool, new: &Fresh, members: &[Fresh]) -> Result<(), Error> {
+    let nodes: Vec<Fresh> = std::iter::once(new).chain(members.iter().take(FULL_MESH_MAX)).cloned().collect();
+    greet(pool, &nodes[..1], &nodes, &[(1..nodes.len()).collect()]).await
+}
+
+/// Introduces the members to the new node, some of them in a large cluster.
+pub async fn introduce_each(pool: &Pool, members: &[Fresh], new: &Fresh) -> Result<(), Error> {
+    let members = &members[..members.len().min(FULL_MESH_MAX)];
+    greet(pool, members, std::slice::from_ref(new), &vec![vec![0]; members.len()]).await
 }
 
 /// Lets every node greet every other one again, now that they know each other. A first greeting only
@@ -73,7 +85,7 @@ pub async fn greet_again(pool: &Pool, nodes: &[Fresh]) -> Result<(), Error> {
     }
     let everybody: Vec<Vec<usize>> =
         (0..nodes.len()).map(|i| (0..nodes.len()).filter(|&other| other != i).collect()).collect();
-    greet(pool, nodes, &everybody).await
+    greet(pool, nodes, nodes, &everybody).await
 }
 
 /// Whom each node does not know yet or has no link to: `(who is missed, by whom)`. Empty when all of

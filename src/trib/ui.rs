@@ -156,9 +156,14 @@ impl Ui {
 
     /// Part of a line of the report, visible at once: progress dots, a step whose end is open.
     pub fn part(&self, text: impl AsRef<str>) {
+        self.bytes(text.as_ref().as_bytes());
+    }
+
+    /// Bytes as they came from a node.
+    pub fn bytes(&self, bytes: &[u8]) {
         let mut out = self.out.borrow_mut();
         // A reader that has gone away must not stop a change that is half done.
-        let _ = out.write_all(text.as_ref().as_bytes());
+        let _ = out.write_all(bytes);
         let _ = out.flush();
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::addr::Addr;
 use super::client::{Client, Pool, command, info_field, join_all, text_of};
 use super::error::Failure;
 use super::view::{ClusterView, Node};
@@ -18,6 +19,15 @@ pub struct Vital {
     pub link_up: Option<bool>,
     /// The addresses of the replicas attached to it, in whatever state: `host:port`.
     pub attached: Vec<String>,
+}
+
+impl Vital {
+    /// Whether the replica at this address is attached to the node.
+    #[must_use]
+    pub fn feeds(&self, replica: &Addr) -> bool {
+        let replica = replica.to_string();
+        self.attached.contains(&replica)
+    }
 }
 
 /// The condition of every node that answered.
@@ -67,7 +77,7 @@ impl Vitals {
             return true;
         }
         let Some(primary) = replica.primary.and_then(|id| self.get(&id)) else { return false };
-        primary.attached.iter().any(|at| *at == replica.addr.to_string() || *at == replica.announced.to_string())
+        primary.feeds(&replica.addr) || primary.feeds(&replica.announced)
     }
 }
 

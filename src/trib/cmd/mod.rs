@@ -7,9 +7,15 @@ use super::client::Pool;
 use super::error::Error;
 use super::ui::Ui;
 
+pub mod add_node;
+pub mod call;
 pub mod check;
 pub mod create;
+pub mod del_node;
+pub mod help;
+pub mod import;
 pub mod info;
+pub mod set_timeout;
 
 /// What a subcommand works with.
 pub struct Context<'a> {
@@ -24,6 +30,12 @@ pub enum Command {
     Create(create::Args),
     Check(check::Args),
     Info(info::Args),
+    AddNode(add_node::Args),
+    DelNode(del_node::Args),
+    SetTimeout(set_timeout::Args),
+    Call(call::Args),
+    Import(import::Args),
+    Help(help::Args),
 }
 
 impl Command {
@@ -33,6 +45,12 @@ impl Command {
             Command::Create(args) => create::run(ctx, args).await,
             Command::Check(args) => check::run(ctx, args).await,
             Command::Info(args) => info::run(ctx, args).await,
+            Command::AddNode(args) => add_node::run(ctx, args).await,
+            Command::DelNode(args) => del_node::run(ctx, args).await,
+            Command::SetTimeout(args) => set_timeout::run(ctx, args).await,
+            Command::Call(args) => call::run(ctx, args).await,
+            Command::Import(args) => import::run(ctx, args).await,
+            Command::Help(args) => help::run(ctx, args),
         }
     }
 }

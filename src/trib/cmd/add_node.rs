@@ -1,0 +1,289 @@
+//! `trib add-node`: one more node, as an empty primary or as a replica.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Context;
+use crate::base::NodeId;
+use crate::trib::addr::Addr;
+use crate::trib::client::{command, join_all};
+use crate::trib::error::{Error, Failure, Kind, What};
+use crate::trib::fresh::{self, Fresh};
+use crate::trib::ui::{Ui, Wording};
+use crate::trib::view::{self, ClusterView, Node, Report};
+use crate::trib::vitals;
+use crate::trib::wait::{self, Look};
+use crate::trib::{join, report};
+
+/// Add a node, as an empty primary or with --slave as a replica
+///
+/// An added primary owns no slots until some are moved to it with reshard or rebalance.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The node to add: empty, and in no cluster
+    #[arg(value_name = "NEW")]
+    new: Addr,
+    /// Any node of the cluster
+    #[arg(value_name = "EXISTING")]
+    existing: Addr,
+    /// Add it as a replica
+    #[arg(long, visible_alias = "replica")]
+    slave: bool,
+    /// The primary to replicate (implies --slave); without it the one with the fewest replicas
+    #[arg(long, value_name = "ID", visible_alias = "primary-id")]
+    master_id: Option<String>,
+    /// How long the node may take to join, and then to come up
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    wait: u64,
+}
+
+/// How long a new replica may take to be fed before the command ends without it.
+const LINK_GRACE: Duration = Duration::from_secs(10);
+
+pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
+    let ui = ctx.ui;
+    ui.heading(format!(">>> Adding node {} to cluster {}", args.new, args.existing));
+    let view = ClusterView::load(&ctx.pool, &args.existing).await?;
+    if !report::cluster_check(ui, &view, None).is_consistent() {
+        return Err(Error::reported(Kind::Unhealthy).hint("repair the cluster first, with 'trib fix'"));
+    }
+    let primary = choose_primary(ui, &view, args)?;
+    let new = fresh::examine(&ctx.pool, &args.new).await.map_err(|error| cannot_connect(ui, &args.new, error))?;
+    if let Some(twin) = view.node(&new.id) {
+        return Err(Error::failed(format!("[ERR] {} and {} have the same node ID ({}).", new.addr, twin.addr, new.id))
+            .hint("a nodes.conf was copied; delete it on the new node, which then makes its own"));
+    }
+    if primary.is_none() {
+        copy_functions(ctx, &view, &new).await?;
+    }
+    let addition = Addition { ctx, view: &view, new: &new, limit: Duration::from_secs(args.wait) };
+    if let Err(error) = addition.join(primary).await {
+        ui.part("\n");
+        addition.undo().await;
+        return Err(error);
+    }
+    addition.come_up(primary).await?;
+    ui.ok("[OK] New node added correctly.");
+    Ok(())
+}
+
+fn choose_primary<'v>(ui: &Ui, view: &'v ClusterView, args: &Args) -> Result<Option<&'v Node>, Error> {
+    if let Some(id) = &args.master_id {
+        return match view.with_id_prefix(id)[..] {
+            [node] if node.is_primary() && node.is_reachable() => Ok(Some(node)),
+            _ => Err(Error::failed(format!("[ERR] No such master ID {id}"))),
+        };
+    }
+    if !args.slave {
+        return Ok(None);
+    }
+    let node = view
+        .primary_with_fewest_replicas(None)
+        .ok_or_else(|| Error::failed("[ERR] No master to replicate: none answers"))?;
+    ui.line(format!("Automatically selected master {}", node.addr));
+    Ok(Some(node))
+}
+
+/// redis-cli says it on both streams.
+fn cannot_connect(ui: &Ui, addr: &Addr, error: Error) -> Error {
+    match error.what {
+        What::Node(failure @ Failure::Connect { .. }) if ui.wording() == Wording::RedisCli => {
+            ui.failure(&failure);
+            Error::failed(format!("[ERR] Sorry, can't connect to node {addr}"))
+        }
+        _ => error,
+    }
+}
+
+/// A primary has to have the functions its future clients call.
+async fn copy_functions(ctx: &Context<'_>, view: &ClusterView, new: &Fresh) -> Result<(), Error> {
+    let ui = ctx.ui;
+    ui.heading(">>> Getting functions from cluster");
+    let dump = match ctx.pool.call(&view.seed().addr, &command("FUNCTION DUMP")).await {
+        Ok(redis::Value::BulkString(dump)) => dump,
+        Ok(_) => return Ok(()),
+        Err(Failure::Reply { text, .. }) => {
+            ui.heading(format!(
+                ">>> Failed retrieving Functions from the cluster, skip this step as Redis version do not support \
+                 function command (error = '{text}')"
+            ));
+            return Ok(());
+        }
+        Err(failure) => return Err(failure.into()),
+    };
+    ui.heading(format!(">>> Send FUNCTION LIST to {} to verify there is no functions in it", new.addr));
+    let present = ctx.pool.call(&new.addr, &command("FUNCTION LIST")).await?;
+    if !matches!(&present, redis::Value::Array(list) if list.is_empty()) {
+        return Err(Error::failed(
+            ">>> New node already contains functions and can not be added to the cluster. Use FUNCTION FLUSH and try \
+             again.",
+        ));
+    }
+    ui.heading(format!(">>> Send FUNCTION RESTORE to {}", new.addr));
+    ctx.pool.call(&new.addr, command("FUNCTION RESTORE").arg(dump)).await?;
+    Ok(())
+}
+
+struct Addition<'a> {
+    ctx: &'a Context<'a>,
+    view: &'a ClusterView,
+    new: &'a Fresh,
+    limit: Duration,
+}
+
+impl Addition<'_> {
+    async fn join(&self, primary: Option<&Node>) -> Result<(), Error> {
+        let (ui, pool) = (self.ctx.ui, &self.ctx.pool);
+        let members = self.members().await?;
+        ui.heading(format!(">>> Send CLUSTER MEET to node {} to make it join the cluster.", self.new.addr));
+        join::introduce_to(pool, self.new, &members).await?;
+        let show_dots = primary.is_some().then_some(ui);
+        if show_dots.is_some() {
+            ui.part(ui.word("Waiting for the cluster to join...", "Waiting for the cluster to join\n"));
+        }
+        self.until_known(&members, show_dots, |_| true).await?;
+        if show_dots.is_some() {
+            ui.part("\n");
+        }
+        if let Some(primary) = primary {
+            ui.heading(format!(">>> Configure node as replica of {}.", primary.addr));
+            pool.call(&self.new.addr, command("CLUSTER REPLICATE").arg(primary.id.as_str())).await?;
+        }
+        // What the node is comes with the packet after the first greeting.
+        join::introduce_to(pool, self.new, &members).await?;
+        join::introduce_each(pool, &members, self.new).await?;
+        let wanted = primary.map(|primary| primary.id);
+        let opinion = self.view.seed().report.as_ref().map(Report::opinion).unwrap_or_default();
+        self.until_known(&members, None, |report| {
+            let line = if report.own().id == self.new.id { Some(report.own()) } else { report.line(&self.new.id) };
+            line.is_some_and(|line| line.primary == wanted) && report.opinion() == opinion
+        })
+        .await
+    }
+
+    /// The nodes that answer, as the new one has to be told.
+    async fn members(&self) -> Result<Vec<Fresh>, Error> {
+        let nodes = self.view.reachable().map(|node| async {
+            let mut meet = node.announced.clone();
+            if meet.host.parse::<std::net::IpAddr>().is_err() {
+                meet.host = fresh::reachable_ip(&self.ctx.pool, &node.addr).await?.to_string();
+            }
+            Ok(Fresh { addr: node.addr.clone(), meet, id: node.id })
+        });
+        join_all(nodes).await.into_iter().collect()
+    }
+
+    /// Until the new node and all members know each other, and `also` holds of what each of them says.
+    async fn until_known(
+        &self,
+        members: &[Fresh],
+        dots: Option<&Ui>,
+        also: impl Fn(&Report) -> bool,
+    ) -> Result<(), Error> {
+        let everybody: Vec<&Fresh> = members.iter().chain([self.new]).collect();
+        let names: BTreeMap<NodeId, Addr> = everybody.iter().map(|node| (node.id, node.meet.clone())).collect();
+        let mut missed = Vec::new();
+        let result = wait::until(dots, self.limit, async || {
+            let reports = join_all(everybody.iter().map(|node| view::ask(&self.ctx.pool, &node.addr))).await;
+            let reports: Vec<Report> = reports.into_iter().collect::<Result<_, Failure>>()?;
+            let ready = reports.iter().all(&also);
+            let given = everybody.iter().map(|node| node.meet.clone());
+            let reports: Vec<_> = given.zip(reports.into_iter().map(Ok)).collect();
+            missed = join::missing_links(&names, &reports);
+            // Links that the members lack among themselves were lacking before.
+            missed.retain(|(node, by)| *node == self.new.meet || by.contains(&self.new.meet));
+            Ok(match missed.first() {
+                None if ready => Look::Done(()),
+                None => Look::NotYet("not every node has heard what the new node is".to_owned()),
+                Some((node, by)) => Look::NotYet(format!("{} has no cluster bus link to {node}", by[0])),
+            })
+        })
+        .await;
+        if result.is_err() && !missed.is_empty() {
+            self.ctx.ui.part("\n");
+            join::explain(self.ctx.ui, &missed);
+        }
+        result
+    }
+
+    /// Until the node is of use: it serves, so that slots can be moved to it, or it is being fed.
+    async fn come_up(&self, primary: Option<&Node>) -> Result<(), Error> {
+        let mut said = false;
+        let limit = if primary.is_some() { LINK_GRACE } else { self.limit };
+        let result = wait::until(None, limit, async || {
+            let vital = vitals::ask(&self.ctx.pool.client(&self.new.addr).await?).await?;
+            let fed = match primary {
+                Some(primary) => {
+                    let feeding = vitals::ask(&self.ctx.pool.client(&primary.addr).await?).await?;
+                    vital.link_up == Some(true) || feeding.feeds(&self.new.meet) || feeding.feeds(&self.new.addr)
+                }
+                None => true,
+            };
+            if vital.serves && fed {
+                return Ok(Look::Done(()));
+            }
+            if !said && !vital.serves && self.ctx.ui.wording() == Wording::Trib {
+                said = true;
+                self.ctx.ui.note(
+                    "Waiting for cluster_state:ok on the new node: its own rejoin delay (the node timeout, at most 5 s) \
+                     has to pass before it serves...",
+                );
+            }
+            Ok(Look::NotYet(match vital.serves {
+                true => format!("{} has no link to its primary", self.new.addr),
+                false => format!("{} does not report cluster_state:ok", self.new.addr),
+            }))
+        })
+        .await;
+        match result {
+            // It is a member and tries on; a missing 'masterauth' is the usual reason.
+            Err(Error { kind: Kind::TimedOut, what: What::Message(text), .. }) if primary.is_some() => {
+                self.ctx.ui.warning(text.replace("[ERR]", "[WARNING]"));
+                self.ctx.ui.note("hint: a replica needs 'masterauth' to reach a primary that has 'requirepass'");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Makes the new node a stranger again.
+    async fn undo(&self) {
+        self.ctx.ui.note("Undoing: the new node is reset and forgotten...");
+        let mut forget = command("CLUSTER FORGET");
+        forget.arg(self.new.id.as_str());
+        let members: Vec<&Addr> = self.view.reachable().map(|node| &node.addr).collect();
+        let reset = self.ctx.pool.call(&self.new.addr, &command("CLUSTER RESET HARD")).await;
+        // Those that had not met it yet say that they do not know it.
+        self.ctx.pool.call_all(members, &forget).await;
+        if let Err(failure) = reset {
+            self.ctx.ui.note(format!("hint: run CLUSTER RESET HARD on {} ({failure})", self.new.addr));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trib::ui::tests::captured;
+    use crate::trib::view::tests::{id, small};
+
+    fn args(slave: bool, master_id: Option<&str>) -> Args {
+        let (new, existing) = (Addr::new("h", 1), Addr::new("h", 2));
+        Args { new, existing, slave, master_id: master_id.map(str::to_owned), wait: 60 }
+    }
+
+    #[test]
+    fn the_primary_of_a_new_replica() {
+        let view = small();
+        let (ui, out, _) = captured(Wording::Trib, "");
+        let chosen = |args: &Args| choose_primary(&ui, &view, args).map(|node| node.map(|node| node.id));
+        assert_eq!(chosen(&args(false, None)), Ok(None));
+        assert_eq!(chosen(&args(true, None)), Ok(Some(id('b'))), "it has no replica yet");
+        assert_eq!(out.text(), "Automatically selected master 10.0.0.2:7000\n");
+        assert_eq!(chosen(&args(true, Some("AAAA"))), Ok(Some(id('a'))));
+        assert_eq!(chosen(&args(false, Some("b"))), Ok(Some(id('b'))), "--master-id implies --slave");
+        for wrong in ["c", "d", ""] {
+            assert!(chosen(&args(true, Some(wrong))).is_err(), "{wrong:?} is no primary's id");
+        }
+    }
+}
