@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use super::config::Config;
 use super::event::{Endpoint, Input, LinkId, Output, ReplicaId, SavedHistory};
+use super::failover::Failover;
 use super::follower::{Follower, Phase, Turn};
 use super::history::{History, Previous};
-use super::primary::{Cx, Primary, SyncError, SyncKind, SyncRequest, Synced};
+use super::primary::{Primary, SyncError, SyncKind, SyncRequest, Synced};
 use super::replconf::{self, ReplconfError, ReplconfReply, Told};
 use super::replica_set::{Replica, ReplicaState};
 use crate::base::{Millis, NodeId, Rng};
@@ -17,6 +18,8 @@ pub enum Followed {
     Started,
     /// It is this primary already: `+OK Already connected to specified master`.
     AlreadyFollowing,
+    /// Refused: `REPLICAOF not allowed while failing over.`
+    FailingOver,
 }
 
 /// Replication of one node. `now` is monotonic time throughout.
@@ -24,7 +27,8 @@ pub struct Engine {
     pub(super) config: Config,
     pub(super) primary: Primary,
     pub(super) follower: Option<Follower>,
-    out: VecDeque<Output>,
+    pub(super) failover: Option<Failover>,
+    pub(super) out: VecDeque<Output>,
     last_link: LinkId,
     booted: bool,
     fsynced: Option<u64>,
@@ -33,9 +37,10 @@ pub struct Engine {
 /// Splits the engine into the context of a step and the side that takes it.
 macro_rules! cx {
     ($engine:ident, $now:expr) => {
-        &mut Cx { now: $now, config: &$engine.config, out: &mut $engine.out }
+        &mut $crate::repl::primary::Cx { now: $now, config: &$engine.config, out: &mut $engine.out }
     };
 }
+pub(super) use cx;
 
 impl Engine {
     /// A node that has not loaded its data yet, a replica if `primary` is given. `rng` makes replication ids and marks.
@@ -47,6 +52,7 @@ impl Engine {
             config,
             primary: serving,
             follower: primary.map(|endpoint| Follower::new(endpoint, LinkId(0), false)),
+            failover: None,
             out: VecDeque::new(),
             last_link: LinkId(0),
             booted: false,
@@ -61,6 +67,11 @@ impl Engine {
 
     /// Takes notice of something that happened.
     pub fn handle(&mut self, now: Millis, input: Input) {
+        self.take(now, input);
+        self.advance_failover(now);
+    }
+
+    fn take(&mut self, now: Millis, input: Input) {
         let cx = cx!(self, now);
         match input {
             Input::Tick => {
@@ -173,9 +184,20 @@ impl Engine {
     /// Becomes a replica of `to`, or changes the primary. A primary offers its own history to the new one, so that it need not
     /// load everything if that one followed it before.
     pub fn follow(&mut self, now: Millis, to: Endpoint) -> Followed {
+        if self.failover.is_some() {
+            return Followed::FailingOver;
+        }
+        if self.followed().is_some_and(|followed| followed.is_same(&to)) {
+            return Followed::AlreadyFollowing;
+        }
+        self.begin_following(now, to, false);
+        Followed::Started
+    }
+
+    /// Follows `to`, asking it to take over the role if `failover`.
+    pub(super) fn begin_following(&mut self, now: Millis, to: Endpoint, failover: bool) {
         let cx = cx!(self, now);
         let can_resume = match &mut self.follower {
-            Some(follower) if follower.endpoint.is_same(&to) => return Followed::AlreadyFollowing,
             Some(follower) => {
                 follower.leave(cx);
                 self.last_link = follower.link;
@@ -191,11 +213,11 @@ impl Engine {
         let mut follower = Follower::new(to, self.last_link, can_resume);
         follower.down_since = Some(now);
         follower.fsynced = self.fsynced;
+        follower.asks_failover = failover;
         if self.booted {
             follower.connect(cx);
         }
         self.follower = Some(follower);
-        Followed::Started
     }
 
     /// Becomes a primary. The old id stays valid up to here, so that siblings and own replicas, which are disconnected, can go on.
@@ -213,6 +235,7 @@ impl Engine {
         cx.notice(format!("Setting secondary replication ID to {old}, new replication ID is {id}"));
         self.primary.close_all(cx);
         self.primary.start_aging(now);
+        self.end_failover(now);
         true
     }
 
@@ -257,7 +280,10 @@ impl Engine {
     pub fn replconf(&mut self, now: Millis, client: ReplicaId, args: &[&[u8]]) -> Result<ReplconfReply, ReplconfError> {
         match replconf::read(self.primary.replicas.traits_mut(client), args)? {
             Told::Traits => return Ok(ReplconfReply::Ok),
-            Told::Ack { offset, fsynced } => self.primary.acknowledged(cx!(self, now), client, offset, fsynced),
+            Told::Ack { offset, fsynced } => {
+                self.primary.acknowledged(cx!(self, now), client, offset, fsynced);
+                self.advance_failover(now);
+            }
             Told::GetAck => self.on_getack(now),
             Told::Nothing => {}
         }
@@ -280,6 +306,9 @@ impl Engine {
                 return Err(SyncError::FailoverOtherHistory);
             }
             self.promote(now);
+        }
+        if self.failover.is_some() {
+            return Err(SyncError::FailingOver);
         }
         if self.follower.as_ref().is_some_and(|f| !f.is_connected()) {
             return Err(SyncError::NoPrimaryLink);
@@ -429,5 +458,111 @@ impl Engine {
     #[must_use]
     pub fn is_syncing(&self) -> bool {
         self.follower.as_ref().is_some_and(|f| matches!(f.phase, Phase::Transfer { .. } | Phase::Loading { .. }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repl::bench::{Bench, upstream};
+
+    fn id(seed: u64) -> NodeId {
+        NodeId::random(&mut Rng::seeded(seed))
+    }
+
+    fn saved() -> Option<SavedHistory> {
+        Some(SavedHistory { id: id(7), offset: 1000 })
+    }
+
+    #[test]
+    fn a_replica_restarted_from_its_file_goes_on() {
+        let mut bench = Bench::boot(Config::default(), Some(upstream()), saved());
+        bench.handshake(1);
+        assert_eq!(bench.said().last().unwrap(), "up 1: *3|$5|PSYNC|$40|ID|$4|1001|");
+        assert_eq!(bench.engine.save_info(3), Some((saved().unwrap(), 3)));
+    }
+
+    #[test]
+    fn a_primary_restarted_from_its_file_lets_replicas_go_on() {
+        let mut bench = Bench::boot(Config::default(), None, saved());
+        assert_eq!(bench.engine.offset(), 1000);
+        bench.write("DEL expired");
+        assert_eq!(bench.psync(1, id(7).as_str(), 1001), Ok(Synced::Partial));
+        assert_eq!(bench.stream(1), "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\nDEL expired");
+        assert_eq!(bench.psync(2, id(7).as_str(), 1002), Ok(Synced::Full));
+    }
+
+    #[test]
+    fn nothing_is_connected_before_the_start_up_is_over() {
+        let mut engine = Engine::new(Config::default(), Rng::seeded(1), Some(upstream()));
+        engine.handle(Millis(100_000), Input::Tick);
+        assert_eq!(engine.next_output(), None);
+        assert!(!engine.is_primary());
+        engine.handle(Millis(100_000), Input::Booted { saved: None });
+        engine.next_output();
+        assert!(matches!(engine.next_output(), Some(Output::Connect { .. })));
+    }
+
+    #[test]
+    fn a_demoted_primary_offers_its_own_history() {
+        let mut bench = Bench::primary(Config { diskless_sync_delay_secs: 0, ..Config::default() });
+        bench.attach_online(1);
+        bench.write("x");
+        let own = bench.engine.history().id;
+        let now = bench.now;
+        assert_eq!(bench.engine.follow(now, upstream()), Followed::Started);
+        let same = Endpoint { host: "PRIMARY".into(), port: 6000 };
+        assert_eq!(bench.engine.follow(now, same), Followed::AlreadyFollowing);
+        bench.handshake(1);
+        let next = (bench.engine.offset() + 1).to_string();
+        assert_eq!(bench.said().last().unwrap(), &format!("up 1: *3|$5|PSYNC|$40|ID|${}|{next}|", next.len()));
+        assert_eq!(bench.engine.history().id, own);
+        // Its replicas stay until the history turns out to be another. Its own writes are not streamed any more.
+        assert_eq!(bench.engine.replicas().count(), 1);
+        let offset = bench.engine.offset();
+        bench.write("local");
+        assert_eq!(bench.engine.offset(), offset);
+        bench.receive(1, &format!("+FULLRESYNC {} 50\r\n$1\r\nX", id(1)));
+        assert!(bench.said().contains(&"close 1 HistoryChanged".into()));
+        bench.input(Input::LoadDone { ok: true });
+        assert_eq!((bench.engine.offset(), bench.engine.history().previous), (50, None));
+    }
+
+    #[test]
+    fn a_promotion_starts_a_new_history_that_remembers_the_old() {
+        let mut bench = Bench::replica(Config::default(), id(1));
+        bench.attach_online_below(5);
+        let now = bench.now;
+        assert!(bench.engine.promote(now));
+        assert_eq!(bench.said(), ["StreamEnds", "close link 1", "close 5 HistoryChanged"]);
+        assert_eq!(bench.psync(6, id(1).as_str(), 101), Ok(Synced::Partial));
+        bench.write("x");
+        assert_eq!(bench.stream(6), "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\nx");
+        assert_eq!(bench.engine.data_age_ms(bench.now), None);
+    }
+
+    #[test]
+    fn bytes_pass_through_a_chain_unchanged() {
+        let mut bench = Bench::replica(Config::default(), id(1));
+        bench.attach_online_below(5);
+        bench.receive(1, "*1\r\n$4\r\nPING\r\nrest");
+        assert_eq!(bench.stream(5), "");
+        let now = bench.now;
+        bench.engine.applied(now, b"*1\r\n$4\r\nPING\r\n");
+        assert_eq!(bench.stream(5), "*1\r\n$4\r\nPING\r\n");
+        bench.wait(30_000);
+        bench.engine.request_acks(now);
+        assert_eq!(bench.stream(5), "");
+    }
+
+    #[test]
+    fn a_replica_takes_the_role_when_asked_by_its_primary() {
+        let own = id(1);
+        let mut bench = Bench::replica(Config::default(), own);
+        let failover = SyncKind::Psync { id: own.as_bytes(), offset: 101, failover: true };
+        bench.replconf(9, "capa psync2");
+        assert_eq!(bench.sync(9, failover), Ok(Synced::Partial));
+        assert!(bench.engine.is_primary());
+        assert_eq!(bench.said(), ["StreamEnds", "close link 1", "to 9: +CONTINUE ID|"]);
     }
 }

@@ -203,6 +203,10 @@ pub enum Output {
     /// The stream broke off: forget what was not applied (a half command, an open MULTI).
     StreamEnds,
 
+    /// FAILOVER: hold clients' writes, expiry and eviction back, or let them go again (to the new primary, if this node is none
+    /// any more).
+    PauseWrites(bool),
+
     Log {
         level: LogLevel,
         text: String,

@@ -81,6 +81,10 @@ pub(super) struct Follower {
     pub held_peak: usize,
     /// The AOF's offset, for acknowledgements.
     pub fsynced: Option<u64>,
+    /// Whether PSYNC asks the other side to take the role of the primary.
+    pub asks_failover: bool,
+    /// Whether it did; `None` until it answered.
+    pub failover_answer: Option<bool>,
     last_said: Millis,
 }
 
@@ -97,6 +101,8 @@ impl Follower {
             held_bytes: 0,
             held_peak: 0,
             fsynced: None,
+            asks_failover: false,
+            failover_answer: None,
             last_said: Millis::ZERO,
         }
     }
@@ -176,6 +182,9 @@ impl Follower {
             Phase::Connected { .. } => {
                 cx.out.push_back(Output::StreamEnds);
                 self.down_since = Some(cx.now);
+            }
+            Phase::Handshake { steps, .. } if self.asks_failover && steps.front() == Some(&Step::Psync) => {
+                self.failover_answer = Some(false);
             }
             _ => {}
         }
@@ -280,7 +289,7 @@ impl Follower {
                         }
                         None => cx.notice("Partial resynchronization not possible (no cached master)".to_owned()),
                     }
-                    self.send(cx, handshake::psync(past, false));
+                    self.send(cx, handshake::psync(past, self.asks_failover));
                 }
             }
             Step::Psync => return self.psync_answer(cx, line),
@@ -290,7 +299,16 @@ impl Follower {
 
     fn psync_answer(&mut self, cx: &mut Cx<'_>, line: &[u8]) -> Option<Turn> {
         let text = String::from_utf8_lossy(line).into_owned();
-        match handshake::psync_reply(line) {
+        let reply = handshake::psync_reply(line);
+        if std::mem::take(&mut self.asks_failover) {
+            let taken = matches!(reply, PsyncReply::FullResync { .. } | PsyncReply::Continue(_));
+            self.failover_answer = Some(taken);
+            if !taken {
+                self.fail(cx, format!("PSYNC with FAILOVER was answered: {text}"));
+                return None;
+            }
+        }
+        match reply {
             PsyncReply::FullResync { id, offset } => {
                 cx.notice(format!("Full resync from master: {id}:{offset}"));
                 self.expect_snapshot(Some(SavedHistory { id, offset }));
@@ -451,5 +469,224 @@ impl Follower {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::base::Rng;
+    use crate::repl::bench::{Bench, upstream};
+    use crate::repl::*;
+
+    const NONE: [String; 0] = [];
+
+    fn id(seed: u64) -> ReplId {
+        ReplId::random(&mut Rng::seeded(seed))
+    }
+
+    fn ack(offset: u64) -> String {
+        format!("up 1: *3|$8|REPLCONF|$3|ACK|${}|{offset}|", offset.to_string().len())
+    }
+
+    /// A replica that sent its PSYNC over link 1.
+    fn asking() -> Bench {
+        let mut bench = Bench::boot(Config::default(), Some(upstream()), None);
+        bench.handshake(1);
+        let said = bench.said();
+        assert_eq!(said[0], "connect 1 primary:6000");
+        assert_eq!(said[1], "up 1: *1|$4|PING|");
+        assert_eq!(said[3..], ["up 1: *3|$5|PSYNC|$1|?|$2|-1|"]);
+        bench
+    }
+
+    #[test]
+    fn a_full_synchronisation() {
+        let mut bench = asking();
+        assert!(bench.info().contains("slave_repl_offset:1\r\n"));
+        bench.receive(1, "\n\n+FULLRES");
+        bench.receive(1, &format!("YNC {} 100\r\n\n", id(1)));
+        assert_eq!(bench.said(), NONE);
+        assert_eq!(bench.engine.role_view(), role("sync", -1));
+        bench.receive(1, "$3\r\nRDBSET");
+        assert_eq!(bench.said(), ["begin load offset=Some(100) len=Some(3)", "load RDB", "EndLoad"]);
+        // A long load is not silence: neither side gives up.
+        bench.wait(100_000);
+        let said = bench.said();
+        assert!(said.len() >= 99 && said.iter().all(|line| line == "up 1: ~"));
+        bench.receive(1, "GET");
+        bench.input(Input::LoadDone { ok: true });
+        assert_eq!(bench.said(), ["StreamBegins { resumed: false }", &ack(100), "apply SET", "apply GET"]);
+        assert_eq!(bench.engine.role_view(), role("connected", 100));
+        assert_eq!(bench.engine.history().id, id(1));
+    }
+
+    fn role(state: &'static str, offset: i64) -> RoleView {
+        RoleView::Replica { host: "primary".into(), port: 6000, state, offset }
+    }
+
+    #[test]
+    fn only_what_was_applied_counts() {
+        let mut bench = Bench::replica(Config::default(), id(1));
+        bench.receive(1, "0123456789");
+        assert_eq!(bench.said(), ["apply 0123456789"]);
+        let now = bench.now;
+        bench.engine.applied(now, b"0123");
+        assert!(bench.info().contains("slave_read_repl_offset:110\r\nslave_repl_offset:104\r\n"));
+        bench.engine.on_getack(now);
+        assert_eq!(bench.said(), [ack(104)]);
+        bench.input(Input::Fsynced(Some(102)));
+        bench.wait(1000);
+        assert_eq!(bench.said(), ["up 1: *5|$8|REPLCONF|$3|ACK|$3|104|$4|FACK|$3|102|"]);
+
+        bench.input(Input::LinkDown(LinkId(1)));
+        assert_eq!(bench.said(), ["StreamEnds", "connect 2 primary:6000"]);
+        assert!(bench.info().contains("slave_read_repl_offset:104\r\nslave_repl_offset:104\r\n"));
+        bench.handshake(2);
+        assert_eq!(bench.said().last().unwrap(), "up 2: *3|$5|PSYNC|$40|ID|$3|105|");
+        bench.receive(2, "+CONTINUE\r\n4567");
+        assert_eq!(bench.said(), ["StreamBegins { resumed: true }", "apply 4567"]);
+        // What is left of the old link is of no interest.
+        bench.receive(1, "garbage");
+        bench.input(Input::LinkDown(LinkId(1)));
+        assert_eq!(bench.said(), NONE);
+    }
+
+    #[test]
+    fn a_new_id_is_taken_over_and_passed_on() {
+        let mut bench = Bench::replica(Config::default(), id(1));
+        bench.attach_online_below(7);
+        bench.input(Input::LinkDown(LinkId(1)));
+        bench.handshake(2);
+        bench.said();
+        bench.receive(2, &format!("+CONTINUE {}\r\n", id(1)));
+        assert_eq!(bench.said(), ["StreamBegins { resumed: true }"]);
+        bench.input(Input::LinkDown(LinkId(2)));
+        bench.handshake(3);
+        bench.said();
+        bench.receive(3, &format!("+CONTINUE {}\r\n", id(2)));
+        assert_eq!(bench.said(), ["StreamBegins { resumed: true }", "close 7 HistoryChanged"]);
+        assert_eq!(bench.engine.history().previous, Some(Previous { id: id(1), until: 101 }));
+    }
+
+    #[test]
+    fn errors_are_tried_again_later() {
+        for answer in ["-LOADING x\r\n", "-NOMASTERLINK x\r\n", "+FULLRESYNC what\r\n"] {
+            let mut bench = asking();
+            bench.receive(1, answer);
+            assert_eq!(bench.said(), ["close link 1"], "{answer}");
+            bench.wait(900);
+            assert_eq!(bench.said(), NONE);
+            bench.wait(100);
+            assert_eq!(bench.said(), ["connect 2 primary:6000"]);
+        }
+        let mut bench = Bench::boot(Config::default(), Some(upstream()), None);
+        bench.input(Input::LinkUp(LinkId(1)));
+        bench.said();
+        bench.receive(1, "-ERR who are you\r\n");
+        assert_eq!(bench.said(), ["close link 1"]);
+
+        let config = Config { primary_auth: Some(b"no".to_vec()), ..Config::default() };
+        let mut bench = Bench::boot(config, Some(upstream()), None);
+        bench.input(Input::LinkUp(LinkId(1)));
+        bench.receive(1, "-NOAUTH Authentication required.\r\n");
+        bench.said();
+        bench.receive(1, "-WRONGPASS invalid\r\n+OK\r\n");
+        assert_eq!(bench.said(), ["close link 1"]);
+    }
+
+    #[test]
+    fn a_primary_without_psync_is_asked_in_the_old_way() {
+        let mut bench = asking();
+        bench.receive(1, "-ERR unknown command 'PSYNC'\r\n");
+        assert_eq!(bench.said(), ["up 1: SYNC|"]);
+        bench.receive(1, "\n$3\r\nRDB");
+        assert_eq!(bench.said(), ["begin load offset=None len=Some(3)", "load RDB", "EndLoad"]);
+        bench.input(Input::LoadDone { ok: true });
+        // It would not understand an acknowledgement.
+        bench.wait(3000);
+        assert_eq!(bench.said(), ["StreamBegins { resumed: false }"]);
+        bench.input(Input::LinkDown(LinkId(1)));
+        bench.handshake(2);
+        assert_eq!(bench.said().last().unwrap(), "up 2: *3|$5|PSYNC|$1|?|$2|-1|");
+    }
+
+    #[test]
+    fn a_broken_transfer_leaves_nothing_to_go_on_from() {
+        let mut bench = Bench::replica(Config::default(), id(1));
+        bench.input(Input::LinkDown(LinkId(1)));
+        bench.handshake(2);
+        bench.receive(2, &format!("+FULLRESYNC {} 500\r\n$10\r\nRD", id(2)));
+        bench.said();
+        bench.input(Input::LinkDown(LinkId(2)));
+        assert_eq!(bench.said(), ["AbortLoad"]);
+        bench.wait(1000);
+        bench.handshake(3);
+        assert_eq!(bench.said().last().unwrap(), "up 3: *3|$5|PSYNC|$1|?|$2|-1|");
+        // Nor does a load that failed.
+        bench.receive(3, &format!("+FULLRESYNC {} 500\r\n$1\r\nX", id(2)));
+        bench.said();
+        bench.input(Input::LoadDone { ok: false });
+        assert_eq!(bench.said(), ["close link 3"]);
+        bench.wait(1000);
+        bench.handshake(4);
+        assert_eq!(bench.said().last().unwrap(), "up 4: *3|$5|PSYNC|$1|?|$2|-1|");
+    }
+
+    #[test]
+    fn a_link_lost_while_loading_is_made_good_afterwards() {
+        let mut bench = asking();
+        bench.receive(1, &format!("+FULLRESYNC {} 500\r\n$1\r\nXlost", id(2)));
+        bench.input(Input::LinkDown(LinkId(1)));
+        bench.said();
+        bench.wait(2000);
+        assert_eq!(bench.said(), NONE);
+        bench.input(Input::LoadDone { ok: true });
+        assert_eq!(bench.said(), ["StreamBegins { resumed: false }", "StreamEnds", "connect 2 primary:6000"]);
+        bench.handshake(2);
+        assert_eq!(bench.said().last().unwrap(), "up 2: *3|$5|PSYNC|$40|ID|$3|501|");
+    }
+
+    #[test]
+    fn every_phase_has_a_timeout() {
+        let config = Config { timeout_secs: 5, ..Config::default() };
+        let mut bench = Bench::boot(config.clone(), Some(upstream()), None);
+        bench.said();
+        bench.wait(5100);
+        assert_eq!(bench.said(), ["close link 1"]);
+        bench.wait(1000);
+        bench.input(Input::LinkUp(LinkId(2)));
+        bench.said();
+        bench.wait(5100);
+        assert_eq!(bench.said(), ["close link 2"]);
+        bench.wait(1000);
+        bench.handshake(3);
+        bench.receive(3, &format!("+FULLRESYNC {} 500\r\n$10\r\nX", id(2)));
+        bench.said();
+        bench.wait(5100);
+        assert_eq!(bench.said(), ["AbortLoad", "close link 3"]);
+
+        let mut bench = Bench::replica(config, id(1));
+        bench.wait(5000);
+        bench.said();
+        bench.wait(100);
+        assert_eq!(bench.said(), ["StreamEnds", "close link 1", "connect 2 primary:6000"]);
+    }
+
+    #[test]
+    fn endless_lines_and_floods_while_loading_are_bounded() {
+        let mut bench = asking();
+        for _ in 0..20 {
+            bench.receive(1, &"x".repeat(1000));
+        }
+        assert_eq!(bench.said(), ["close link 1"]);
+
+        let mut bench = asking();
+        bench.receive(1, &format!("+FULLRESYNC {} 500\r\n$1\r\nX", id(2)));
+        let flood = "x".repeat(1 << 20);
+        let taken =
+            (0..100).take_while(|_| bench.engine.accepts_bytes().then(|| bench.receive(1, &flood)).is_some()).count();
+        assert_eq!(taken, 64);
+        bench.input(Input::LoadDone { ok: true });
+        assert!(bench.engine.accepts_bytes());
     }
 }

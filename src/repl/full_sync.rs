@@ -260,3 +260,160 @@ impl Primary {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::repl::bench::Bench;
+    use crate::repl::*;
+
+    fn config(diskless_sync: bool, delay: u64) -> Config {
+        Config { diskless_sync, diskless_sync_delay_secs: delay, ..Config::default() }
+    }
+
+    #[test]
+    fn by_socket_the_stream_waits_for_the_first_acknowledgement() {
+        let mut bench = Bench::primary(config(true, 0));
+        bench.attach(1);
+        assert_eq!(bench.said(), ["snapshot 1 socket [1]"]);
+        bench.input(Input::SnapshotStarted(SnapshotId(1)));
+        // A history at offset 0 is begun with a PING, which is before the snapshot.
+        assert_eq!(bench.said(), ["to 1: +FULLRESYNC ID 14|", "to 1: $EOF:ID|"]);
+        bench.write("abc");
+        bench.input(Input::SnapshotDone { snapshot: SnapshotId(1), len: 0 });
+        assert_eq!(bench.said(), ["to 1: ID"]);
+        assert!(bench.info().contains("slave0:ip=10.1.1.1,port=7001,state=online,offset=0,lag=0,type=replica\r\n"));
+        assert_eq!(bench.stream(1), "");
+        bench.replconf(1, "ack 14");
+        assert_eq!(bench.stream(1), "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\nabc");
+    }
+
+    #[test]
+    fn by_disk_the_stream_follows_the_file() {
+        let mut bench = Bench::primary(config(false, 0));
+        bench.attach(1);
+        assert_eq!(bench.said(), ["snapshot 1 disk [1]"]);
+        bench.wait(1000);
+        assert_eq!(bench.said(), ["to 1: ~"]);
+        bench.input(Input::SnapshotStarted(SnapshotId(1)));
+        assert_eq!(bench.said(), ["to 1: +FULLRESYNC ID 0|"]);
+        assert!(bench.info().contains("state=wait_bgsave"));
+        bench.wait(1000);
+        assert_eq!(bench.said(), ["to 1: ~"]);
+        bench.write("abc");
+        bench.input(Input::SnapshotDone { snapshot: SnapshotId(1), len: 9 });
+        assert_eq!(bench.said(), ["to 1: $9|", "file 1 to 1"]);
+        assert!(bench.info().contains("state=send_bulk"));
+        assert_eq!(bench.stream(1), "");
+        bench.input(Input::FileSent(ReplicaId(1)));
+        assert!(bench.stream(1).ends_with("abc"));
+    }
+
+    #[test]
+    fn replicas_share_a_snapshot_if_they_want_the_same() {
+        let mut bench = Bench::primary(config(true, 5));
+        bench.attach(1);
+        bench.wait(3000);
+        bench.attach(2);
+        bench.replconf(3, "rdb-filter-only functions");
+        bench.attach(3);
+        assert_eq!(bench.said().iter().filter(|line| line.starts_with("snapshot")).count(), 0);
+        bench.wait(3000);
+        assert!(bench.said().contains(&"snapshot 1 socket [1, 2]".into()));
+        bench.input(Input::SnapshotStarted(SnapshotId(1)));
+        // A socket snapshot cannot be joined.
+        bench.attach(4);
+        bench.wait(5000);
+        bench.said();
+        bench.input(Input::SnapshotDone { snapshot: SnapshotId(1), len: 0 });
+        assert!(bench.said().contains(&"snapshot 2 socket [3]".into()));
+    }
+
+    #[test]
+    fn one_that_cannot_read_marks_takes_all_to_the_disk_at_once() {
+        let mut bench = Bench::primary(config(true, 5));
+        bench.attach(1);
+        assert_eq!(bench.said(), Vec::<String>::new());
+        bench.psync(2, "?", -1).unwrap();
+        assert_eq!(bench.said(), ["snapshot 1 disk [1, 2]"]);
+        bench.input(Input::SnapshotStarted(SnapshotId(1)));
+        bench.said();
+        // A late one can join, since somebody no abler than it is among the receivers.
+        bench.write("abc");
+        bench.attach(3);
+        assert_eq!(bench.said(), ["to 3: +FULLRESYNC ID 0|"]);
+    }
+
+    #[test]
+    fn a_less_able_one_cannot_join() {
+        let mut bench = Bench::primary(config(false, 0));
+        bench.attach(1);
+        bench.input(Input::SnapshotStarted(SnapshotId(1)));
+        bench.said();
+        bench.replconf(2, "capa psync2");
+        bench.psync(2, "?", -1).unwrap();
+        assert_eq!(bench.said(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_snapshot_for_itself_ends_with_the_connection() {
+        let mut bench = Bench::primary(config(false, 0));
+        bench.replconf(1, "rdb-only 1");
+        bench.attach(1);
+        bench.input(Input::SnapshotStarted(SnapshotId(1)));
+        bench.input(Input::SnapshotDone { snapshot: SnapshotId(1), len: 9 });
+        bench.said();
+        bench.input(Input::FileSent(ReplicaId(1)));
+        assert_eq!(bench.said(), ["close 1 after flush SnapshotOnly"]);
+    }
+
+    #[test]
+    fn failures() {
+        let mut bench = Bench::primary(config(true, 0));
+        bench.attach(1);
+        bench.input(Input::SnapshotPostponed(SnapshotId(1)));
+        bench.said();
+        bench.wait(900);
+        assert!(!bench.said().iter().any(|line| line.starts_with("snapshot")));
+        bench.wait(1200);
+        assert!(bench.said().contains(&"snapshot 2 socket [1]".into()));
+
+        // Not begun: it is told. Begun: it was told an offset and can only be cut off.
+        bench.input(Input::SnapshotFailed(SnapshotId(2)));
+        assert_eq!(
+            bench.said(),
+            ["to 1: -ERR BGSAVE failed, replication can't continue|", "close 1 after flush SnapshotFailed"]
+        );
+        bench.wait(2000);
+        bench.attach(2);
+        bench.input(Input::SnapshotStarted(SnapshotId(3)));
+        bench.said();
+        bench.input(Input::SnapshotFailed(SnapshotId(3)));
+        assert_eq!(bench.said(), ["close 2 SnapshotFailed"]);
+    }
+
+    #[test]
+    fn a_snapshot_nobody_waits_for_is_cancelled() {
+        let mut bench = Bench::primary(config(true, 0));
+        bench.attach(1);
+        bench.said();
+        bench.input(Input::ClientGone(ReplicaId(1)));
+        assert_eq!(bench.said(), ["cancel 1"]);
+        bench.attach(2);
+        bench.attach(3);
+        bench.input(Input::SnapshotStarted(SnapshotId(2)));
+        bench.said();
+        // Replica 2 is stuck. 3 was not among those asked for, and comes next.
+        bench.wait(59_000);
+        bench.input(Input::SnapshotProgress(ReplicaId(2)));
+        bench.wait(59_000);
+        bench.said();
+        bench.wait(3000);
+        let said = bench.said();
+        assert!(said.contains(&"close 2 TransferTimeout".into()) && said.contains(&"cancel 2".into()));
+        assert!(said.contains(&"snapshot 3 socket [3]".into()));
+        // Late news of the old one changes nothing.
+        bench.input(Input::SnapshotDone { snapshot: SnapshotId(2), len: 0 });
+        bench.input(Input::SnapshotStarted(SnapshotId(2)));
+        assert_eq!(bench.said(), Vec::<String>::new());
+    }
+}

@@ -22,6 +22,7 @@ mod backlog;
 mod config;
 mod engine;
 mod event;
+mod failover;
 mod follower;
 mod full_sync;
 mod handshake;
@@ -36,6 +37,8 @@ mod transfer;
 mod view;
 
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod sim;
@@ -46,6 +49,7 @@ pub use event::{
     CloseReason, Endpoint, Input, LinkId, LogLevel, Output, ReplicaId, SavedHistory, SnapshotId, SnapshotRequest,
     SnapshotTarget,
 };
+pub use failover::{FailoverError, FailoverRequest};
 pub use history::{History, Previous, ReplId};
 pub use primary::{SyncError, SyncKind, SyncRequest, Synced};
 pub use replconf::{RdbFilter, ReplconfError, ReplconfReply, Traits, Version};

@@ -401,3 +401,212 @@ impl Primary {
         self.replicas.online().filter(|(_, r)| r.lag_secs(now) <= max_lag).count()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::repl::bench::Bench;
+    use crate::repl::*;
+
+    fn quick() -> Config {
+        Config { diskless_sync_delay_secs: 0, ..Config::default() }
+    }
+
+    const PING: &str = "*1\r\n$4\r\nPING\r\n";
+    const GETACK: &str = "*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n";
+
+    #[test]
+    fn refusals() {
+        let mut bench = Bench::primary(quick());
+        let own = bench.engine.history().id;
+        let failover = SyncKind::Psync { id: own.as_bytes(), offset: 1, failover: true };
+        let texts = |error: SyncError| error.to_string();
+        assert_eq!(texts(bench.sync(1, failover).unwrap_err()), "ERR PSYNC FAILOVER can't be sent to a master.");
+        let request = SyncRequest { kind: SyncKind::Sync, peer_ip: "::1", output_pending: true };
+        let error = bench.engine.sync(bench.now, ReplicaId(1), request).unwrap_err();
+        assert_eq!(texts(error), "ERR SYNC and PSYNC are invalid with pending output");
+        bench.replconf(1, "rdb-filter-only functions");
+        assert_eq!(texts(bench.sync(1, SyncKind::Sync).unwrap_err()), "ERR Filtered replica requires EOF capability");
+        assert!(bench.engine.replica(ReplicaId(1)).is_none());
+        bench.attach(2);
+        bench.said();
+        assert_eq!(bench.psync(2, "?", -1), Ok(Synced::Already));
+        assert_eq!(bench.said(), Vec::<String>::new());
+
+        let mut replica = Bench::boot(quick(), Some(bench::upstream()), None);
+        let error = replica.psync(1, "?", -1).unwrap_err();
+        assert_eq!(texts(error), "NOMASTERLINK Can't SYNC while not connected with my master");
+        let mut replica = Bench::replica(quick(), own);
+        let error = replica.sync(1, SyncKind::Psync { id: &[b'0'; 40], offset: 1, failover: true }).unwrap_err();
+        assert_eq!(texts(error), "ERR PSYNC FAILOVER replid must match my replid.");
+    }
+
+    #[test]
+    fn the_first_replica_begins_a_history() {
+        let mut bench = Bench::primary(Config { append_only: true, ..quick() });
+        let unshared = bench.engine.history().id;
+        assert!(!bench.engine.wants_stream());
+        bench.write("SET");
+        bench.write("SET");
+        assert_eq!(bench.engine.offset(), 2);
+        bench.attach(1);
+        assert_ne!(bench.engine.history().id, unshared);
+        bench.write("SET");
+        assert_eq!(bench.engine.offset(), 2 + 23 + 3);
+    }
+
+    #[test]
+    fn a_reconnect_is_answered_with_the_missing_bytes() {
+        let mut bench = Bench::primary(quick());
+        bench.attach_online(1);
+        let id = bench.engine.history().id.to_string();
+        bench.stream(1);
+        let at = bench.engine.offset();
+        bench.write("abc");
+        let missed = bench.stream(1);
+        bench.input(Input::ClientGone(ReplicaId(1)));
+
+        // No SELECT is forced: the replica remembers the database.
+        assert_eq!(bench.psync(2, &id, at as i64 + 1), Ok(Synced::Partial));
+        assert_eq!(bench.said(), ["to 2: +CONTINUE|"]);
+        assert_eq!(bench.stream(2), missed);
+        bench.replconf(3, "capa psync2");
+        assert_eq!(bench.psync(3, &id.to_uppercase(), bench.engine.offset() as i64 + 1), Ok(Synced::Partial));
+        assert_eq!(bench.said(), ["to 3: +CONTINUE ID|"]);
+        assert_eq!(bench.psync(4, &id, bench.engine.offset() as i64 + 2), Ok(Synced::Full));
+    }
+
+    #[test]
+    fn the_stream_selects_databases_and_leaves_transactions_whole() {
+        let mut bench = Bench::primary(quick());
+        bench.attach_online(1);
+        bench.stream(1);
+        let now = bench.now;
+        for (db, bytes) in [(None, "multi "), (Some(2), "a "), (Some(2), "b "), (None, "exec "), (Some(0), "c ")] {
+            bench.engine.propagate(now, db, bytes.as_bytes());
+        }
+        let select = |db| format!("*2\r\n$6\r\nSELECT\r\n$1\r\n{db}\r\n");
+        assert_eq!(bench.stream(1), format!("multi {}a b exec {}c ", select(2), select(0)));
+    }
+
+    #[test]
+    fn pings_keep_their_period_and_stop_during_a_pause() {
+        let mut bench = Bench::primary(quick());
+        bench.attach_online(1);
+        bench.stream(1);
+        bench.wait(9900);
+        assert_eq!(bench.stream(1), "");
+        bench.replconf(1, "ack 0");
+        bench.wait(10_000);
+        assert_eq!(bench.stream(1), PING);
+        let now = bench.now;
+        bench.engine.pause_stream(now, true);
+        bench.engine.request_acks(now);
+        bench.wait(30_000);
+        assert_eq!(bench.stream(1), "");
+        bench.engine.pause_stream(now, false);
+        assert_eq!(bench.stream(1), GETACK);
+    }
+
+    #[test]
+    fn acknowledgements_count_for_wait_and_never_go_back() {
+        let mut bench = Bench::primary(quick());
+        bench.attach_online(1);
+        bench.attach_online(2);
+        bench.attach(3);
+        bench.write("abc");
+        let target = bench.engine.offset();
+        let now = bench.now;
+        bench.engine.request_acks(now);
+        bench.engine.request_acks(now);
+        assert!(bench.stream(1).ends_with(&format!("abc{GETACK}")));
+        bench.said();
+        bench.replconf(1, &format!("ack {target} fack {}", target - 1));
+        assert_eq!(bench.said(), ["AcksAdvanced"]);
+        assert_eq!((bench.engine.acked_by(target), bench.engine.fsynced_by(target)), (1, 0));
+        bench.replconf(1, "ack 5 fack 5");
+        assert_eq!(bench.said(), Vec::<String>::new());
+        assert_eq!((bench.engine.acked_by(target), bench.engine.fsynced_by(target - 1)), (1, 1));
+        assert_eq!(bench.engine.lagging().count(), 2);
+        // One that is not online does not count, nor does a client that is no replica.
+        bench.replconf(3, &format!("ack {target}"));
+        bench.replconf(9, &format!("ack {target}"));
+        assert_eq!(bench.engine.acked_by(target), 1);
+    }
+
+    #[test]
+    fn good_replicas_are_online_and_answered_lately() {
+        let config = Config { min_replicas_to_write: 1, min_replicas_max_lag_secs: 2, ..quick() };
+        let mut bench = Bench::primary(config);
+        assert!(!bench.engine.has_enough_good_replicas(bench.now));
+        bench.attach_online(1);
+        assert!(bench.engine.has_enough_good_replicas(bench.now));
+        bench.wait(2900);
+        assert!(bench.engine.has_enough_good_replicas(bench.now));
+        bench.wait(200);
+        assert!(!bench.engine.has_enough_good_replicas(bench.now));
+        assert!(bench.info().contains("min_slaves_good_slaves:0\r\nslave0:"));
+        bench.replconf(1, "ack 0");
+        assert!(bench.engine.has_enough_good_replicas(bench.now));
+    }
+
+    #[test]
+    fn silent_replicas_are_dropped_but_not_those_that_never_speak() {
+        let mut bench = Bench::primary(Config { diskless_sync: false, ..quick() });
+        bench.attach_online(1);
+        bench.sync(2, SyncKind::Sync).unwrap();
+        let snapshot = bench.snapshot_asked();
+        bench.input(Input::SnapshotStarted(snapshot));
+        bench.input(Input::SnapshotDone { snapshot, len: 3 });
+        bench.input(Input::FileSent(ReplicaId(2)));
+        // Neither an offset nor a mark is told to a client of the old kind.
+        assert_eq!(bench.said(), ["to 2: $3|", "file 2 to 2"]);
+        bench.wait(59_000);
+        assert_eq!(bench.said(), Vec::<String>::new());
+        bench.wait(3000);
+        assert_eq!(bench.said(), ["close 1 AckTimeout"]);
+        assert_eq!(bench.engine.replicas().count(), 1);
+    }
+
+    #[test]
+    fn the_soft_limit_allows_a_lag_for_its_time() {
+        let config = Config {
+            backlog_size_bytes: 16 << 10,
+            output_soft_limit_bytes: 32 << 10,
+            output_soft_limit_secs: 3,
+            ..quick()
+        };
+        let mut bench = Bench::primary(config);
+        bench.attach_online(1);
+        bench.stream(1);
+        let big = "x".repeat(40 << 10);
+        bench.write(&big);
+        bench.wait(2000);
+        bench.stream(1);
+        bench.wait(2000);
+        bench.write(&big);
+        bench.wait(2900);
+        assert_eq!(bench.said(), Vec::<String>::new());
+        bench.wait(2000);
+        assert_eq!(bench.said(), ["close 1 OutputLimit"]);
+    }
+
+    #[test]
+    fn an_unused_backlog_is_freed_and_with_it_the_history() {
+        let mut bench = Bench::primary(Config { backlog_ttl_secs: 10, ..quick() });
+        bench.attach_online(1);
+        let id = bench.engine.history().id;
+        bench.input(Input::ClientGone(ReplicaId(1)));
+        bench.wait(10_000);
+        assert!(bench.info().contains("repl_backlog_active:1"));
+        bench.wait(2000);
+        assert!(bench.info().contains("repl_backlog_active:0"));
+        assert_ne!(bench.engine.history().id, id);
+        assert_eq!(bench.psync(2, id.as_str(), bench.engine.offset() as i64 + 1), Ok(Synced::Full));
+
+        let mut bench = Bench::primary(Config { backlog_ttl_secs: 0, ..quick() });
+        bench.attach_online(1);
+        bench.input(Input::ClientGone(ReplicaId(1)));
+        bench.wait(100_000);
+        assert!(bench.info().contains("repl_backlog_active:1"));
+    }
+}

@@ -77,6 +77,8 @@ pub struct Node {
     taking: Option<Snapshot>,
     files: BTreeMap<SnapshotId, Bytes>,
     pub closed: Vec<CloseReason>,
+    /// Whether clients' writes are held back.
+    pub paused: bool,
 }
 
 struct Pipe {
@@ -126,6 +128,7 @@ impl Room {
                 taking: None,
                 files: BTreeMap::new(),
                 closed: Vec::new(),
+                paused: false,
             }
         });
         let nodes = nodes.collect();
@@ -240,6 +243,7 @@ impl Room {
                         self.nodes[at].engine.handle(now, Input::FileSent(replica));
                     }
                 }
+                Output::PauseWrites(paused) => self.nodes[at].paused = paused,
                 Output::AcksAdvanced | Output::Log { .. } => {}
                 Output::Connect { link, to } => self.connect(at, link, &to),
                 Output::SendToPrimary { link, bytes } => {
@@ -415,9 +419,9 @@ impl Room {
                     Ok(ReplconfReply::Silent) => String::new(),
                     Err(error) => format!("-{error}\r\n"),
                 }),
-                [b"PSYNC", id, offset] => {
+                [b"PSYNC", id, offset, rest @ ..] => {
                     let offset = std::str::from_utf8(offset).unwrap().parse().unwrap();
-                    Err(SyncKind::Psync { id, offset, failover: false })
+                    Err(SyncKind::Psync { id, offset, failover: rest == [b"FAILOVER"] })
                 }
                 [b"SYNC"] => Err(SyncKind::Sync),
                 other => panic!("unexpected request: {other:?}"),
@@ -450,13 +454,23 @@ impl Room {
         }
     }
 
-    /// Asserts that all nodes have the data, the id and the offset of the first.
-    pub fn assert_equal(&self, nodes: &[usize]) {
+    /// Whether all these nodes have the same data, id and offset.
+    pub fn are_equal(&self, nodes: &[usize]) -> bool {
         let first = &self.nodes[nodes[0]];
-        for node in nodes[1..].iter().map(|n| &self.nodes[*n]) {
-            assert!(node.data == first.data, "the data differ");
-            assert_eq!(node.engine.history().id, first.engine.history().id);
-            assert_eq!(node.engine.offset(), first.engine.offset());
+        nodes[1..].iter().map(|n| &self.nodes[*n]).all(|node| {
+            let (history, other) = (node.engine.history(), first.engine.history());
+            node.data == first.data && history.id == other.id && history.offset == other.offset
+        })
+    }
+
+    pub fn assert_equal(&self, nodes: &[usize]) {
+        if !self.are_equal(nodes) {
+            for at in nodes {
+                let mut info = String::new();
+                self.nodes[*at].engine.push_info(&mut info, self.now);
+                println!("node {at}: {} keys\n{info}", self.nodes[*at].data.len());
+            }
+            panic!("nodes {nodes:?} differ");
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::engine::Engine;
+use super::failover::Failover;
 use super::follower::{Follower, Phase};
 use super::history::NO_ID;
 use super::replica_set::ReplicaState;
@@ -85,7 +86,7 @@ impl Engine {
         let history = self.history();
         // No replica ever waits for the PSYNC of a second channel here.
         out.write_str("replicas_waiting_psync:0\r\n")?;
-        out.write_str("master_failover_state:no-failover\r\n")?;
+        write!(out, "master_failover_state:{}\r\n", Failover::name(self.failover.as_ref()))?;
         write!(out, "master_replid:{}\r\n", history.id)?;
         match &history.previous {
             Some(previous) => write!(out, "master_replid2:{}\r\n", previous.id)?,
@@ -137,5 +138,87 @@ impl Engine {
             write!(out, "master_link_down_since_seconds:{down}\r\n")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::base::Rng;
+    use crate::repl::bench::{Bench, upstream};
+    use crate::repl::*;
+
+    fn names(info: &str) -> Vec<&str> {
+        info.lines().map(|line| line.split_once(':').expect("a name and a value").0).collect()
+    }
+
+    const COMMON: [&str; 10] = [
+        "replicas_waiting_psync",
+        "master_failover_state",
+        "master_replid",
+        "master_replid2",
+        "master_repl_offset",
+        "second_repl_offset",
+        "repl_backlog_active",
+        "repl_backlog_size",
+        "repl_backlog_first_byte_offset",
+        "repl_backlog_histlen",
+    ];
+
+    #[test]
+    fn a_primary() {
+        let mut bench = Bench::primary(Config { diskless_sync_delay_secs: 0, ..Config::default() });
+        assert_eq!(names(&bench.info()), [&["role", "connected_slaves"][..], &COMMON].concat());
+        bench.replconf(1, "ip-address 1.2.3.4");
+        bench.attach_online(1);
+        bench.wait(2000);
+        let info = bench.info();
+        assert!(
+            info.starts_with("role:master\r\nconnected_slaves:1\r\nslave0:ip=1.2.3.4,port=7001,state=online,offset=")
+        );
+        assert!(info.contains(",lag=2,type=replica\r\n"));
+        assert!(info.contains("\r\nsecond_repl_offset:-1\r\nrepl_backlog_active:1\r\nrepl_backlog_size:10485760\r\n"));
+        let offset = bench.engine.offset();
+        let replicas = vec![RoleReplica { ip: "1.2.3.4".into(), port: 7001, ack: offset }];
+        assert_eq!(bench.engine.role_view(), RoleView::Primary { offset, replicas });
+    }
+
+    #[test]
+    fn a_replica_before_within_and_after_its_synchronisation() {
+        let id = ReplId::random(&mut Rng::seeded(1));
+        let mut bench = Bench::boot(Config::default(), Some(upstream()), None);
+        let following = [
+            "role",
+            "master_host",
+            "master_port",
+            "master_link_status",
+            "master_last_io_seconds_ago",
+            "master_sync_in_progress",
+            "slave_read_repl_offset",
+            "slave_repl_offset",
+            "replicas_repl_buffer_size",
+            "replicas_repl_buffer_peak",
+        ];
+        let own = ["slave_priority", "slave_read_only", "replica_announced", "connected_slaves"];
+        let down = ["master_link_down_since_seconds"];
+        assert_eq!(names(&bench.info()), [&following[..], &down, &own, &COMMON].concat());
+        assert!(bench.info().contains("master_link_down_since_seconds:-1\r\n"));
+
+        bench.handshake(1);
+        bench.receive(1, &format!("+FULLRESYNC {id} 100\r\n$8\r\nR"));
+        let transfer = [
+            "master_sync_total_bytes",
+            "master_sync_read_bytes",
+            "master_sync_left_bytes",
+            "master_sync_perc",
+            "master_sync_last_io_seconds_ago",
+        ];
+        assert_eq!(names(&bench.info()), [&following[..], &transfer, &down, &own, &COMMON].concat());
+        assert!(bench.info().contains("master_sync_left_bytes:7\r\nmaster_sync_perc:12.50\r\n"));
+
+        bench.receive(1, "DBDBDBD");
+        bench.input(Input::LoadDone { ok: true });
+        bench.wait(3000);
+        assert_eq!(names(&bench.info()), [&following[..], &own, &COMMON].concat());
+        assert!(bench.info().contains("master_link_status:up\r\nmaster_last_io_seconds_ago:3\r\n"));
     }
 }
