@@ -1,1 +1,18 @@
 //! The commands, one folder a group, one file a family: declaration and handler together.
+//!
+//! To add a command, add a [`Command`] to its family's `COMMANDS`; everything else (COMMAND, key extraction, ACL
+//! categories, help) follows from the declaration.
+
+pub mod connection;
+pub mod generic;
+pub mod parse;
+pub mod string;
+pub mod transactions;
+
+use crate::exec::Command;
+
+/// Every family.
+#[must_use]
+pub fn all() -> Vec<&'static [Command]> {
+    [connection::FAMILIES, generic::FAMILIES, string::FAMILIES, transactions::FAMILIES].concat()
+}

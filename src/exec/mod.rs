@@ -1,1 +1,31 @@
 //! The server as a state machine: clients, gates, call, effects, transactions, cron.
+//!
+//! The path of a command: `node` parses a batch, [`Server::run_batch`] looks each command up, asks the gates, calls the
+//! handler, and propagates, counts and notifies once. What has to happen outside leaves as an [`Effect`].
+
+pub mod call;
+pub mod client;
+pub mod cluster;
+mod cron;
+pub mod ctx;
+pub mod effect;
+pub mod frozen;
+mod gates;
+pub mod keys;
+pub mod loading;
+pub mod multi;
+pub mod propagate;
+pub mod replication;
+mod route;
+pub mod server;
+pub mod snapshot;
+pub mod spec;
+pub mod state;
+pub mod stats;
+pub mod table;
+
+pub use client::{Client, ClientId};
+pub use ctx::Ctx;
+pub use effect::{Effect, Token, World};
+pub use server::{Server, Setup};
+pub use spec::{Acl, Arg, Begin, Command, Done, Find, Flags, Group, KeyFlags, KeySpec};

@@ -1,1 +1,224 @@
-//! Databases: lookup, insert and delete, scan, expiry, watch, snapshot.
+//! Databases: lookup, insert and delete, scan, expiry, watch.
+//!
+//! There is one door for reading a key and one for changing it. The write door handles expiry, notes the key for those
+//! who watch it, and tells a running snapshot, so that a handler cannot forget one of them.
+
+mod access;
+mod db;
+mod expire;
+mod scan;
+mod snapshot;
+mod tables;
+mod typed;
+
+pub use access::AccessPolicy;
+pub use db::{Db, SetExpire};
+pub use expire::ExpireCursor;
+pub use snapshot::{EntrySink, Snapshot};
+pub use tables::Tables;
+pub use typed::{Typed, TypedMut};
+
+use crate::base::{Millis, Rng, Slot};
+
+/// A key that something happened to, and its database.
+pub type KeyIn = (u32, Box<[u8]>);
+
+/// All databases of a server, and what the running command has to know and leaves behind.
+#[derive(Debug)]
+pub struct Keyspace {
+    dbs: Vec<Tables>,
+    /// One table a hash slot, for cluster mode.
+    slotted: bool,
+    /// All keys of the running command are in this slot: saves hashing them again.
+    slot_hint: Option<Slot>,
+    /// Wall time of the running command.
+    now: Millis,
+    /// A replica hides keys that are logically expired, and leaves deleting them to its primary.
+    replica: bool,
+    /// The running command comes from the primary or a file: nothing is expired for it.
+    obeyed: bool,
+    /// The running client asked not to disturb access times.
+    no_touch: bool,
+    access: AccessPolicy,
+    rng: Rng,
+    dirty: u64,
+    hits: u64,
+    misses: u64,
+    expired_keys: u64,
+    expired: Vec<KeyIn>,
+    /// Somebody wants to know which keys are changed.
+    observed: bool,
+    touched: Vec<KeyIn>,
+    snapshot: Option<Box<Snapshot>>,
+}
+
+impl Keyspace {
+    /// `databases` empty databases; one table a hash slot when `slotted`.
+    #[must_use]
+    pub fn new(databases: u32, slotted: bool, mut rng: Rng) -> Keyspace {
+        let seed = rng.next_u64();
+        Keyspace {
+            dbs: (0..databases).map(|_| Tables::new(slotted, seed)).collect(),
+            slotted,
+            slot_hint: None,
+            now: Millis::ZERO,
+            replica: false,
+            obeyed: false,
+            no_touch: false,
+            access: AccessPolicy::default(),
+            rng,
+            dirty: 0,
+            hits: 0,
+            misses: 0,
+            expired_keys: 0,
+            expired: Vec::new(),
+            observed: false,
+            touched: Vec::new(),
+            snapshot: None,
+        }
+    }
+
+    /// The door to one database.
+    ///
+    /// # Panics
+    /// When there is no such database: SELECT checks the number.
+    pub fn db(&mut self, db: u32) -> Db<'_> {
+        assert!((db as usize) < self.dbs.len(), "no database {db}");
+        Db { ks: self, index: db }
+    }
+
+    #[must_use]
+    pub fn databases(&self) -> u32 {
+        self.dbs.len() as u32
+    }
+
+    #[must_use]
+    pub fn is_slotted(&self) -> bool {
+        self.slotted
+    }
+
+    /// Before a command: the moment, whether its source is obeyed, and the slot that all its keys share.
+    pub fn begin(&mut self, now: Millis, obeyed: bool, no_touch: bool, slot: Option<Slot>) {
+        self.now = now;
+        self.obeyed = obeyed;
+        self.no_touch = no_touch;
+        self.slot_hint = if self.slotted { slot } else { None };
+    }
+
+    /// Counts changes since the last save.
+    pub fn changed(&mut self, n: usize) {
+        self.dirty += n as u64;
+    }
+
+    /// Changes ever made.
+    #[must_use]
+    pub fn dirty(&self) -> u64 {
+        self.dirty
+    }
+
+    pub fn set_replica(&mut self, replica: bool) {
+        self.replica = replica;
+    }
+
+    pub fn set_access_policy(&mut self, access: AccessPolicy) {
+        self.access = access;
+    }
+
+    /// Whether changes of keys have to be told to anybody.
+    fn is_followed(&self) -> bool {
+        self.observed || self.snapshot.is_some()
+    }
+
+    pub fn set_observed(&mut self, observed: bool) {
+        self.observed = observed;
+        if !observed {
+            self.touched.clear();
+        }
+    }
+
+    /// Keys opened for writing since the last call, when observed.
+    pub fn take_touched(&mut self) -> Vec<KeyIn> {
+        std::mem::take(&mut self.touched)
+    }
+
+    #[must_use]
+    pub fn has_touched(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
+    /// Keys that were found expired and deleted since the last call: to be propagated.
+    pub fn take_expired(&mut self) -> Vec<KeyIn> {
+        std::mem::take(&mut self.expired)
+    }
+
+    #[must_use]
+    pub fn has_expired(&self) -> bool {
+        !self.expired.is_empty()
+    }
+
+    /// Successful lookups, failed lookups, expired keys, since the start or the last reset.
+    #[must_use]
+    pub fn lookup_stats(&self) -> (u64, u64, u64) {
+        (self.hits, self.misses, self.expired_keys)
+    }
+
+    pub fn reset_stats(&mut self) {
+        (self.hits, self.misses, self.expired_keys) = (0, 0, 0);
+    }
+
+    /// Keys and volatile keys of one database.
+    #[must_use]
+    pub fn sizes(&self, db: u32) -> (usize, usize) {
+        let tables = &self.dbs[db as usize];
+        (tables.len(), tables.volatile_len())
+    }
+
+    /// Keys of all databases.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.dbs.iter().map(Tables::len).sum()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.dbs.iter().all(|t| t.len() == 0)
+    }
+
+    /// Exchanges two databases.
+    pub fn swap(&mut self, a: u32, b: u32) {
+        self.dbs.swap(a as usize, b as usize);
+        self.snapshot_swapped(a, b);
+    }
+
+    /// Empties one database, or all of them, and gives the old tables away (freeing them can wait).
+    pub fn flush(&mut self, db: Option<u32>) -> Vec<Tables> {
+        let (from, to) = db.map_or((0, self.databases()), |db| (db, db + 1));
+        let mut old = Vec::new();
+        for db in from..to {
+            if self.dbs[db as usize].is_empty() {
+                continue;
+            }
+            let fresh = Tables::new(self.slotted, self.rng.next_u64());
+            let tables = std::mem::replace(&mut self.dbs[db as usize], fresh);
+            old.extend(self.snapshot_keeps(db, tables));
+        }
+        old
+    }
+
+    /// The tables of one database, for those who walk all of it.
+    #[must_use]
+    pub fn tables(&self, db: u32) -> &Tables {
+        &self.dbs[db as usize]
+    }
+
+    /// Number of keys of `slot` in `db` (0 outside cluster mode).
+    #[must_use]
+    pub fn slot_len(&self, db: u32, slot: Slot) -> usize {
+        if self.slotted { self.dbs[db as usize].slot_len(slot) } else { 0 }
+    }
+
+    /// Moves some buckets of tables that are being resized: work for idle moments. True when something is left.
+    pub fn rehash_step(&mut self, buckets: usize) -> bool {
+        self.dbs.iter_mut().any(|tables| tables.rehash_step(buckets))
+    }
+}

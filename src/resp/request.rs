@@ -51,10 +51,10 @@ impl Batch {
         Args::new(buf, &self.spans[from..self.ends[i].0 as usize])
     }
 
-    /// The offset in the buffer just behind command `i`.
+    /// The offset in the buffer behind the first `n` commands.
     #[must_use]
-    pub fn end_offset(&self, i: usize) -> usize {
-        self.ends[i].1 as usize
+    pub fn done_bytes(&self, n: usize) -> usize {
+        if n == 0 { 0 } else { self.ends[n - 1].1 as usize }
     }
 
     pub fn clear(&mut self) {

@@ -1,0 +1,7 @@
+//! The generic group: what can be done with any key.
+
+mod delete;
+
+use crate::exec::Command;
+
+pub const FAMILIES: &[&[Command]] = &[delete::COMMANDS];

@@ -1,0 +1,66 @@
+//! Reading arguments: the conversions that every family needs, with the stock errors.
+
+use crate::base::{Millis, num};
+use crate::resp::ErrorReply;
+
+/// A signed integer.
+pub fn int(arg: &[u8]) -> Result<i64, ErrorReply> {
+    num::parse_i64(arg).ok_or(ErrorReply::NotInteger)
+}
+
+/// A count that must not be negative.
+pub fn count(arg: &[u8]) -> Result<usize, ErrorReply> {
+    let n = num::parse_i64(arg).filter(|n| *n >= 0).ok_or(ErrorReply::NotPositive)?;
+    Ok(n as usize)
+}
+
+/// A finite or infinite double.
+pub fn float(arg: &[u8]) -> Result<f64, ErrorReply> {
+    num::parse_f64(arg).ok_or(ErrorReply::NotFloat)
+}
+
+/// How a command says when something expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeUnit {
+    Seconds,
+    Millis,
+}
+
+/// The moment that an expiry argument of `command` stands for: `relative` to now, or since the epoch.
+pub fn expire_at(arg: &[u8], unit: TimeUnit, relative: bool, now: Millis, command: &str) -> Result<Millis, ErrorReply> {
+    let invalid = || ErrorReply::invalid_expire(command);
+    let mut ms = int(arg)?;
+    if unit == TimeUnit::Seconds {
+        ms = ms.checked_mul(1000).ok_or_else(invalid)?;
+    }
+    if relative {
+        ms = ms.checked_add(now.0).ok_or_else(invalid)?;
+    }
+    Ok(Millis(ms))
+}
+
+/// Resolves Redis's range indexes (negative from the end) against a length: the half-open range, or `None` when empty.
+#[must_use]
+pub fn range(start: i64, stop: i64, len: usize) -> Option<std::ops::Range<usize>> {
+    let len = len as i64;
+    let from_end = |i: i64| if i < 0 { i.saturating_add(len) } else { i };
+    let (start, stop) = (from_end(start).max(0), from_end(stop).min(len - 1));
+    (start <= stop && start < len && stop >= 0).then(|| start as usize..stop as usize + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges() {
+        assert_eq!(range(0, -1, 3), Some(0..3));
+        assert_eq!(range(-2, -1, 3), Some(1..3));
+        assert_eq!(range(-100, 100, 3), Some(0..3));
+        assert_eq!(range(3, 5, 3), None);
+        assert_eq!(range(2, 1, 3), None);
+        assert_eq!(range(0, -4, 3), None);
+        assert_eq!(range(i64::MIN, i64::MAX, 3), Some(0..3));
+        assert_eq!(range(0, 0, 0), None);
+    }
+}

@@ -1,0 +1,281 @@
+//! SET and its older forms: SETNX, SETEX, PSETEX, GETSET, MSET, MSETNX.
+
+use super::get::push_string;
+use crate::base::Millis;
+use crate::commands::parse::{self, TimeUnit};
+use crate::data::value::ValueRef;
+use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
+use crate::keyspace::SetExpire;
+use crate::resp::{Args, Argv, ErrorReply};
+
+const WRITES: Flags = Flags::DENYOOM.union(Flags::WRITE);
+const OVERWRITES: KeyFlags = KeyFlags::OW.union(KeyFlags::UPDATE);
+
+pub const COMMANDS: &[Command] = &[
+    Command::new("set", -3, set)
+        .flags(WRITES)
+        .acl(Acl::STRING)
+        .keys(&[KeySpec::range(
+            1,
+            0,
+            1,
+            KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::UPDATE).union(KeyFlags::VARIABLE_FLAGS),
+        )])
+        .doc(Group::String, "1.0.0", "O(1)", "Sets the value of a key, on conditions and with an expiry if asked.")
+        .args(&[
+            Arg::key("key", 0),
+            Arg::string("value"),
+            Arg::one_of(
+                "condition",
+                &[
+                    Arg::flag("nx", "NX").since("2.6.12"),
+                    Arg::flag("xx", "XX").since("2.6.12"),
+                    Arg::string("comparison-value").token("IFEQ").since("8.1.0"),
+                ],
+            )
+            .optional(),
+            Arg::flag("get", "GET").since("6.2.0").optional(),
+            Arg::one_of(
+                "expiration",
+                &[
+                    Arg::int("seconds").token("EX").since("2.6.12"),
+                    Arg::int("milliseconds").token("PX").since("2.6.12"),
+                    Arg::unix_time("unix-time-seconds").token("EXAT").since("6.2.0"),
+                    Arg::unix_time("unix-time-milliseconds").token("PXAT").since("6.2.0"),
+                    Arg::flag("keepttl", "KEEPTTL").since("6.0.0"),
+                ],
+            )
+            .optional(),
+        ]),
+    Command::new("setnx", 3, setnx)
+        .flags(WRITES.union(Flags::FAST))
+        .acl(Acl::STRING)
+        .keys(&[KeySpec::range(1, 0, 1, KeyFlags::OW.union(KeyFlags::INSERT))])
+        .doc(Group::String, "1.0.0", "O(1)", "Sets the value of a key that does not exist.")
+        .args(&[Arg::key("key", 0), Arg::string("value")])
+        .deprecated("2.6.12", "`SET` with the `NX` argument"),
+    Command::new("setex", 4, setex)
+        .flags(WRITES)
+        .acl(Acl::STRING)
+        .keys(&[KeySpec::range(1, 0, 1, OVERWRITES)])
+        .doc(Group::String, "2.0.0", "O(1)", "Sets the value of a key and its expiry in seconds.")
+        .args(&[Arg::key("key", 0), Arg::int("seconds"), Arg::string("value")])
+        .deprecated("2.6.12", "`SET` with the `EX` argument"),
+    Command::new("psetex", 4, setex)
+        .flags(WRITES)
+        .acl(Acl::STRING)
+        .keys(&[KeySpec::range(1, 0, 1, OVERWRITES)])
+        .doc(Group::String, "2.6.0", "O(1)", "Sets the value of a key and its expiry in milliseconds.")
+        .args(&[Arg::key("key", 0), Arg::int("milliseconds"), Arg::string("value")])
+        .deprecated("2.6.12", "`SET` with the `PX` argument"),
+    Command::new("getset", 3, getset)
+        .flags(WRITES.union(Flags::FAST))
+        .acl(Acl::STRING)
+        .keys(&[KeySpec::range(1, 0, 1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::UPDATE))])
+        .doc(Group::String, "1.0.0", "O(1)", "Sets the value of a key and gives the old one.")
+        .args(&[Arg::key("key", 0), Arg::string("value")])
+        .deprecated("6.2.0", "`SET` with the `GET` argument"),
+    Command::new("mset", -3, mset)
+        .flags(WRITES)
+        .acl(Acl::STRING)
+        .keys(&[KeySpec::range(1, -1, 2, OVERWRITES)])
+        .doc(Group::String, "1.0.1", "O(N) where N is the number of keys", "Sets the values of several keys.")
+        .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"])
+        .args(&[Arg::block("data", &[Arg::key("key", 0), Arg::string("value")]).multiple()]),
+    Command::new("msetnx", -3, msetnx)
+        .flags(WRITES)
+        .acl(Acl::STRING)
+        .keys(&[KeySpec::range(1, -1, 2, KeyFlags::OW.union(KeyFlags::INSERT))])
+        .doc(
+            Group::String,
+            "1.0.1",
+            "O(N) where N is the number of keys",
+            "Sets the values of several keys, if none of them exists.",
+        )
+        .args(&[Arg::block("data", &[Arg::key("key", 0), Arg::string("value")]).multiple()]),
+];
+
+/// When SET may change the key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Condition<'a> {
+    Always,
+    Missing,
+    Present,
+    Equal(&'a [u8]),
+}
+
+/// The options of SET.
+struct SetOptions<'a> {
+    condition: Condition<'a>,
+    get: bool,
+    expire: SetExpire,
+    /// The expiry was given in another form than PXAT: replicas must not count from their own now.
+    rewrite: bool,
+}
+
+fn set_options<'a>(args: Args<'a>, now: Millis) -> Result<SetOptions<'a>, ErrorReply> {
+    let mut options = SetOptions { condition: Condition::Always, get: false, expire: SetExpire::Never, rewrite: false };
+    let mut i = 3;
+    while i < args.len() {
+        let next = args.get(i + 1);
+        let free = options.expire == SetExpire::Never;
+        let at_will = options.condition == Condition::Always;
+        if args.is(i, "nx") && at_will {
+            options.condition = Condition::Missing;
+        } else if args.is(i, "xx") && at_will {
+            options.condition = Condition::Present;
+        } else if args.is(i, "ifeq")
+            && at_will
+            && let Some(value) = next
+        {
+            options.condition = Condition::Equal(value);
+            i += 1;
+        } else if args.is(i, "get") {
+            options.get = true;
+        } else if args.is(i, "keepttl") && free {
+            options.expire = SetExpire::Keep;
+        } else if let (Some((unit, relative)), Some(value), true) = (expire_word(args.at(i)), next, free) {
+            let at = parse::expire_at(value, unit, relative, now, "set")?;
+            if parse::int(value)? <= 0 {
+                return Err(ErrorReply::invalid_expire("set"));
+            }
+            options.expire = SetExpire::At(at);
+            options.rewrite = !args.is(i, "pxat");
+            i += 1;
+        } else {
+            return Err(ErrorReply::Syntax);
+        }
+        i += 1;
+    }
+    Ok(options)
+}
+
+fn expire_word(word: &[u8]) -> Option<(TimeUnit, bool)> {
+    const WORDS: [(&[u8], TimeUnit, bool); 4] = [
+        (b"ex", TimeUnit::Seconds, true),
+        (b"px", TimeUnit::Millis, true),
+        (b"exat", TimeUnit::Seconds, false),
+        (b"pxat", TimeUnit::Millis, false),
+    ];
+    WORDS.iter().find(|(w, ..)| word.eq_ignore_ascii_case(w)).map(|(_, unit, relative)| (*unit, *relative))
+}
+
+fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let (key, value) = (args.at(1), args.at(2));
+    if args.len() == 3 {
+        ctx.db().set_bytes(key, value, SetExpire::Never);
+        ctx.changed(1);
+        ctx.reply().ok();
+        return Ok(());
+    }
+    let options = set_options(args, ctx.now)?;
+    let (mut db, reply) = ctx.split();
+    let old = if options.get { db.read(key) } else { db.peek(key) };
+    let holds = match (options.condition, old.map(|entry| entry.value())) {
+        (Condition::Always, _) => true,
+        (Condition::Missing, old) => old.is_none(),
+        (Condition::Present, old) => old.is_some(),
+        (Condition::Equal(_), None) => false,
+        (Condition::Equal(wanted), Some(ValueRef::Int(n))) => itoa::Buffer::new().format(n).as_bytes() == wanted,
+        (Condition::Equal(wanted), Some(ValueRef::Bytes(bytes))) => bytes == wanted,
+        (Condition::Equal(_), Some(_)) => return Err(ErrorReply::WrongType),
+    };
+    if options.get {
+        match old {
+            Some(entry) => push_string(reply, entry.value())?,
+            None => reply.null(),
+        }
+    } else if holds {
+        reply.ok();
+    } else {
+        reply.null();
+    }
+    if !holds {
+        return Ok(());
+    }
+    store(ctx, key, value, options.expire);
+    if options.rewrite
+        && let SetExpire::At(at) = options.expire
+    {
+        propagate_pxat(ctx, key, value, at);
+    } else if options.get && options.expire == SetExpire::Never {
+        ctx.propagate_as(Argv::of(&[b"SET", key, value]));
+    }
+    Ok(())
+}
+
+/// Sets the key; an expiry in the past deletes it instead, in the stream as well.
+fn store(ctx: &mut Ctx<'_>, key: &[u8], value: &[u8], expire: SetExpire) {
+    ctx.changed(1);
+    ctx.db().set_bytes(key, value, expire);
+}
+
+fn propagate_pxat(ctx: &mut Ctx<'_>, key: &[u8], value: &[u8], at: Millis) {
+    let mut argv = Argv::of(&[b"SET", key, value, b"PXAT"]);
+    argv.push_i64(at.0);
+    ctx.propagate_as(argv);
+}
+
+fn setnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let missing = !ctx.db().exists(args.at(1));
+    if missing {
+        store(ctx, args.at(1), args.at(2), SetExpire::Never);
+    }
+    ctx.reply().int(i64::from(missing));
+    Ok(())
+}
+
+/// SETEX and PSETEX.
+fn setex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let command = ctx.command.name;
+    let unit = if command == "setex" { TimeUnit::Seconds } else { TimeUnit::Millis };
+    let at = parse::expire_at(args.at(2), unit, true, ctx.now, command)?;
+    if parse::int(args.at(2))? <= 0 {
+        return Err(ErrorReply::invalid_expire(command));
+    }
+    store(ctx, args.at(1), args.at(3), SetExpire::At(at));
+    propagate_pxat(ctx, args.at(1), args.at(3), at);
+    ctx.reply().ok();
+    Ok(())
+}
+
+fn getset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let (mut db, reply) = ctx.split();
+    match db.read(args.at(1)) {
+        Some(entry) => push_string(reply, entry.value())?,
+        None => reply.null(),
+    }
+    store(ctx, args.at(1), args.at(2), SetExpire::Never);
+    ctx.propagate_as(Argv::of(&[b"SET", args.at(1), args.at(2)]));
+    Ok(())
+}
+
+/// A key and its new value.
+type Pair<'a> = (&'a [u8], &'a [u8]);
+
+fn pairs<'a>(args: Args<'a>, command: &str) -> Result<Vec<Pair<'a>>, ErrorReply> {
+    if args.len().is_multiple_of(2) {
+        return Err(ErrorReply::arity(command));
+    }
+    Ok((1..args.len()).step_by(2).map(|i| (args.at(i), args.at(i + 1))).collect())
+}
+
+fn mset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    for (key, value) in pairs(args, "mset")? {
+        store(ctx, key, value, SetExpire::Never);
+    }
+    ctx.reply().ok();
+    Ok(())
+}
+
+fn msetnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let pairs = pairs(args, "msetnx")?;
+    let free = pairs.iter().all(|(key, _)| !ctx.db().exists(key));
+    if free {
+        for (key, value) in pairs {
+            store(ctx, key, value, SetExpire::Never);
+        }
+    }
+    ctx.reply().int(i64::from(free));
+    Ok(())
+}

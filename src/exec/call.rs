@@ -1,0 +1,188 @@
+//! From a batch of parsed commands to replies: look up, ask the gates, queue or call, propagate, count.
+
+use super::client::{Client, ClientFlags, ClientId, Parked, ReplyMode};
+use super::ctx::Ctx;
+use super::gates::Gate;
+use super::server::Server;
+use super::spec::Flags;
+use super::table::{CommandIndex, Lookup};
+use crate::base::Millis;
+use crate::resp::error::shown;
+use crate::resp::request::Batch;
+use crate::resp::{Args, ErrorReply};
+
+/// Whether the next command of a batch may run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    Done,
+    /// The command was not run and has to be tried again later.
+    Again,
+}
+
+impl Server {
+    /// Runs the commands of `batch` from number `from` on for client `id`, until the client is parked or closing.
+    /// Returns how many are done (the number of the next one).
+    pub fn run_batch(&mut self, id: ClientId, buf: &[u8], batch: &Batch, from: usize, now: Millis) -> usize {
+        let Some(mut client) = self.clients.take(id) else { return batch.len() };
+        self.now = now;
+        client.last_interaction = now;
+        let mut next = from;
+        while next < batch.len() && client.parked.is_none() && !client.is_closing() {
+            match self.dispatch(&mut client, batch.command(buf, next)) {
+                Step::Done => next += 1,
+                Step::Again => {
+                    client.parked = Some(Parked::Retry);
+                    break;
+                }
+            }
+        }
+        self.clients.put(client);
+        self.wake_replicas();
+        next
+    }
+
+    /// Looks one command up and runs, queues or refuses it.
+    pub fn dispatch(&mut self, client: &mut Client, args: Args<'_>) -> Step {
+        let reply_from = client.reply.buf.len();
+        let step = self.dispatch_inner(client, args);
+        match client.reply_mode {
+            ReplyMode::On => {}
+            ReplyMode::Off => client.reply.buf.truncate(reply_from),
+            ReplyMode::SkipNext => {
+                client.reply.buf.truncate(reply_from);
+                client.reply_mode = ReplyMode::Skip;
+            }
+            ReplyMode::Skip => {
+                client.reply.buf.truncate(reply_from);
+                client.reply_mode = ReplyMode::On;
+            }
+        }
+        step
+    }
+
+    fn dispatch_inner(&mut self, client: &mut Client, args: Args<'_>) -> Step {
+        let index = match self.find_command(client, args) {
+            Ok(index) => index,
+            Err(error) => {
+                self.refuse(client, None, &error);
+                return Step::Done;
+            }
+        };
+        let command = self.commands.command(index);
+        client.slot = None;
+        match self.gates(client, command, args) {
+            Gate::Open => {}
+            Gate::Refused(error) => {
+                self.refuse(client, Some(index), &error);
+                return Step::Done;
+            }
+            Gate::Later => return Step::Again,
+        }
+        if client.in_transaction() && !runs_inside_multi(command.name) {
+            self.queue(client, index, args);
+        } else {
+            self.call(client, index, args);
+            if !command.flags.contains(Flags::ASKING) && command.name != "asking" {
+                client.flags.remove(ClientFlags::ASKING);
+            }
+        }
+        Step::Done
+    }
+
+    /// Finds the declaration that `args` call, and checks their number.
+    pub(super) fn find_command(&self, client: &mut Client, args: Args<'_>) -> Result<CommandIndex, ErrorReply> {
+        // Clients tend to send the same command again.
+        if let Some(last) = client.last_command {
+            let command = self.commands.command(last);
+            if command.subcommands.is_empty()
+                && args.at(0).eq_ignore_ascii_case(command.name.as_bytes())
+                && command.accepts(args.len())
+            {
+                return Ok(last);
+            }
+        }
+        match self.commands.lookup(args) {
+            Lookup::Found(index) => {
+                let command = self.commands.command(index);
+                if !command.accepts(args.len()) {
+                    return Err(ErrorReply::arity(command.name));
+                }
+                client.last_command = Some(index);
+                Ok(index)
+            }
+            Lookup::UnknownSubcommand(index) => {
+                Err(ErrorReply::unknown_subcommand(args.at(1), self.commands.command(index).name))
+            }
+            Lookup::Unknown => Err(unknown_command(args)),
+        }
+    }
+
+    /// Runs a command that passed the gates.
+    pub(super) fn call(&mut self, client: &mut Client, index: CommandIndex, args: Args<'_>) {
+        let command = self.commands.command(index);
+        let obeyed = client.is_obeyed();
+        self.client_is_primary_stream = client.is(ClientFlags::PRIMARY);
+        self.keyspace.begin(self.now, obeyed, client.is(ClientFlags::NO_TOUCH), client.slot);
+        self.unit.begin_call();
+        let (db, dirty, reply_from) = (client.db, self.keyspace.dirty(), client.reply.buf.len());
+        let started = self.stopwatch.micros();
+        let now = self.now;
+        let result = (command.handler)(&mut Ctx { server: self, client, command, now }, args);
+        let usec = self.stopwatch.micros().saturating_sub(started);
+
+        let stats = self.commands.stats_mut(index);
+        stats.calls += 1;
+        stats.usec += usec;
+        if let Err(error) = result {
+            stats.failed += 1;
+            client.reply.buf.truncate(reply_from);
+            client.reply.error(&error);
+            self.stats.count_error(&error.code());
+        }
+        self.stats.commands += 1;
+        client.commands += 1;
+        let changed = self.keyspace.dirty() != dirty;
+        if changed || self.keyspace.has_expired() {
+            self.propagate_call(db, args, changed);
+            client.write_offset = self.repl.offset();
+        }
+        if self.keyspace.has_touched() {
+            let touched = self.keyspace.take_touched();
+            if changed {
+                self.break_watches(Some(client), &touched);
+            }
+        }
+    }
+
+    /// Writes an error for a command that was not run; an open transaction is lost with it.
+    pub(super) fn refuse(&mut self, client: &mut Client, index: Option<CommandIndex>, error: &ErrorReply) {
+        client.reply.error(error);
+        self.stats.count_error(&error.code());
+        if let Some(index) = index {
+            self.commands.stats_mut(index).rejected += 1;
+        }
+        if let Some(transaction) = &mut client.transaction {
+            transaction.broken = true;
+            transaction.queued.clear();
+        }
+    }
+}
+
+/// Commands that take effect at once between MULTI and EXEC.
+fn runs_inside_multi(name: &str) -> bool {
+    matches!(name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
+}
+
+fn unknown_command(args: Args<'_>) -> ErrorReply {
+    let mut text = format!("ERR unknown command '{}', with args beginning with: ", shown(args.at(0), 128));
+    let mut room = 128usize;
+    for arg in args.from(1).iter() {
+        if room == 0 {
+            break;
+        }
+        let part = shown(arg, room);
+        room = room.saturating_sub(part.len());
+        text.push_str(&format!("'{part}' "));
+    }
+    ErrorReply::text_of(text)
+}

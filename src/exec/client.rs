@@ -1,0 +1,232 @@
+//! A client as the state machine sees it: who it is, what it may, what it waits for, and its output.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::net::{IpAddr, SocketAddr};
+
+use bitflags::bitflags;
+
+use super::effect::Token;
+use super::multi::Transaction;
+use super::table::CommandIndex;
+use crate::base::{Millis, Slot};
+use crate::repl::ReplicaId;
+use crate::resp::Reply;
+
+/// A client's number: never given twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(pub u64);
+
+bitflags! {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+    pub struct ClientFlags: u32 {
+        /// The next command may be served from a slot that is being imported.
+        const ASKING = 1;
+        /// READONLY was sent: a replica may serve reads.
+        const READONLY = 1 << 1;
+        const CLOSE_AFTER_REPLY = 1 << 2;
+        /// Killed: nothing more is read or written.
+        const CLOSE_NOW = 1 << 3;
+        /// A replica of this server.
+        const REPLICA = 1 << 4;
+        /// The stream of this server's primary.
+        const PRIMARY = 1 << 5;
+        const NO_EVICT = 1 << 6;
+        const NO_TOUCH = 1 << 7;
+        /// The AOF being loaded.
+        const LOADER = 1 << 8;
+        /// Came over the Unix socket.
+        const UNIX_SOCKET = 1 << 9;
+    }
+}
+
+/// What becomes of replies (CLIENT REPLY).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ReplyMode {
+    #[default]
+    On,
+    Off,
+    /// Not the reply of this command (SKIP itself), but of the next.
+    SkipNext,
+    Skip,
+}
+
+/// Why a client runs no commands now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parked {
+    /// Until the outside has answered.
+    Waiting(Token),
+    /// Until enough replicas have acknowledged, or the time is over.
+    Acks { offset: u64, replicas: usize, until: Option<Millis> },
+    /// The command is tried again when a pause ends or a frozen key thaws.
+    Retry,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Client {
+    pub id: ClientId,
+    pub reply: Reply,
+    pub db: u32,
+    pub authenticated: bool,
+    pub flags: ClientFlags,
+    pub reply_mode: ReplyMode,
+    pub parked: Option<Parked>,
+    pub transaction: Option<Box<Transaction>>,
+    /// Watched keys, and whether one of them was changed.
+    pub watched: Vec<(u32, Box<[u8]>)>,
+    pub watch_broken: bool,
+    pub replica: Option<ReplicaId>,
+    pub name: Vec<u8>,
+    pub lib_name: Vec<u8>,
+    pub lib_ver: Vec<u8>,
+    /// `ip:port` of both ends, or the path of the Unix socket.
+    pub peer: String,
+    pub local: String,
+    pub created: Millis,
+    pub last_interaction: Millis,
+    pub last_command: Option<CommandIndex>,
+    /// The replication offset behind the last write.
+    pub write_offset: u64,
+    pub commands: u64,
+    pub net_input_bytes: u64,
+    pub net_output_bytes: u64,
+    /// Bytes read and not yet run, and the size of the buffer they are in.
+    pub query_bytes: usize,
+    pub query_capacity: usize,
+    /// Bytes of replies that the connection has taken and not yet written.
+    pub unwritten_bytes: usize,
+    /// Slot of the last command's keys, for introspection of where clients go.
+    pub slot: Option<Slot>,
+}
+
+impl Client {
+    #[must_use]
+    pub fn new(id: ClientId, peer: String, local: String, now: Millis) -> Client {
+        Client {
+            id,
+            reply: Reply::default(),
+            db: 0,
+            authenticated: false,
+            flags: ClientFlags::empty(),
+            reply_mode: ReplyMode::On,
+            parked: None,
+            transaction: None,
+            watched: Vec::new(),
+            watch_broken: false,
+            replica: None,
+            name: Vec::new(),
+            lib_name: Vec::new(),
+            lib_ver: Vec::new(),
+            peer,
+            local,
+            created: now,
+            last_interaction: now,
+            last_command: None,
+            write_offset: 0,
+            commands: 0,
+            net_input_bytes: 0,
+            net_output_bytes: 0,
+            query_bytes: 0,
+            query_capacity: 0,
+            unwritten_bytes: 0,
+            slot: None,
+        }
+    }
+
+    #[must_use]
+    pub fn is(&self, flag: ClientFlags) -> bool {
+        self.flags.contains(flag)
+    }
+
+    /// The stream of the primary or a file being loaded: trusted, never redirected, never refused.
+    #[must_use]
+    pub fn is_obeyed(&self) -> bool {
+        self.flags.intersects(ClientFlags::PRIMARY | ClientFlags::LOADER)
+    }
+
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.flags.intersects(ClientFlags::CLOSE_AFTER_REPLY | ClientFlags::CLOSE_NOW)
+    }
+
+    /// The address it comes from; none over the Unix socket.
+    #[must_use]
+    pub fn peer_ip(&self) -> Option<IpAddr> {
+        self.peer.parse::<SocketAddr>().ok().map(|addr| addr.ip())
+    }
+
+    #[must_use]
+    pub fn in_transaction(&self) -> bool {
+        self.transaction.is_some()
+    }
+}
+
+/// Client ids are dense and chosen by the server: they are their own hash.
+#[derive(Default)]
+pub struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for &b in bytes {
+            self.0 = self.0 << 8 | u64::from(b);
+        }
+    }
+    fn write_u64(&mut self, n: u64) {
+        // The table takes its tag from the high bits, so these must differ as well.
+        self.0 = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+/// All connected clients. The one whose command runs is taken out meanwhile.
+#[derive(Debug, Default)]
+pub struct Clients {
+    by_id: HashMap<ClientId, Box<Client>, BuildHasherDefault<IdHasher>>,
+    next_id: u64,
+}
+
+impl Clients {
+    pub fn next_id(&mut self) -> ClientId {
+        self.next_id += 1;
+        ClientId(self.next_id)
+    }
+
+    pub fn put(&mut self, client: Box<Client>) {
+        self.by_id.insert(client.id, client);
+    }
+
+    pub fn take(&mut self, id: ClientId) -> Option<Box<Client>> {
+        self.by_id.remove(&id)
+    }
+
+    #[must_use]
+    pub fn get(&self, id: ClientId) -> Option<&Client> {
+        self.by_id.get(&id).map(|c| &**c)
+    }
+
+    pub fn get_mut(&mut self, id: ClientId) -> Option<&mut Client> {
+        self.by_id.get_mut(&id).map(|c| &mut **c)
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// In no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &Client> {
+        self.by_id.values().map(|c| &**c)
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Client> {
+        self.by_id.values_mut().map(|c| &mut **c)
+    }
+}

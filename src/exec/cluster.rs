@@ -1,0 +1,165 @@
+//! Between the engine of the cluster bus and the rest of the server: facts in, outputs carried out.
+
+use super::effect::{Effect, LogLevel};
+use super::server::Server;
+use crate::base::{Millis, Slot};
+use crate::cluster::{self, Clock, DataAge, Input, LocalFacts, Output, SlotKeys};
+use crate::config::{self, Config};
+use crate::keyspace::Keyspace;
+use crate::repl::Endpoint;
+use crate::resp::Argv;
+
+/// Keys deleted in one go when slots are lost.
+const DIRTY_KEYS_PER_STEP: usize = 1000;
+
+impl SlotKeys for Keyspace {
+    fn count(&self, slot: Slot) -> usize {
+        (0..self.databases()).map(|db| self.slot_len(db, slot)).sum()
+    }
+
+    fn is_empty(&self) -> bool {
+        Keyspace::is_empty(self)
+    }
+}
+
+impl Server {
+    /// Both clocks, as the engine wants them.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        Clock { wall: self.now, mono: self.mono() }
+    }
+
+    /// Tells the engine something from the bus and carries out what it answers. `now` is wall time.
+    pub fn bus_input(&mut self, now: Millis, input: Input<'_>) {
+        self.now = now;
+        let clock = self.clock();
+        if let Some(engine) = &mut self.cluster {
+            engine.handle(clock, input);
+            self.drain_cluster();
+        }
+    }
+
+    /// Ten times a second: the engine's own time, with the facts it needs.
+    pub fn bus_tick(&mut self, now: Millis) {
+        self.now = now;
+        if self.cluster.is_some() {
+            self.tell_facts();
+            self.bus_input(now, Input::Tick);
+        }
+    }
+
+    /// What the engine has to know of replication.
+    pub(super) fn tell_facts(&mut self) {
+        let clock = self.clock();
+        let data = match self.repl.data_age_ms(clock.mono) {
+            None => DataAge::Never,
+            Some(age) if self.repl.is_link_up() => DataAge::LinkedSince { last_io: clock.mono - age },
+            Some(age) => DataAge::DownSince(clock.mono - age),
+        };
+        let facts = LocalFacts { repl_offset: self.repl.offset(), data };
+        if let Some(engine) = &mut self.cluster {
+            engine.handle(clock, Input::Facts(facts));
+            self.drain_cluster();
+        }
+    }
+
+    /// Carries out what the engine asks for, in order.
+    pub fn drain_cluster(&mut self) {
+        let Some(engine) = &mut self.cluster else { return };
+        let outputs: Vec<Output> = engine.outputs().collect();
+        for output in outputs {
+            match output {
+                Output::Promote => {
+                    self.promote();
+                }
+                Output::Follow(target) => {
+                    self.follow(Endpoint { host: target.ip, port: target.port });
+                }
+                Output::PauseWrites { until } => {
+                    let left = until.since(self.mono());
+                    self.pause.failover = Some(self.now + left);
+                }
+                Output::Unpause => {
+                    self.pause.failover = None;
+                    self.retry_parked();
+                }
+                Output::SlotsChanged | Output::StateChanged { .. } => self.retry_parked(),
+                Output::DeleteSlotKeys(slots) => self.delete_slot_keys(&slots),
+                Output::PublishLocal { .. } => {}
+                Output::FlushAll => drop(self.keyspace.flush(None)),
+                Output::Log { level, text } => self.log(log_level(level), text),
+                bus @ (Output::SaveConfig { .. }
+                | Output::Connect { .. }
+                | Output::Send { .. }
+                | Output::Close { .. }) => self.outbox.push(Effect::Bus(bus)),
+            }
+        }
+    }
+
+    /// Deletes what is left in slots that belong to others now; replicas follow by the deletions in the stream.
+    fn delete_slot_keys(&mut self, slots: &[Slot]) {
+        self.keyspace.begin(self.now, true, false, None);
+        for &slot in slots {
+            for db in 0..self.keyspace.databases() {
+                loop {
+                    let keys = self.keyspace.db(db).keys_in_slot(slot, DIRTY_KEYS_PER_STEP);
+                    if keys.is_empty() {
+                        break;
+                    }
+                    for key in keys {
+                        drop(self.keyspace.db(db).remove(&key));
+                        self.keyspace.changed(1);
+                        if self.has_stream() {
+                            self.propagate(db, Argv::of(&[b"DEL", &key]).args());
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The directives that the engine obeys, as it wants them.
+    #[must_use]
+    pub fn cluster_config(config: &Config) -> cluster::Config {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        cluster::Config {
+            node_timeout_ms: config.cluster_node_timeout_ms,
+            replica_validity_factor: i64::from(config.cluster_replica_validity_factor),
+            replica_no_failover: config.cluster_replica_no_failover,
+            migration_barrier: config.cluster_migration_barrier as usize,
+            allow_replica_migration: config.cluster_allow_replica_migration,
+            require_full_coverage: config.cluster_require_full_coverage,
+            allow_reads_when_down: config.cluster_allow_reads_when_down,
+            allow_pubsubshard_when_down: config.cluster_allow_pubsubshard_when_down,
+            link_sendbuf_limit: config.cluster_link_sendbuf_limit,
+            manual_failover_timeout_ms: config.cluster_manual_failover_timeout_ms,
+            blacklist_ttl_s: config.cluster_blacklist_ttl_secs,
+            gossip_percent: config.cluster_message_gossip_perc as usize,
+            ping_interval_ms: config.cluster_ping_interval_ms,
+            preferred_endpoint: match config.cluster_preferred_endpoint_type {
+                config::EndpointType::Ip => cluster::EndpointType::Ip,
+                config::EndpointType::Hostname => cluster::EndpointType::Hostname,
+                config::EndpointType::Unknown => cluster::EndpointType::Unknown,
+            },
+            repl_ping_period_s: config.repl_ping_replica_period_secs,
+            port: config.port,
+            cluster_port: config.cluster_port,
+            announce_ip: text(&config.cluster_announce_ip),
+            announce_port: config.cluster_announce_port,
+            announce_bus_port: config.cluster_announce_bus_port,
+            announce_hostname: text(&config.cluster_announce_hostname),
+            announce_nodename: text(&config.cluster_announce_human_nodename),
+            availability_zone: text(&config.availability_zone),
+            ..cluster::Config::default()
+        }
+    }
+}
+
+fn log_level(level: cluster::LogLevel) -> LogLevel {
+    match level {
+        cluster::LogLevel::Debug => LogLevel::Debug,
+        cluster::LogLevel::Verbose => LogLevel::Verbose,
+        cluster::LogLevel::Notice => LogLevel::Notice,
+        cluster::LogLevel::Warning => LogLevel::Warning,
+    }
+}

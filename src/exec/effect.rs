@@ -1,0 +1,90 @@
+//! What the state machine asks of the world: everything that is IO leaves through here, in order.
+
+use std::net::IpAddr;
+
+use super::client::ClientId;
+
+/// Names a request to the outside whose answer finishes a parked client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(pub u64);
+
+/// One thing for the world to do. Performed in the order in which they were asked.
+#[derive(Debug)]
+pub enum Effect {
+    /// The client has output, may go on, or is to be closed: see to it.
+    Wake(ClientId),
+    /// An output of the cluster engine: links, packets, the configuration file.
+    Bus(crate::cluster::Output),
+    /// An output of the replication engine towards the primary's link.
+    ToPrimary(crate::repl::Output),
+    /// Connect to `host:port`, send `request`, read `replies` replies, and answer with [`super::Server::migrated`].
+    Migrate(Box<MigrateRequest>),
+    /// A snapshot has begun: call [`super::Server::snapshot_slice`] until it is complete, carry its bytes to where they
+    /// belong, and report with [`super::Server::snapshot_ended`].
+    SnapshotStarted,
+    /// Queue the file of a finished snapshot on a replica's connection, then tell the replication engine.
+    SendSnapshotFile { snapshot: crate::repl::SnapshotId, replica: crate::repl::ReplicaId },
+    /// Write the configuration file anew and answer with [`super::Server::config_rewritten`].
+    RewriteConfig { token: Token },
+    /// Directives were changed that something outside depends on.
+    Reconfigure { names: Vec<&'static str> },
+    /// The AOF is to be switched on (with a base of the dataset as it is) or off.
+    SwitchAof { on: bool },
+    /// End the process, with data saved as asked.
+    Shutdown { save: Option<bool>, now: bool, force: bool, client: Option<ClientId> },
+    /// A line for the log.
+    Log(LogLevel, String),
+}
+
+/// The keys of one MIGRATE on their way.
+#[derive(Debug)]
+pub struct MigrateRequest {
+    pub token: Token,
+    pub host: String,
+    pub port: u16,
+    pub timeout_ms: u64,
+    /// Commands before the keys (AUTH, SELECT); each must answer without an error.
+    pub preamble: Vec<u8>,
+    pub preamble_replies: usize,
+    /// One RESTORE a key, encoded.
+    pub restores: Vec<u8>,
+    pub keys: usize,
+}
+
+/// What became of a MIGRATE.
+#[derive(Debug)]
+pub enum MigrateOutcome {
+    /// Per key, in order: stored, or the target's error.
+    Answered(Vec<Result<(), String>>),
+    ConnectFailed,
+    /// The link failed after some keys were answered.
+    Failed {
+        answered: Vec<Result<(), String>>,
+        reading: bool,
+    },
+    /// AUTH or SELECT was refused.
+    Refused(String),
+}
+
+/// Levels of the log, as `loglevel` filters them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    Debug,
+    Verbose,
+    Notice,
+    Warning,
+}
+
+/// Who performs effects: `node` on the real machine, the simulator on its own.
+pub trait World {
+    fn perform(&mut self, effect: Effect);
+}
+
+/// An address as INFO and the bus show it.
+#[must_use]
+pub fn shown_addr(ip: IpAddr, port: u16) -> String {
+    match ip {
+        IpAddr::V4(v4) => format!("{v4}:{port}"),
+        IpAddr::V6(v6) => format!("[{v6}]:{port}"),
+    }
+}

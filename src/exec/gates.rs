@@ -1,0 +1,124 @@
+//! What stands between a parsed command and its handler, in Redis's order.
+
+use super::client::{Client, ClientFlags};
+use super::keys::visit_keys;
+use super::server::Server;
+use super::spec::{Command, Flags};
+use super::table::CommandIndex;
+use crate::resp::{Args, ErrorReply};
+
+/// The answer of the gates.
+#[derive(Debug)]
+pub enum Gate {
+    Open,
+    Refused(ErrorReply),
+    /// Not now: the client waits and tries again.
+    Later,
+}
+
+impl Server {
+    /// Whether `client` may run `command` now. What comes from the primary or a file passes all gates.
+    pub(super) fn gates(&mut self, client: &mut Client, command: &'static Command, args: Args<'_>) -> Gate {
+        if client.is_obeyed() {
+            client.slot = self.slot_of(command, args);
+            return Gate::Open;
+        }
+        let flags = command.flags;
+        if !client.authenticated && !flags.contains(Flags::NO_AUTH) {
+            return Gate::Refused(ErrorReply::NoAuth);
+        }
+        if client.in_transaction() && flags.contains(Flags::NO_MULTI) {
+            return Gate::Refused(ErrorReply::Static("ERR Command not allowed inside a transaction"));
+        }
+        if let Err(error) = self.route(client, command, args) {
+            return Gate::Refused(error);
+        }
+        if let Err(error) = self.admit(client, command) {
+            return Gate::Refused(error);
+        }
+        if self.must_wait(client, command, args) { Gate::Later } else { Gate::Open }
+    }
+
+    /// The gates that EXEC asks again for each queued command: the world may have changed since it was queued.
+    pub(super) fn check_in_exec(
+        &mut self,
+        client: &mut Client,
+        index: CommandIndex,
+        args: Args<'_>,
+    ) -> Result<(), ErrorReply> {
+        let command = self.commands.command(index);
+        client.slot = self.slot_of(command, args);
+        if client.is_obeyed() { Ok(()) } else { self.admit(client, command) }
+    }
+
+    /// Gates that depend on the state of the server only.
+    fn admit(&mut self, client: &Client, command: &Command) -> Result<(), ErrorReply> {
+        let flags = command.flags;
+        let writes = flags.contains(Flags::WRITE) || (command.name == "exec" && transaction_writes(self, client));
+        if flags.contains(Flags::DENYOOM) && self.is_out_of_memory() {
+            return Err(ErrorReply::Oom);
+        }
+        if writes {
+            if let Some(error) = self.disk_error() {
+                return Err(error);
+            }
+            if self.config.min_replicas_to_write > 0 && !self.repl.has_enough_good_replicas(self.mono()) {
+                return Err(ErrorReply::NoReplicas);
+            }
+            if !self.repl.is_primary() && self.config.replica_read_only {
+                return Err(ErrorReply::ReadOnly);
+            }
+        }
+        if !self.repl.is_primary()
+            && !self.repl.is_link_up()
+            && !self.config.replica_serve_stale_data
+            && !flags.contains(Flags::STALE)
+        {
+            return Err(ErrorReply::MasterDown);
+        }
+        if self.is_loading() && !flags.contains(Flags::LOADING) {
+            return Err(ErrorReply::Loading);
+        }
+        Ok(())
+    }
+
+    /// Whether a pause or a frozen key holds the command back.
+    fn must_wait(&self, client: &Client, command: &Command, args: Args<'_>) -> bool {
+        if client.is(ClientFlags::REPLICA) {
+            return false;
+        }
+        let (writes_wait, all_wait) = self.pause.at(self.now);
+        if all_wait {
+            return true;
+        }
+        let writes = command.flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE);
+        if writes_wait && (writes || (command.name == "exec" && transaction_writes(self, client))) {
+            return true;
+        }
+        self.has_frozen_keys() && !client.in_transaction() && self.touches_frozen(command, args)
+            || self.has_frozen_keys() && command.name == "exec" && self.transaction_touches_frozen(client)
+    }
+
+    fn touches_frozen(&self, command: &Command, args: Args<'_>) -> bool {
+        let mut touches = command.flags.contains(Flags::WRITE) && command.keys.is_empty();
+        visit_keys(command, args, |key| touches |= args.get(key.position).is_some_and(|k| self.is_frozen(k)));
+        touches
+    }
+
+    fn transaction_touches_frozen(&self, client: &Client) -> bool {
+        client.transaction.as_ref().is_some_and(|t| {
+            t.queued.iter().any(|(index, argv)| self.touches_frozen(self.commands.command(*index), argv.args()))
+        })
+    }
+
+    fn is_out_of_memory(&self) -> bool {
+        self.config.maxmemory > 0 && self.gauges.used_memory_bytes > self.config.maxmemory
+    }
+}
+
+fn transaction_writes(server: &Server, client: &Client) -> bool {
+    client
+        .transaction
+        .as_ref()
+        .is_some_and(|t| t.queued.iter().any(|(i, _)| server.commands.command(*i).flags.contains(Flags::WRITE)))
+}

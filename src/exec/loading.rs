@@ -1,0 +1,76 @@
+//! A dataset being read, from the disk or from the primary.
+
+use super::effect::LogLevel;
+use super::server::Server;
+use crate::base::Millis;
+use crate::data::value::Value;
+use crate::keyspace::SetExpire;
+use crate::repl::{Input, SavedHistory};
+
+/// How far a load is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Loading {
+    pub started: Millis,
+    pub total_bytes: u64,
+    pub loaded_bytes: u64,
+    pub keys_loaded: u64,
+    pub keys_expired: u64,
+    /// From the primary: the old data is gone, and a failure leaves nothing.
+    pub from_primary: bool,
+}
+
+/// What a file tells of itself.
+#[derive(Clone, Debug, Default)]
+pub struct LoadedFacts {
+    pub saved: Option<SavedHistory>,
+    pub stream_db: Option<u32>,
+}
+
+impl Server {
+    /// Begins to read a dataset of about `total_bytes`. One from the primary replaces what there is.
+    pub fn begin_loading(&mut self, now: Millis, total_bytes: u64, from_primary: bool) {
+        self.now = now;
+        self.loading = Some(Loading { started: now, total_bytes, from_primary, ..Loading::default() });
+        if from_primary {
+            drop(self.keyspace.flush(None));
+            self.break_watches_of_db(None, None);
+        }
+        self.keyspace.begin(now, true, false, None);
+    }
+
+    /// Adds one key of a file. A primary drops what has expired meanwhile; a replica keeps everything until it is told.
+    pub fn load_key(&mut self, db: u32, key: &[u8], value: Value, expire: Option<Millis>) {
+        let Some(loading) = &mut self.loading else { return };
+        let keeps_expired = loading.from_primary || !self.repl.is_primary();
+        if !keeps_expired && expire.is_some_and(|at| at < loading.started) {
+            loading.keys_expired += 1;
+            return;
+        }
+        loading.keys_loaded += 1;
+        let expire = expire.map_or(SetExpire::Never, SetExpire::At);
+        self.keyspace.db(db).set(key, value, expire);
+    }
+
+    /// Whether `key` is there already: a file that names a key twice is damaged.
+    pub fn has_loaded(&mut self, db: u32, key: &[u8]) -> bool {
+        self.keyspace.db(db).exists(key)
+    }
+
+    /// The file has been read to its end, or could not be.
+    pub fn end_loading(&mut self, now: Millis, facts: &LoadedFacts, result: Result<(), String>) {
+        self.now = now;
+        let Some(loading) = self.loading.take() else { return };
+        if loading.from_primary {
+            if let Err(error) = &result {
+                self.log(LogLevel::Warning, format!("Failed trying to load the MASTER synchronization DB: {error}"));
+                drop(self.keyspace.flush(None));
+            } else {
+                self.log(LogLevel::Notice, "MASTER <-> REPLICA sync: Finished with success");
+            }
+            self.stream_db = facts.stream_db.unwrap_or(0);
+            self.repl_input(Input::LoadDone { ok: result.is_ok() });
+        }
+        // Loading changes nothing that would have to be saved.
+        self.saves.dirty_at_last_save = self.keyspace.dirty();
+    }
+}

@@ -1,0 +1,225 @@
+//! Between the replication engine and the rest of the server: facts in, outputs carried out.
+
+use super::client::{Client, ClientFlags, ClientId, Parked};
+use super::effect::{Effect, LogLevel};
+use super::server::Server;
+use super::snapshot::Purpose;
+use crate::base::{Millis, NodeId};
+use crate::config::Config;
+use crate::repl::{self, Endpoint, Followed, Input, Output, ReplicaId};
+use crate::resp::request::{Batch, RequestLimits, RequestParser};
+
+/// The primary's command stream being executed: a client without a connection.
+pub struct PrimaryStream {
+    pub client: Box<Client>,
+    parser: RequestParser,
+    batch: Batch,
+    buf: Vec<u8>,
+}
+
+impl PrimaryStream {
+    #[must_use]
+    pub fn new(now: Millis) -> PrimaryStream {
+        let mut client = Client::new(ClientId(0), String::new(), String::new(), now);
+        client.flags |= ClientFlags::PRIMARY;
+        client.authenticated = true;
+        PrimaryStream {
+            client: Box::new(client),
+            parser: RequestParser::default(),
+            batch: Batch::default(),
+            buf: Vec::new(),
+        }
+    }
+
+    /// Forgets what was not applied: half a command, an open MULTI.
+    fn reset(&mut self) {
+        self.parser = RequestParser::default();
+        self.batch.clear();
+        self.buf.clear();
+        self.client.transaction = None;
+    }
+}
+
+impl Server {
+    /// Monotonic time, which the engines reckon with.
+    #[must_use]
+    pub fn mono(&self) -> Millis {
+        Millis((self.stopwatch.micros() / 1000) as i64)
+    }
+
+    /// Tells the engine something and carries out what it answers.
+    pub fn repl_input(&mut self, input: Input) {
+        let now = self.mono();
+        self.repl.handle(now, input);
+        self.drain_repl();
+    }
+
+    /// Carries out what the engine asks for.
+    pub fn drain_repl(&mut self) {
+        while let Some(output) = self.repl.next_output() {
+            match output {
+                Output::ToReplica { replica, bytes } => self.queue_for_replica(replica, &bytes),
+                Output::CloseReplica { replica, after_flush, reason } => {
+                    self.log(LogLevel::Warning, format!("Closing the connection of replica {}: {reason}", replica.0));
+                    let flag = if after_flush { ClientFlags::CLOSE_AFTER_REPLY } else { ClientFlags::CLOSE_NOW };
+                    self.close(ClientId(replica.0), flag);
+                }
+                Output::StartSnapshot(request) => self.start_snapshot(Purpose::Replicas(request)),
+                Output::CancelSnapshot(id) => self.cancel_replica_snapshot(id),
+                Output::SendSnapshotFile { snapshot, replica } => {
+                    self.outbox.push(Effect::SendSnapshotFile { snapshot, replica });
+                }
+                Output::AcksAdvanced => self.finish_waits(),
+                Output::StreamBegins { resumed } => {
+                    self.primary_stream.reset();
+                    if !resumed {
+                        self.primary_stream.client.db = self.stream_db;
+                    }
+                }
+                Output::StreamEnds => self.primary_stream.reset(),
+                Output::Apply(bytes) => self.apply_stream(&bytes),
+                Output::Log { level, text } => {
+                    let level = match level {
+                        crate::repl::LogLevel::Debug => LogLevel::Debug,
+                        crate::repl::LogLevel::Notice => LogLevel::Notice,
+                        crate::repl::LogLevel::Warning => LogLevel::Warning,
+                    };
+                    self.log(level, text);
+                }
+                link @ (Output::Connect { .. }
+                | Output::SendToPrimary { .. }
+                | Output::CloseLink(_)
+                | Output::BeginLoad { .. }
+                | Output::LoadChunk(_)
+                | Output::EndLoad
+                | Output::AbortLoad) => self.outbox.push(Effect::ToPrimary(link)),
+            }
+        }
+    }
+
+    fn queue_for_replica(&mut self, replica: ReplicaId, bytes: &[u8]) {
+        let id = ClientId(replica.0);
+        match &mut self.current_replica {
+            // The replica whose own command is running: its client is taken out.
+            Some((current, out)) if *current == id => out.extend_from_slice(bytes),
+            _ => {
+                if let Some(client) = self.clients.get_mut(id) {
+                    client.reply.raw(bytes);
+                    self.outbox.push(Effect::Wake(id));
+                }
+            }
+        }
+    }
+
+    /// Executes bytes of the primary's stream and reports every finished unit: a command, or all from MULTI to EXEC.
+    fn apply_stream(&mut self, bytes: &[u8]) {
+        let mut stream = std::mem::replace(&mut self.primary_stream, PrimaryStream::new(self.now));
+        stream.buf.extend_from_slice(bytes);
+        self.stats.repl_input_bytes += bytes.len() as u64;
+        let limits = RequestLimits { bulk_max_bytes: u64::from(u32::MAX), authenticated: true };
+        let broken = stream.parser.parse(&mut stream.buf, limits, &mut stream.batch).err();
+        let mut applied = 0;
+        for i in 0..stream.batch.len() {
+            self.dispatch(&mut stream.client, stream.batch.command(&stream.buf, i));
+            stream.client.reply.buf.clear();
+            if !stream.client.in_transaction() {
+                let end = stream.batch.done_bytes(i + 1);
+                self.repl.applied(self.mono(), &stream.buf[applied..end]);
+                applied = end;
+            }
+        }
+        stream.batch.clear();
+        stream.buf.drain(..applied);
+        stream.parser.shift(applied);
+        self.primary_stream = stream;
+        if let Some(error) = broken {
+            self.log(LogLevel::Warning, format!("The stream of the primary cannot be understood: {error}"));
+            if let Some(link) = self.primary_link {
+                self.outbox.push(Effect::ToPrimary(Output::CloseLink(link)));
+                self.repl.handle(self.mono(), Input::LinkDown(link));
+            }
+        }
+    }
+
+    /// The connection of a replica is gone.
+    pub(super) fn replica_gone(&mut self, id: ReplicaId) {
+        self.repl_input(Input::ClientGone(id));
+    }
+
+    /// Follows another server.
+    pub fn follow(&mut self, to: Endpoint) -> Followed {
+        let now = self.mono();
+        let followed = self.repl.follow(now, to);
+        self.keyspace.set_replica(true);
+        self.drain_repl();
+        followed
+    }
+
+    /// Becomes a primary. Says whether it was a replica.
+    pub fn promote(&mut self) -> bool {
+        let now = self.mono();
+        let was_replica = self.repl.promote(now);
+        self.keyspace.set_replica(false);
+        self.drain_repl();
+        was_replica
+    }
+
+    /// The stream has something new: replicas that can take it are woken, once a batch.
+    pub(super) fn wake_replicas(&mut self) {
+        let Server { repl, outbox, .. } = self;
+        outbox.extend(repl.ready().map(|id| Effect::Wake(ClientId(id.0))));
+    }
+
+    /// Parks `client` until `replicas` have acknowledged its last write.
+    pub fn wait_for_acks(&mut self, client: &mut Client, replicas: usize, until: Option<Millis>) {
+        client.parked = Some(Parked::Acks { offset: client.write_offset, replicas, until });
+        self.repl.request_acks(self.mono());
+        self.drain_repl();
+        self.wake_replicas();
+    }
+
+    /// Ends the waits for acknowledgements that are fulfilled, or whose time is over.
+    pub(super) fn finish_waits(&mut self) {
+        let (now, Server { clients, repl, outbox, .. }) = (self.now, self);
+        for client in clients.iter_mut() {
+            let Some(Parked::Acks { offset, replicas, until }) = client.parked else { continue };
+            let acked = repl.acked_by(offset);
+            if acked >= replicas || until.is_some_and(|until| now >= until) {
+                client.parked = None;
+                client.reply.uint(acked);
+                outbox.push(Effect::Wake(client.id));
+            }
+        }
+    }
+
+    /// The directives that the engine obeys, as it wants them.
+    #[must_use]
+    pub fn repl_config(config: &Config, node_id: Option<NodeId>) -> repl::Config {
+        let limit = config.client_output_buffer_limit.replica;
+        let text = |t: &[u8]| (!t.is_empty()).then(|| t.to_vec());
+        repl::Config {
+            backlog_size_bytes: config.repl_backlog_size as u64,
+            backlog_ttl_secs: config.repl_backlog_ttl_secs as u64,
+            diskless_sync: config.repl_diskless_sync,
+            diskless_sync_delay_secs: config.repl_diskless_sync_delay_secs as u64,
+            diskless_sync_max_replicas: config.repl_diskless_sync_max_replicas,
+            timeout_secs: config.repl_timeout_secs as u64,
+            ping_period_secs: config.repl_ping_replica_period_secs as u64,
+            min_replicas_to_write: config.min_replicas_to_write,
+            min_replicas_max_lag_secs: config.min_replicas_max_lag_secs as u64,
+            output_hard_limit_bytes: limit.hard_bytes,
+            output_soft_limit_bytes: limit.soft_bytes,
+            output_soft_limit_secs: limit.soft_secs as u64,
+            primary_user: text(&config.masteruser),
+            primary_auth: text(&config.masterauth),
+            announce_ip: text(&config.replica_announce_ip).map(|ip| String::from_utf8_lossy(&ip).into_owned()),
+            announce_port: if config.replica_announce_port > 0 { config.replica_announce_port } else { config.port },
+            cluster_node_id: node_id,
+            replica_priority: u64::from(config.replica_priority),
+            replica_read_only: config.replica_read_only,
+            replica_announced: config.replica_announced,
+            append_only: config.appendonly,
+            ..repl::Config::default()
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Cluster mode: which slot a command's keys are in, and whether it is served here.
+
+use super::client::{Client, ClientFlags};
+use super::keys::{first_key, visit_keys};
+use super::server::Server;
+use super::spec::{Command, Flags};
+use crate::base::{Slot, key_slot};
+use crate::cluster::{ClientNet, Presence, Redirect, Request};
+use crate::resp::{Args, ErrorReply};
+
+/// The keys of a request (a command, or all commands of an EXEC): their one slot, and what they are used for.
+#[derive(Default)]
+struct Wanted<'a> {
+    slot: Option<Slot>,
+    keys: Vec<&'a [u8]>,
+    write: bool,
+    migrate: bool,
+    other_db: bool,
+}
+
+impl<'a> Wanted<'a> {
+    /// Adds the keys of one command.
+    fn add(&mut self, command: &Command, args: Args<'a>) -> Result<(), ErrorReply> {
+        let mut crossed = false;
+        visit_keys(command, args, |key| {
+            let Some(key) = args.get(key.position) else { return };
+            let slot = key_slot(key);
+            crossed |= self.slot.is_some_and(|first| first != slot);
+            self.slot = Some(slot);
+            self.keys.push(key);
+        });
+        self.write |= command.flags.contains(Flags::WRITE);
+        self.migrate |= command.name == "migrate";
+        self.other_db |= command.name == "move" || (command.name == "copy" && args.from(3).iter().any(is_db_option));
+        if crossed { Err(ErrorReply::CrossSlot) } else { Ok(()) }
+    }
+}
+
+fn is_db_option(arg: &[u8]) -> bool {
+    arg.eq_ignore_ascii_case(b"db")
+}
+
+impl Server {
+    /// The slot of a command's keys, without a check: for what is obeyed, and for EXEC's commands, which were checked.
+    pub(super) fn slot_of(&self, command: &Command, args: Args<'_>) -> Option<Slot> {
+        if self.keyspace.is_slotted() && !command.keys.is_empty() {
+            first_key(command, args).map(key_slot)
+        } else {
+            None
+        }
+    }
+
+    /// Notes the slot of the command's keys, and refuses what is to be served elsewhere.
+    pub(super) fn route(&self, client: &mut Client, command: &Command, args: Args<'_>) -> Result<(), ErrorReply> {
+        let Some(engine) = &self.cluster else { return Ok(()) };
+        let is_exec = command.name == "exec";
+        if command.keys.is_empty() && !is_exec {
+            return Ok(());
+        }
+        let mut wanted = Wanted::default();
+        // The common case: one key, in a slot that is served here without any ifs.
+        if let Some(slot) = self.single_key_slot(command, args) {
+            client.slot = Some(slot);
+            if engine.owns(slot)
+                && engine.state_ok()
+                && engine.migrating_to(slot).is_none()
+                && engine.importing_from(slot).is_none()
+            {
+                return Ok(());
+            }
+        }
+        if is_exec {
+            for (index, argv) in client.transaction.iter().flat_map(|t| &t.queued) {
+                wanted.add(self.commands.command(*index), argv.args())?;
+            }
+        } else {
+            wanted.add(command, args)?;
+        }
+        let Some(slot) = wanted.slot else { return Ok(()) };
+        client.slot = Some(slot);
+        let request = Request {
+            write: wanted.write,
+            migrate: wanted.migrate,
+            other_db: wanted.other_db,
+            asking: client.is(ClientFlags::ASKING) || command.flags.contains(Flags::ASKING),
+            readonly: client.is(ClientFlags::READONLY),
+            multiple_keys: wanted.keys.iter().any(|key| *key != wanted.keys[0]),
+            shard_pubsub: false,
+        };
+        let queueing = client.in_transaction() && !is_exec;
+        let presence = || if queueing { Presence::default() } else { self.presence(client.db, slot, &wanted.keys) };
+        let decision = engine.redirect(slot, request, presence);
+        if decision == Redirect::Serve {
+            return Ok(());
+        }
+        let net = ClientNet { tls: false, ip: client.peer_ip() };
+        Err(decision.error(engine, slot, net).map_or(ErrorReply::ClusterDown, ErrorReply::text_of))
+    }
+
+    fn single_key_slot(&self, command: &Command, args: Args<'_>) -> Option<Slot> {
+        let [spec] = command.keys else { return None };
+        (spec.is_single() && command.key_finder.is_none()).then(|| first_key(command, args).map(key_slot)).flatten()
+    }
+
+    /// How many of the keys are here. Keys past their time are not.
+    fn presence(&self, db: u32, slot: Slot, keys: &[&[u8]]) -> Presence {
+        let table = self.keyspace.tables(db).get(slot.index());
+        let is_here =
+            |key: &&&[u8]| table.find(key).is_some_and(|entry| entry.expire_at().is_none_or(|at| at > self.now));
+        let present = keys.iter().filter(is_here).count();
+        Presence { present, missing: keys.len() - present }
+    }
+}

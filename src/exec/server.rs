@@ -1,0 +1,255 @@
+//! The whole server in one value. `node` keeps it behind a mutex, the simulator holds many.
+
+use std::collections::BTreeMap;
+
+use super::client::{Client, ClientFlags, ClientId, Clients, Parked};
+use super::effect::{Effect, LogLevel, Token};
+use super::frozen::Frozen;
+use super::loading::Loading;
+use super::multi::Watches;
+use super::propagate::{AofBuffer, Unit};
+use super::replication::PrimaryStream;
+use super::snapshot::{Job, Saves};
+use super::stats::Stats;
+use super::table::CommandTable;
+use crate::base::{Millis, NodeId, Rng};
+use crate::cluster;
+use crate::config::Config;
+use crate::keyspace::{ExpireCursor, Keyspace};
+use crate::repl::{self, Endpoint};
+use crate::resp::ErrorReply;
+
+/// Measures how long commands take. The one clock of this room, handed in by the owner.
+pub trait Stopwatch: Send {
+    /// Microseconds since some fixed moment.
+    fn micros(&self) -> u64;
+}
+
+/// What the owner knows when it makes a server.
+pub struct Setup {
+    pub config: Config,
+    pub commands: CommandTable,
+    pub stopwatch: Box<dyn Stopwatch>,
+    /// From the operating system, or the simulation's own.
+    pub seed: u64,
+    pub now: Millis,
+    pub facts: Facts,
+}
+
+/// Facts of the process that INFO and a few commands report.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    pub pid: u32,
+    pub executable: String,
+    pub config_file: Option<String>,
+    pub os: String,
+    pub allocator: String,
+    pub total_system_memory_bytes: u64,
+    /// As redis-server's `--version` would name it, for `redis_version` and the log.
+    pub server_name: String,
+}
+
+/// Readings that only the owner can take, refreshed by it now and then.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gauges {
+    pub used_memory_bytes: u64,
+    pub rss_bytes: u64,
+    pub allocator_active_bytes: u64,
+    pub allocator_resident_bytes: u64,
+    pub startup_memory_bytes: u64,
+    /// CPU time of the process.
+    pub cpu_sys_us: u64,
+    pub cpu_user_us: u64,
+}
+
+/// Who may run commands now.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pause {
+    /// CLIENT PAUSE: until when, and whether only writes wait.
+    pub asked: Option<(Millis, bool)>,
+    /// A manual failover holds writes back.
+    pub failover: Option<Millis>,
+}
+
+impl Pause {
+    /// Whether writes (and, if so, everything) wait at `now`.
+    #[must_use]
+    pub fn at(&self, now: Millis) -> (bool, bool) {
+        let asked = self.asked.filter(|(until, _)| now < *until);
+        let failover = self.failover.is_some_and(|until| now < until);
+        (asked.is_some() || failover, asked.is_some_and(|(_, writes_only)| !writes_only))
+    }
+}
+
+/// The server as a state machine.
+pub struct Server {
+    pub config: Config,
+    pub facts: Facts,
+    pub gauges: Gauges,
+    pub keyspace: Keyspace,
+    pub clients: Clients,
+    pub commands: CommandTable,
+    pub stats: Stats,
+    pub rng: Rng,
+    pub run_id: NodeId,
+    pub started: Millis,
+    /// Wall time of the running batch.
+    pub now: Millis,
+    pub pause: Pause,
+    /// What the world has to do, in order.
+    pub outbox: Vec<Effect>,
+    pub unit: Unit,
+    pub aof: AofBuffer,
+    pub repl: repl::Engine,
+    pub watches: Watches,
+    /// The engine of the cluster bus, in cluster mode.
+    pub cluster: Option<Box<cluster::Engine>>,
+    pub frozen: Frozen,
+    pub loading: Option<Loading>,
+    /// The snapshot under way.
+    pub job: Option<Job>,
+    pub saves: Saves,
+    /// Why the AOF cannot be written, while it cannot.
+    pub aof_error: Option<String>,
+    /// The primary's stream, when this server is a replica.
+    pub primary_stream: PrimaryStream,
+    /// The database that the stream after a full synchronisation begins in.
+    pub(super) stream_db: u32,
+    /// The link on which the primary's stream comes.
+    pub primary_link: Option<repl::LinkId>,
+    /// The client whose command runs, when it is a replica: it is not among the others meanwhile, so what the engine has
+    /// for it is kept here.
+    pub(super) current_replica: Option<(ClientId, Vec<u8>)>,
+    pub(super) expire_cursor: ExpireCursor,
+    pub(super) stopwatch: Box<dyn Stopwatch>,
+    pub(super) scratch: Vec<u8>,
+    /// The running command came from the primary: its replicas are fed the primary's own bytes.
+    pub(super) client_is_primary_stream: bool,
+    /// Which client an answer from outside finishes.
+    waiting: BTreeMap<Token, ClientId>,
+    next_token: u64,
+}
+
+impl Server {
+    #[must_use]
+    pub fn new(setup: Setup) -> Server {
+        let mut rng = Rng::seeded(setup.seed);
+        let config = setup.config;
+        let keyspace_rng = Rng::seeded(rng.next_u64());
+        let databases = if config.cluster_enabled { config.cluster_databases } else { config.databases };
+        let repl_rng = Rng::seeded(rng.next_u64());
+        let primary = config.replicaof.as_ref().map(|p| Endpoint { host: p.host.clone(), port: p.port });
+        Server {
+            keyspace: Keyspace::new(databases as u32, config.cluster_enabled, keyspace_rng),
+            repl: repl::Engine::new(Server::repl_config(&config, None), repl_rng, primary),
+            cluster: None,
+            frozen: Frozen::default(),
+            loading: None,
+            job: None,
+            saves: Saves { last_success: setup.now, ..Saves::default() },
+            aof_error: None,
+            primary_stream: PrimaryStream::new(setup.now),
+            stream_db: 0,
+            primary_link: None,
+            current_replica: None,
+            expire_cursor: ExpireCursor::default(),
+            clients: Clients::default(),
+            commands: setup.commands,
+            facts: setup.facts,
+            gauges: Gauges::default(),
+            stats: Stats::default(),
+            run_id: NodeId::random(&mut rng),
+            started: setup.now,
+            now: setup.now,
+            pause: Pause::default(),
+            outbox: Vec::new(),
+            unit: Unit::default(),
+            aof: AofBuffer::default(),
+            watches: Watches::default(),
+            stopwatch: setup.stopwatch,
+            scratch: Vec::new(),
+            client_is_primary_stream: false,
+            waiting: BTreeMap::new(),
+            next_token: 0,
+            config,
+            rng,
+        }
+    }
+
+    /// A connection was accepted. `None` when there are too many: the caller writes [`Server::REFUSAL`] and closes it.
+    pub fn connect(&mut self, peer: String, local: String, now: Millis) -> Option<ClientId> {
+        if self.clients.len() >= self.config.maxclients {
+            self.stats.rejected_connections += 1;
+            return None;
+        }
+        self.stats.connections += 1;
+        let id = self.clients.next_id();
+        let mut client = Client::new(id, peer, local, now);
+        client.authenticated = self.config.requirepass.is_empty();
+        self.clients.put(Box::new(client));
+        Some(id)
+    }
+
+    /// What a connection beyond `maxclients` is told.
+    pub const REFUSAL: &'static [u8] = b"-ERR max number of clients reached\r\n";
+
+    /// A connection ended, from either side.
+    pub fn disconnect(&mut self, id: ClientId) {
+        let Some(mut client) = self.clients.take(id) else { return };
+        self.unwatch(&mut client);
+        if let Some(Parked::Waiting(token)) = client.parked {
+            self.waiting.remove(&token);
+        }
+        self.forget_replica(&mut client);
+    }
+
+    /// Parks the client whose command runs until the outside answers to the token.
+    pub fn park(&mut self, client: &mut Client) -> Token {
+        self.next_token += 1;
+        let token = Token(self.next_token);
+        client.parked = Some(Parked::Waiting(token));
+        self.waiting.insert(token, client.id);
+        token
+    }
+
+    /// Finishes the client parked under `token`: `write` puts the reply. Nothing happens when it has gone meanwhile.
+    pub fn finish(&mut self, token: Token, write: impl FnOnce(&mut Client)) {
+        let Some(id) = self.waiting.remove(&token) else { return };
+        if let Some(client) = self.clients.get_mut(id) {
+            client.parked = None;
+            write(client);
+            self.outbox.push(Effect::Wake(id));
+        }
+    }
+
+    /// Finishes the client parked under `token` with +OK or an error.
+    pub fn finish_ok(&mut self, token: Token, result: Result<(), ErrorReply>) {
+        self.finish(token, |client| match result {
+            Ok(()) => client.reply.ok(),
+            Err(error) => client.reply.error(&error),
+        });
+    }
+
+    /// Lets clients try again whose command was held back.
+    pub fn retry_parked(&mut self) {
+        let Server { clients, outbox, .. } = self;
+        for client in clients.iter_mut() {
+            if client.parked == Some(Parked::Retry) {
+                client.parked = None;
+                outbox.push(Effect::Wake(client.id));
+            }
+        }
+    }
+
+    /// Closes a client's connection: now, or after what it still has to read.
+    pub fn close(&mut self, id: ClientId, flag: ClientFlags) {
+        if let Some(client) = self.clients.get_mut(id) {
+            client.flags |= flag;
+            self.outbox.push(Effect::Wake(id));
+        }
+    }
+
+    pub fn log(&mut self, level: LogLevel, text: impl Into<String>) {
+        self.outbox.push(Effect::Log(level, text.into()));
+    }
+}

@@ -1,0 +1,289 @@
+//! Saving the dataset: what a snapshot is taken for, and its slices.
+//!
+//! The keyspace walks, the RDB writer encodes, and this file decides where the bytes go. The owner of the disk calls
+//! [`Server::snapshot_slice`] again and again between batches, and [`Server::snapshot_ended`] at the end.
+
+use super::client::ClientId;
+use super::effect::{Effect, LogLevel, Token};
+use super::server::Server;
+use super::state::COMPAT_VERSION;
+use crate::base::Millis;
+use crate::data::entry::Entry;
+use crate::keyspace::EntrySink;
+use crate::persist::rdb::{Access, Aux, RdbWriter, ReplicationAux, WriteOptions};
+use crate::repl::{Input, SnapshotId, SnapshotRequest, SnapshotTarget};
+use crate::resp::ErrorReply;
+
+/// How long one slice may take, in microseconds.
+const SLICE_USEC: u64 = 1000;
+
+/// A sink that holds more than this many bytes makes the walk wait.
+const PENDING_MAX_BYTES: usize = 1 << 20;
+
+/// A replica that has this much to read yet makes the walk wait.
+const REPLICA_BACKLOG_MAX_BYTES: usize = 4 << 20;
+
+/// What a snapshot is taken for.
+#[derive(Debug)]
+pub enum Purpose {
+    /// The RDB file: a save point, BGSAVE, or a SAVE whose client waits.
+    File { waiting: Option<Token> },
+    /// A full synchronisation.
+    Replicas(SnapshotRequest),
+    /// A new base of the AOF.
+    AofBase,
+}
+
+impl Purpose {
+    /// Whether the bytes go into a file (else to replicas).
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        !matches!(self, Purpose::Replicas(SnapshotRequest { target: SnapshotTarget::Socket { .. }, .. }))
+    }
+}
+
+/// The snapshot under way.
+#[derive(Debug)]
+pub struct Job {
+    pub purpose: Purpose,
+    pub started: Millis,
+    dirty_at_start: u64,
+    cancelled: bool,
+    finished_walk: bool,
+}
+
+/// What INFO persistence tells of saves.
+#[derive(Debug, Default)]
+pub struct Saves {
+    pub last_failed: bool,
+    pub last_try: Option<Millis>,
+    pub last_success: Millis,
+    pub last_seconds: Option<i64>,
+    pub count: u64,
+    pub dirty_at_last_save: u64,
+    /// A save that was asked for while another snapshot was under way.
+    pub scheduled: bool,
+}
+
+/// What a slice came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slice {
+    /// Go on soon.
+    More,
+    /// The receivers are behind: go on in a few milliseconds.
+    Behind,
+    /// All is written out.
+    Complete,
+    /// Nobody wants it any more.
+    Cancelled,
+}
+
+/// Entries to RDB bytes.
+struct RdbSink {
+    writer: Option<RdbWriter>,
+    out: Vec<u8>,
+    db: Option<u32>,
+    /// Keys and volatile keys per database, hints for the reader.
+    sizes: Vec<(usize, usize)>,
+}
+
+impl EntrySink for RdbSink {
+    fn entry(&mut self, db: u32, entry: &Entry) {
+        let Some(writer) = &mut self.writer else { return };
+        if self.db != Some(db) {
+            let (keys, volatile) = std::mem::take(&mut self.sizes[db as usize]);
+            writer.select(&mut self.out, db as usize, keys, volatile);
+            self.db = Some(db);
+        }
+        writer.entry(&mut self.out, entry.key(), entry.value(), entry.expire_at(), Access::Untracked);
+    }
+
+    fn pending_bytes(&self) -> usize {
+        self.out.len()
+    }
+
+    fn take(&mut self, into: &mut Vec<u8>) {
+        into.append(&mut self.out);
+    }
+
+    fn finish(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            writer.finish(&mut self.out);
+        }
+    }
+}
+
+impl Server {
+    /// Begins a snapshot, or says that another one is under way.
+    pub fn start_snapshot(&mut self, purpose: Purpose) {
+        if self.job.is_some() {
+            if let Purpose::Replicas(request) = purpose {
+                self.repl_input(Input::SnapshotPostponed(request.snapshot));
+            }
+            return;
+        }
+        if let Purpose::Replicas(request) = &purpose {
+            let started = Input::SnapshotStarted(request.snapshot);
+            self.repl_input(started);
+        }
+        let sink = self.rdb_sink(matches!(purpose, Purpose::AofBase));
+        self.keyspace.begin_snapshot(Box::new(sink));
+        self.saves.last_try = Some(self.now);
+        self.job = Some(Job {
+            purpose,
+            started: self.now,
+            dirty_at_start: self.keyspace.dirty(),
+            cancelled: false,
+            finished_walk: false,
+        });
+        self.outbox.push(Effect::SnapshotStarted);
+    }
+
+    fn rdb_sink(&mut self, aof_base: bool) -> RdbSink {
+        let info = self.repl.save_info(self.primary_stream.client.db);
+        let replication = info.as_ref().map(|(history, db)| ReplicationAux {
+            stream_db: i64::from(*db),
+            id: history.id.as_str(),
+            offset: history.offset as i64,
+        });
+        let aux = Aux {
+            server_version: COMPAT_VERSION,
+            ctime_secs: self.now.secs(),
+            used_memory_bytes: self.gauges.used_memory_bytes,
+            replication,
+            aof_base,
+        };
+        let options = WriteOptions { checksum: self.config.rdbchecksum, compress: self.config.rdbcompression };
+        let mut out = Vec::new();
+        let writer = RdbWriter::begin(&mut out, options, &aux);
+        let sizes = (0..self.keyspace.databases()).map(|db| self.keyspace.sizes(db)).collect();
+        RdbSink { writer: Some(writer), out, db: None, sizes }
+    }
+
+    /// Walks on for a short while. Bytes for a file are appended to `chunk`; bytes for replicas go to their connections.
+    pub fn snapshot_slice(&mut self, now: Millis, chunk: &mut Vec<u8>) -> Slice {
+        self.now = now;
+        let Some(job) = &self.job else { return Slice::Cancelled };
+        if job.cancelled {
+            return Slice::Cancelled;
+        }
+        let finished_walk = job.finished_walk;
+        let receivers = self.receivers();
+        if !receivers.is_empty() && self.slowest_bytes(&receivers) > REPLICA_BACKLOG_MAX_BYTES {
+            return Slice::Behind;
+        }
+        if !finished_walk {
+            let started = self.stopwatch.micros();
+            let stopwatch = &self.stopwatch;
+            let more = || stopwatch.micros().saturating_sub(started) < SLICE_USEC;
+            if self.keyspace.snapshot_step(PENDING_MAX_BYTES, more) {
+                if let Some(job) = &mut self.job {
+                    job.finished_walk = true;
+                }
+                self.keyspace.snapshot_sink(|sink| sink.finish());
+            }
+        }
+        self.keyspace.snapshot_sink(|sink| sink.take(chunk));
+        let to_replicas = self.job.as_ref().is_some_and(|job| !job.purpose.is_file());
+        if to_replicas {
+            for id in receivers {
+                if let Some(client) = self.clients.get_mut(ClientId(id.0)) {
+                    client.reply.raw(chunk);
+                    self.outbox.push(Effect::Wake(ClientId(id.0)));
+                }
+                self.repl_input(Input::SnapshotProgress(id));
+            }
+            chunk.clear();
+        }
+        if self.job.as_ref().is_some_and(|job| job.finished_walk) { Slice::Complete } else { Slice::More }
+    }
+
+    fn receivers(&self) -> Vec<crate::repl::ReplicaId> {
+        match self.job.as_ref().map(|job| &job.purpose) {
+            Some(Purpose::Replicas(SnapshotRequest { target: SnapshotTarget::Socket { .. }, replicas, .. })) => {
+                replicas.iter().copied().filter(|id| self.clients.get(ClientId(id.0)).is_some()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn slowest_bytes(&self, receivers: &[crate::repl::ReplicaId]) -> usize {
+        let unread = |id: &crate::repl::ReplicaId| {
+            self.clients.get(ClientId(id.0)).map_or(0, |c| c.reply.buf.len() + c.unwritten_bytes)
+        };
+        receivers.iter().map(unread).max().unwrap_or(0)
+    }
+
+    /// The snapshot is where it belongs (`len` bytes of file), or failed.
+    pub fn snapshot_ended(&mut self, now: Millis, result: Result<u64, String>) {
+        self.now = now;
+        drop(self.keyspace.end_snapshot());
+        let Some(job) = self.job.take() else { return };
+        match job.purpose {
+            Purpose::File { waiting } => {
+                self.count_save(job.started, job.dirty_at_start, &result);
+                if let Some(token) = waiting {
+                    let result = result.map(drop).map_err(|_| ErrorReply::Static("ERR"));
+                    self.finish_ok(token, result);
+                }
+            }
+            Purpose::Replicas(request) => {
+                let input = match result {
+                    Ok(len) => Input::SnapshotDone { snapshot: request.snapshot, len },
+                    Err(_) => Input::SnapshotFailed(request.snapshot),
+                };
+                self.repl_input(input);
+            }
+            Purpose::AofBase => {}
+        }
+        if std::mem::take(&mut self.saves.scheduled) {
+            self.start_snapshot(Purpose::File { waiting: None });
+        }
+    }
+
+    fn count_save(&mut self, started: Millis, dirty_at_start: u64, result: &Result<u64, String>) {
+        self.saves.last_seconds = Some(self.now.since(started) / 1000);
+        self.saves.last_failed = result.is_err();
+        match result {
+            Ok(_) => {
+                self.saves.last_success = self.now;
+                self.saves.dirty_at_last_save = dirty_at_start;
+                self.saves.count += 1;
+                self.log(LogLevel::Notice, "Background saving terminated with success");
+            }
+            Err(error) => {
+                self.log(LogLevel::Warning, format!("Background saving error: {error}"));
+            }
+        }
+    }
+
+    /// Nobody waits for this full synchronisation any more.
+    pub(super) fn cancel_replica_snapshot(&mut self, id: SnapshotId) {
+        if let Some(Job { purpose: Purpose::Replicas(request), cancelled, .. }) = &mut self.job
+            && request.snapshot == id
+        {
+            *cancelled = true;
+        }
+    }
+
+    /// Starts a save when a save point is reached.
+    pub(super) fn save_when_due(&mut self) {
+        /// After a failed save the next try waits this long.
+        const RETRY_MS: i64 = 5000;
+        if self.job.is_some() || self.is_loading() {
+            return;
+        }
+        let changes = self.keyspace.dirty() - self.saves.dirty_at_last_save;
+        let elapsed_secs = self.now.since(self.saves.last_success) / 1000;
+        let changes = i64::try_from(changes).unwrap_or(i64::MAX);
+        let may_retry =
+            !self.saves.last_failed || self.saves.last_try.is_none_or(|last| self.now.since(last) > RETRY_MS);
+        let due = self.config.save.iter().find(|p| changes >= p.changes && elapsed_secs > p.secs);
+        if let Some(point) = due.copied()
+            && may_retry
+        {
+            self.log(LogLevel::Notice, format!("{} changes in {} seconds. Saving...", point.changes, point.secs));
+            self.start_snapshot(Purpose::File { waiting: None });
+        }
+    }
+}

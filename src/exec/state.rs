@@ -1,0 +1,49 @@
+//! What state the server is in, as gates, INFO and replies ask for it.
+
+use super::client::Client;
+use super::server::Server;
+use crate::resp::ErrorReply;
+
+/// The Redis level whose behaviour and files this server has.
+pub const COMPAT_VERSION: &str = "7.2.4";
+
+impl Server {
+    /// `standalone` or `cluster`.
+    #[must_use]
+    pub fn mode_name(&self) -> &'static str {
+        if self.config.cluster_enabled { "cluster" } else { "standalone" }
+    }
+
+    /// `master` or `replica`, as HELLO says it.
+    #[must_use]
+    pub fn role_name(&self) -> &'static str {
+        if self.repl.is_primary() { "master" } else { "replica" }
+    }
+
+    /// Whether a dataset is being read: most commands have to wait for its end.
+    #[must_use]
+    pub fn is_loading(&self) -> bool {
+        self.loading.is_some()
+    }
+
+    /// Writes are refused while the dataset cannot be saved as the configuration promises.
+    pub(super) fn disk_error(&self) -> Option<ErrorReply> {
+        if let Some(reason) = &self.aof_error {
+            return Some(ErrorReply::text_of(format!("MISCONF Errors writing to the AOF file: {reason}")));
+        }
+        let promised = self.config.stop_writes_on_bgsave_error && !self.config.save.is_empty();
+        (promised && self.saves.last_failed).then_some(ErrorReply::Static(
+            "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands \
+             that may modify the data set are disabled, because this instance is configured to report errors during \
+             writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for \
+             details about the RDB error.",
+        ))
+    }
+
+    /// A connection that was a replica is gone.
+    pub(super) fn forget_replica(&mut self, client: &mut Client) {
+        if let Some(id) = client.replica.take() {
+            self.replica_gone(id);
+        }
+    }
+}

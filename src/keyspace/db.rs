@@ -1,0 +1,281 @@
+//! The door to one database: every read and every change of a key goes through here.
+
+use super::{AccessPolicy, Keyspace, Tables};
+use crate::base::{self, Millis, Rng, key_slot};
+use crate::data::entry::Entry;
+use crate::data::table::{EntryMut, Slot};
+use crate::data::value::Value;
+
+/// What becomes of a key's expiry when its value is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetExpire {
+    Never,
+    At(Millis),
+    Keep,
+}
+
+impl SetExpire {
+    /// The new expiry, given the old one.
+    fn after(self, old: Option<Millis>) -> Option<Millis> {
+        match self {
+            SetExpire::Never => None,
+            SetExpire::At(at) => Some(at),
+            SetExpire::Keep => old,
+        }
+    }
+}
+
+/// Marks an entry as used now.
+fn mark_used(entry: &Entry, access: AccessPolicy, now: Millis, no_touch: bool, rng: &mut Rng) {
+    if !no_touch {
+        let stamp = access.used(entry.access(), now, rng);
+        if stamp != entry.access() {
+            entry.set_access(stamp);
+        }
+    }
+}
+
+/// One database of a [`Keyspace`].
+pub struct Db<'a> {
+    pub(super) ks: &'a mut Keyspace,
+    pub(super) index: u32,
+}
+
+impl Db<'_> {
+    /// This database's number.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.index
+    }
+
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        self.ks.now
+    }
+
+    fn tables(&self) -> &Tables {
+        &self.ks.dbs[self.index as usize]
+    }
+
+    fn tables_mut(&mut self) -> &mut Tables {
+        &mut self.ks.dbs[self.index as usize]
+    }
+
+    fn table_of(&self, key: &[u8]) -> usize {
+        if !self.ks.slotted {
+            return 0;
+        }
+        match self.ks.slot_hint {
+            Some(slot) => {
+                debug_assert_eq!(slot, key_slot(key), "a command's keys share a slot");
+                slot.index()
+            }
+            None => key_slot(key).index(),
+        }
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tables().len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tables().is_empty()
+    }
+
+    /// Looks a key up for reading: counts a hit or a miss and marks the value as used.
+    pub fn read(&mut self, key: &[u8]) -> Option<&Entry> {
+        let table = self.table_of(key);
+        if self.is_due_key(table, key) {
+            self.expire_if_due(table, key);
+            self.ks.misses += 1;
+            return None;
+        }
+        let ks = &mut *self.ks;
+        let Some(entry) = ks.dbs[self.index as usize].get(table).find(key) else {
+            ks.misses += 1;
+            return None;
+        };
+        ks.hits += 1;
+        mark_used(entry, ks.access, ks.now, ks.no_touch, &mut ks.rng);
+        Some(entry)
+    }
+
+    /// Looks a key up without counting and without marking it as used (TYPE, TTL, OBJECT).
+    pub fn peek(&mut self, key: &[u8]) -> Option<&Entry> {
+        let table = self.table_of(key);
+        if self.expire_if_due(table, key) {
+            return None;
+        }
+        self.tables().get(table).find(key)
+    }
+
+    /// Whether the key exists (not counted, not marked).
+    pub fn exists(&mut self, key: &[u8]) -> bool {
+        self.peek(key).is_some()
+    }
+
+    /// Looks a key up to change its value in place.
+    pub fn write(&mut self, key: &[u8]) -> Option<EntryMut<'_>> {
+        let table = self.table_of(key);
+        if self.expire_if_due(table, key) {
+            return None;
+        }
+        if self.ks.is_followed() && self.tables().get(table).find(key).is_some() {
+            self.opened(table, key);
+        }
+        let ks = &mut *self.ks;
+        let entry = ks.dbs[self.index as usize].in_place(table).find_mut(key)?;
+        mark_used(&entry, ks.access, ks.now, ks.no_touch, &mut ks.rng);
+        Some(entry)
+    }
+
+    /// The key's value to change in place, made by `make` when the key does not exist.
+    pub fn write_or_insert(&mut self, key: &[u8], make: impl FnOnce() -> Value) -> EntryMut<'_> {
+        let table = self.table_of(key);
+        self.expire_if_due(table, key);
+        if self.tables().get(table).find(key).is_none() {
+            self.insert(key, make(), None);
+        } else {
+            self.opened(table, key);
+        }
+        self.tables_mut().in_place(table).find_mut(key).expect("it exists or was inserted above")
+    }
+
+    /// Adds a key that does not exist.
+    pub fn insert(&mut self, key: &[u8], value: Value, expire: Option<Millis>) {
+        let table = self.table_of(key);
+        self.opened(table, key);
+        let entry = Entry::new(key, value, expire);
+        entry.set_access(self.ks.access.fresh(self.ks.now));
+        let old = self.tables_mut().with(table, |t| t.insert(entry));
+        debug_assert!(old.is_none(), "insert is for keys that do not exist");
+    }
+
+    /// Sets a key to `value`, whatever it held.
+    pub fn set(&mut self, key: &[u8], value: Value, expire: SetExpire) {
+        let table = self.table_of(key);
+        self.expire_if_due(table, key);
+        self.opened(table, key);
+        let fresh = self.ks.access.fresh(self.ks.now);
+        self.tables_mut().with(table, |t| match t.slot(key) {
+            Slot::Occupied(mut entry) => {
+                let expire_at = expire.after(entry.expire_at());
+                drop(entry.set_value(value, expire_at));
+                entry.set_access(fresh);
+            }
+            Slot::Vacant(place) => place.insert(value, expire.after(None)).set_access(fresh),
+        });
+    }
+
+    /// Sets a key to a string: the path of SET.
+    pub fn set_bytes(&mut self, key: &[u8], text: &[u8], expire: SetExpire) {
+        let table = self.table_of(key);
+        self.opened(table, key);
+        let (now, obeyed) = (self.ks.now, self.ks.obeyed);
+        let fresh = self.ks.access.fresh(now);
+        let was_due = self.tables_mut().with(table, |t| match t.slot(key) {
+            Slot::Occupied(mut entry) => {
+                let due = !obeyed && entry.expire_at().is_some_and(|at| at <= now);
+                let expire_at = expire.after(entry.expire_at().filter(|_| !due));
+                drop(entry.set_text(text, expire_at));
+                entry.set_access(fresh);
+                due
+            }
+            Slot::Vacant(place) => {
+                place.insert_text(text, expire.after(None)).set_access(fresh);
+                false
+            }
+        });
+        if was_due && !self.ks.replica {
+            // Overwritten like any other key, but those who follow must hear of its end.
+            self.ks.expired_keys += 1;
+            self.ks.expired.push((self.index, key.into()));
+        }
+    }
+
+    /// Removes a key. Its entry is the caller's to free.
+    pub fn remove(&mut self, key: &[u8]) -> Option<Entry> {
+        let table = self.table_of(key);
+        if self.expire_if_due(table, key) {
+            return None;
+        }
+        if self.ks.is_followed() && self.tables().get(table).find(key).is_some() {
+            self.opened(table, key);
+        }
+        self.tables_mut().with(table, |t| t.remove(key))
+    }
+
+    /// Sets or removes the expiry of a key. False when there is no such key.
+    pub fn set_expire(&mut self, key: &[u8], at: Option<Millis>) -> bool {
+        let table = self.table_of(key);
+        if self.expire_if_due(table, key) || self.tables().get(table).find(key).is_none() {
+            return false;
+        }
+        self.opened(table, key);
+        self.tables_mut().with(table, |t| t.set_expire(key, at))
+    }
+
+    /// Some key that is not expired, drawn at random.
+    pub fn random_key(&mut self) -> Option<Box<[u8]>> {
+        /// On a replica every key may be expired and stay: give up at last.
+        const TRIES: usize = 100;
+        for left in (0..TRIES).rev() {
+            let ks = &mut *self.ks;
+            let tables = &ks.dbs[self.index as usize];
+            let table = tables.random_table(&mut ks.rng)?;
+            let key: Box<[u8]> = tables.get(table).random(&mut ks.rng)?.key().into();
+            if !self.expire_if_due(table, &key) || (left == 0 && self.ks.replica) {
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// Up to `max` keys of `slot`, in table order.
+    #[must_use]
+    pub fn keys_in_slot(&self, slot: base::Slot, max: usize) -> Vec<Box<[u8]>> {
+        if !self.ks.slotted {
+            return Vec::new();
+        }
+        let table = self.tables().get(slot.index());
+        table.iter().take(max).map(|e| e.key().into()).collect()
+    }
+
+    /// A key is about to be changed, added or removed.
+    fn opened(&mut self, table: usize, key: &[u8]) {
+        if !self.ks.is_followed() {
+            return;
+        }
+        if self.ks.observed {
+            self.ks.touched.push((self.index, key.into()));
+        }
+        if self.ks.snapshot.is_some() {
+            self.ks.snapshot_before_change(self.index, table, key);
+        }
+    }
+
+    fn is_due_key(&self, table: usize, key: &[u8]) -> bool {
+        let table = self.tables().get(table);
+        table.volatile_len() > 0
+            && table.find(key).and_then(Entry::expire_at).is_some_and(|at| at <= self.ks.now)
+            && !self.ks.obeyed
+    }
+
+    /// Deletes the key when its time has come (a replica keeps it, hidden). True when the key is not to be seen.
+    fn expire_if_due(&mut self, table: usize, key: &[u8]) -> bool {
+        let due = self.is_due_key(table, key);
+        if due && !self.ks.replica {
+            self.delete_expired(table, key);
+        }
+        due
+    }
+
+    pub(super) fn delete_expired(&mut self, table: usize, key: &[u8]) {
+        self.opened(table, key);
+        self.ks.expired_keys += 1;
+        self.tables_mut().with(table, |t| t.remove(key));
+        self.ks.expired.push((self.index, key.into()));
+    }
+}

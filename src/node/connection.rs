@@ -1,0 +1,222 @@
+//! One client connection: bytes in, batches run, bytes out.
+//!
+//! A task owns the socket and its buffers. It parses without the lock, takes the lock once for a whole batch, and writes
+//! after releasing it. While replies cannot be written nothing more is read: a client that does not read cannot make the
+//! server remember more and more for it.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+
+use super::shared::{Bell, Shared, now};
+use crate::exec::ClientId;
+use crate::exec::client::ClientFlags;
+use crate::resp::ErrorReply;
+use crate::resp::error::ProtocolError;
+use crate::resp::request::{Batch, RequestLimits, RequestParser};
+
+/// Room offered to one read.
+const READ_BYTES: usize = 16 * 1024;
+
+/// Buffers beyond this size are given back when they are empty.
+const KEEP_BYTES: usize = 64 * 1024;
+
+/// The most that is reserved ahead for a large argument: the rest is reserved when that much has really come.
+const RESERVE_MAX_BYTES: usize = 32 << 20;
+
+/// A connection's end of the server.
+pub struct Connection<S> {
+    shared: Arc<Shared>,
+    id: ClientId,
+    bell: Arc<Bell>,
+    stream: S,
+    buf: Vec<u8>,
+    parser: RequestParser,
+    batch: Batch,
+    /// The next command of the batch to run.
+    next: usize,
+    out: Vec<u8>,
+    /// How much of `out` is written.
+    written: usize,
+    limits: RequestLimits,
+    query_max_bytes: usize,
+    /// The client broke the protocol: it is told so after the replies to what it sent before.
+    broken: Option<ProtocolError>,
+    /// The client is to be closed when what it still has to read is written.
+    ending: bool,
+}
+
+/// Why a connection woke up.
+enum Event {
+    Read(usize),
+    Rung,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub fn new(shared: Arc<Shared>, id: ClientId, stream: S) -> Connection<S> {
+        let bell = shared.add_bell(id);
+        Connection {
+            shared,
+            id,
+            bell,
+            stream,
+            buf: Vec::new(),
+            parser: RequestParser::default(),
+            batch: Batch::default(),
+            next: 0,
+            out: Vec::new(),
+            written: 0,
+            // Until the server says what this client may: as little as the least trusted.
+            limits: RequestLimits { authenticated: false, ..RequestLimits::default() },
+            query_max_bytes: usize::MAX,
+            broken: None,
+            ending: false,
+        }
+    }
+
+    /// Serves the client until one side closes.
+    pub async fn serve(mut self) {
+        // A failing socket is an ended client; there is nobody to tell.
+        let _ = self.run().await;
+        self.shared.remove_bell(self.id);
+        self.shared.with(|server| server.disconnect(self.id));
+    }
+
+    async fn run(&mut self) -> io::Result<()> {
+        loop {
+            match self.wait().await? {
+                Event::Read(0) => return Ok(()),
+                Event::Read(_) => self.parse(),
+                Event::Rung => {}
+            }
+            self.run_batch();
+            self.write().await?;
+            if self.ending {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for bytes or for the bell. Bytes are only read when all earlier commands are done.
+    async fn wait(&mut self) -> io::Result<Event> {
+        let may_read = self.next == self.batch.len() && self.broken.is_none();
+        if may_read {
+            // A large argument is read into a buffer of its final size, so that it is not copied again and again.
+            let wanted = self.parser.wanted_len().map_or(0, |len| len.saturating_sub(self.buf.len()));
+            self.buf.reserve(wanted.clamp(READ_BYTES, RESERVE_MAX_BYTES));
+        }
+        let Connection { bell, stream, buf, .. } = self;
+        poll_fn(|cx| {
+            if bell.poll(cx) {
+                return Poll::Ready(Ok(Event::Rung));
+            }
+            if !may_read {
+                return Poll::Pending;
+            }
+            // The future keeps no state between polls, so it may be made anew for each.
+            pin!(stream.read_buf(&mut *buf)).poll(cx).map_ok(Event::Read)
+        })
+        .await
+    }
+
+    fn parse(&mut self) {
+        if let Err(error) = self.parser.parse(&mut self.buf, self.limits, &mut self.batch) {
+            self.broken = Some(error);
+        }
+    }
+
+    /// Runs what is parsed and takes what the client has to read.
+    fn run_batch(&mut self) {
+        let mut server = self.shared.server();
+        let had = self.next;
+        if self.next < self.batch.len() {
+            self.next = server.run_batch(self.id, &self.buf, &self.batch, self.next, now());
+        }
+        let Some(client) = server.clients.get_mut(self.id) else {
+            self.ending = true;
+            return;
+        };
+        if self.next == self.batch.len()
+            && let Some(error) = self.broken
+        {
+            client.reply.error(&ErrorReply::text_of(format!("ERR {error}")));
+            client.flags |= ClientFlags::CLOSE_AFTER_REPLY;
+        }
+        if self.next > had {
+            client.net_input_bytes += (self.batch.done_bytes(self.next) - self.batch.done_bytes(had)) as u64;
+        }
+        client.query_bytes = self.buf.len() - self.batch.done_bytes(self.next);
+        client.query_capacity = self.buf.capacity();
+        client.net_output_bytes += client.reply.buf.len() as u64;
+        if self.out.is_empty() {
+            std::mem::swap(&mut self.out, &mut client.reply.buf);
+        } else {
+            self.out.append(&mut client.reply.buf);
+        }
+        self.ending = client.is_closing();
+        if client.is(ClientFlags::CLOSE_NOW) {
+            self.out.clear();
+            self.written = 0;
+        }
+        self.limits.authenticated = client.authenticated;
+        self.limits.bulk_max_bytes = server.config.proto_max_bulk_len as u64;
+        self.query_max_bytes = server.config.client_query_buffer_limit;
+        if !server.outbox.is_empty() {
+            self.shared.collect(&mut server);
+        }
+        drop(server);
+        if self.next == self.batch.len() {
+            self.forget_done();
+        }
+    }
+
+    /// Drops the bytes of commands that are done.
+    fn forget_done(&mut self) {
+        self.batch.clear();
+        self.next = 0;
+        let done = self.parser.safe_to_drop();
+        if done == self.buf.len() {
+            self.buf.clear();
+            if self.buf.capacity() > KEEP_BYTES {
+                self.buf = Vec::new();
+            }
+        } else {
+            self.buf.drain(..done);
+        }
+        self.parser.shift(done);
+        if self.buf.len() > self.query_max_bytes {
+            self.ending = true;
+        }
+    }
+
+    /// Writes what is waiting. Meanwhile the bell is heard: more output may come, or the client is killed.
+    async fn write(&mut self) -> io::Result<()> {
+        while self.written < self.out.len() {
+            let Connection { bell, stream, out, written, .. } = self;
+            let rung = poll_fn(|cx| {
+                match Pin::new(&mut *stream).poll_write(cx, &out[*written..]) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Poll::Ready(Ok(n)) => *written += n,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending if bell.poll(cx) => return Poll::Ready(Ok(true)),
+                    Poll::Pending => return Poll::Pending,
+                }
+                Poll::Ready(Ok(false))
+            })
+            .await?;
+            if rung {
+                self.run_batch();
+            }
+        }
+        self.written = 0;
+        self.out.clear();
+        if self.out.capacity() > KEEP_BYTES {
+            self.out = Vec::new();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! What the threads of the server share: the state machine behind one mutex, and the bells of its connections.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::Notify;
+
+use crate::base::Millis;
+use crate::exec::server::Stopwatch;
+use crate::exec::{ClientId, Effect, Server};
+
+/// Rung when a connection has something to do that its socket does not tell.
+#[derive(Debug, Default)]
+pub struct Bell {
+    rung: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Bell {
+    pub fn ring(&self) {
+        self.rung.store(true, Ordering::Release);
+        if let Some(waker) = lock(&self.waker).as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// True once after each ring; otherwise the task is woken by the next.
+    pub fn poll(&self, cx: &Context<'_>) -> bool {
+        if self.rung.swap(false, Ordering::AcqRel) {
+            return true;
+        }
+        let mut waker = lock(&self.waker);
+        if !waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        drop(waker);
+        self.rung.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// Locks a mutex. A panic while it was held has already been reported; the state machine is consistent between
+/// commands, so the others go on.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The state shared by all threads.
+pub struct Shared {
+    server: Mutex<Server>,
+    bells: Mutex<HashMap<ClientId, Arc<Bell>>>,
+    /// Effects that only the main thread performs.
+    outbox: Mutex<Vec<Effect>>,
+    pub outbox_filled: Notify,
+}
+
+impl Shared {
+    #[must_use]
+    pub fn new(server: Server) -> Shared {
+        Shared {
+            server: Mutex::new(server),
+            bells: Mutex::default(),
+            outbox: Mutex::default(),
+            outbox_filled: Notify::new(),
+        }
+    }
+
+    pub fn server(&self) -> MutexGuard<'_, Server> {
+        lock(&self.server)
+    }
+
+    /// Runs `f` with the server, then sends its effects on their way.
+    pub fn with<T>(&self, f: impl FnOnce(&mut Server) -> T) -> T {
+        let mut server = self.server();
+        let result = f(&mut server);
+        if !server.outbox.is_empty() {
+            self.collect(&mut server);
+        }
+        result
+    }
+
+    /// Takes the effects out of the server: bells are rung here, the rest waits for the main thread. Called with the
+    /// server locked, so that effects of two threads keep their order.
+    pub fn collect(&self, server: &mut Server) {
+        let mut for_main = lock(&self.outbox);
+        let before = for_main.len();
+        for effect in server.outbox.drain(..) {
+            match effect {
+                Effect::Wake(id) => self.ring(id),
+                other => for_main.push(other),
+            }
+        }
+        if for_main.len() > before {
+            self.outbox_filled.notify_one();
+        }
+    }
+
+    /// The effects that wait for the main thread.
+    pub fn take_outbox(&self) -> Vec<Effect> {
+        std::mem::take(&mut *lock(&self.outbox))
+    }
+
+    pub fn add_bell(&self, id: ClientId) -> Arc<Bell> {
+        let bell = Arc::new(Bell::default());
+        lock(&self.bells).insert(id, Arc::clone(&bell));
+        bell
+    }
+
+    pub fn remove_bell(&self, id: ClientId) {
+        lock(&self.bells).remove(&id);
+    }
+
+    fn ring(&self, id: ClientId) {
+        if let Some(bell) = lock(&self.bells).get(&id) {
+            bell.ring();
+        }
+    }
+}
+
+/// Wall time.
+#[must_use]
+pub fn now() -> Millis {
+    Millis(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64))
+}
+
+/// The stopwatch of the real machine.
+#[derive(Debug)]
+pub struct MachineStopwatch(Instant);
+
+impl Default for MachineStopwatch {
+    fn default() -> MachineStopwatch {
+        MachineStopwatch(Instant::now())
+    }
+}
+
+impl Stopwatch for MachineStopwatch {
+    fn micros(&self) -> u64 {
+        self.0.elapsed().as_micros() as u64
+    }
+}
