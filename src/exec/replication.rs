@@ -70,6 +70,7 @@ impl Server {
                     self.outbox.push(Effect::SendSnapshotFile { snapshot, replica });
                 }
                 Output::AcksAdvanced => self.finish_waits(),
+                Output::PauseWrites(paused) => self.pause_for_failover(paused),
                 Output::StreamBegins { resumed } => {
                     self.primary_stream.reset();
                     if !resumed {
@@ -94,6 +95,14 @@ impl Server {
                 | Output::EndLoad
                 | Output::AbortLoad) => self.outbox.push(Effect::ToPrimary(link)),
             }
+        }
+    }
+
+    /// FAILOVER holds writes back until the hand-over is done or given up.
+    fn pause_for_failover(&mut self, paused: bool) {
+        self.pause.failover = paused.then_some(Millis(i64::MAX));
+        if !paused {
+            self.retry_parked();
         }
     }
 
