@@ -10,5 +10,7 @@ pub mod dump;
 #[cfg(test)]
 mod oracle;
 pub mod rdb;
+#[cfg(test)]
+mod samples;
 pub mod ziplist;
 pub mod zipmap;

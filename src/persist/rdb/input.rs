@@ -4,6 +4,7 @@ use std::io::BufRead;
 
 use super::error::{RdbError, Result};
 use crate::base::{crc64::crc64, lzf, num};
+use crate::data::Corrupt;
 
 /// How much is allocated for a string before its bytes have been seen.
 const FIRST_ALLOCATION: u64 = 64 << 10;
@@ -57,6 +58,11 @@ impl<R: BufRead> Input<R> {
     /// An error about the place where the input stands.
     pub fn corrupt(&self, reason: &'static str) -> RdbError {
         RdbError::Corrupt { offset: self.offset(), reason: reason.into() }
+    }
+
+    /// Gives the place to what a container found wrong with bytes that were just read.
+    pub fn checked<T>(&self, result: std::result::Result<T, Corrupt>) -> Result<T> {
+        result.map_err(|Corrupt(reason)| self.corrupt(reason))
     }
 
     fn settle(&mut self) -> Result<()> {
