@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::args::{self, Invocation};
 use super::file::Host;
 use super::{Config, DIRECTIVES, find};
 
@@ -139,6 +140,57 @@ fn every_directive_is_known_with_its_default() {
         let directive = find(&pair[0]).unwrap_or_else(|| panic!("{name} is not known"));
         let same = directive.get(&default) == pair[1];
         assert_eq!(same, !OTHER_DEFAULT.contains(&directive.name), "{name}");
+    }
+}
+
+/// `CONFIG GET *` of Valkey 9.1, which is not installed where the tests run.
+const VALKEY: &str = include_str!("testdata/valkey-9.1.tsv");
+
+#[test]
+fn every_directive_of_valkey_is_known_with_its_default() {
+    let default = Config::default();
+    for row in VALKEY.lines().skip(1) {
+        let (name, theirs) = row.split_once('\t').unwrap();
+        let ours = find(name.as_bytes()).unwrap_or_else(|| panic!("{name} is not known")).get(&default);
+        let same = ours == theirs.as_bytes();
+        assert_eq!(same, name != "syslog-ident", "{name}");
+    }
+}
+
+#[test]
+fn command_line_errors_are_the_same() {
+    if !have_redis() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("one.conf"), "timeout 1\n").unwrap();
+    for args in [
+        &["--badopt", "1"][..],
+        &["--port"],
+        &["--port", "1", "2"],
+        &["--port", "3", "--port"],
+        &["--maxclients"],
+        &["--appendfsync", "--port"],
+        &["--Port 1", "2"],
+        &["--bind", "1", "--", "2"],
+        &["--save", "", "1"],
+        &["--save", "--zz", "1"],
+        &["--sentinel", "--zz"],
+        &["one.conf", "--zz", "a\x01\"b"],
+        &["one.conf", "-v"],
+        &["one.conf", "-", "--zz", "1"],
+        &["--user", "a on", "--zz"],
+        &["-port", "3"],
+    ] {
+        let out = Command::new("redis-server").current_dir(dir.path()).args(args).output().unwrap();
+        let theirs = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
+        let (_, theirs) = theirs.split_once(") ***\n").unwrap_or_else(|| panic!("{args:?}: {theirs}"));
+        let words: Vec<Vec<u8>> = ["node"].iter().chain(args).map(|w| w.as_bytes().to_vec()).collect();
+        let Invocation::Serve(serve) = args::parse(&words) else { panic!("{args:?}") };
+        let file: &[u8] = if serve.config_file.is_some() { b"timeout 1\n" } else { b"" };
+        let ours = Config::load(&serve.config_text(file, b""), serve.sentinel, &mut Anywhere).unwrap_err().to_string();
+        let (_, ours) = ours.split_once(") ***\n").unwrap();
+        assert_eq!(theirs.trim_end(), ours, "{args:?}");
     }
 }
 

@@ -5,6 +5,7 @@ pub mod listen;
 pub mod log;
 pub mod os;
 pub mod shared;
+pub mod supervisor;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
