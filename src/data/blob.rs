@@ -1,4 +1,5 @@
-//! A byte string behind a single thin pointer, for members of large sets: its length stands before the text.
+//! A byte string as large as a pointer, for members of large sets. Up to seven bytes are kept in place of the
+//! pointer; longer ones behind it, with the length before the text.
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -7,11 +8,27 @@ use std::ptr::NonNull;
 use super::alloc::size_class;
 use super::dict::{Keyed, prefetch};
 
+const WORD: usize = size_of::<usize>();
+/// The longest text that is kept in place.
+const INLINE_MAX: usize = WORD - 1;
+/// Where the byte with the lowest bits of an address stands. In a blob that is kept in place it is odd, which an
+/// address never is, and tells the length.
+const TAG_AT: usize = if cfg!(target_endian = "little") { 0 } else { WORD - 1 };
+const TEXT_AT: usize = if cfg!(target_endian = "little") { 1 } else { 0 };
+/// What keeps addresses even.
+const ALIGN: usize = 2;
 /// Lengths from this on take eight more bytes.
 const LONG: u8 = 0xff;
 
 /// An owned, immutable byte string; as large as a pointer.
-pub struct Blob(NonNull<u8>);
+pub struct Blob(Word);
+
+/// All bytes are initialised in either form.
+#[derive(Clone, Copy)]
+union Word {
+    inline: [u8; WORD],
+    heap: NonNull<u8>,
+}
 
 // SAFETY: the memory is owned by the blob alone and never changed.
 unsafe impl Send for Blob {}
@@ -21,7 +38,13 @@ unsafe impl Sync for Blob {}
 impl Blob {
     #[must_use]
     pub fn new(text: &[u8]) -> Blob {
-        let layout = Blob::layout(text.len());
+        if text.len() <= INLINE_MAX {
+            let mut inline = [0; WORD];
+            inline[TAG_AT] = (text.len() as u8) << 1 | 1;
+            inline[TEXT_AT..TEXT_AT + text.len()].copy_from_slice(text);
+            return Blob(Word { inline });
+        }
+        let layout = layout(text.len());
         // SAFETY: the layout is not empty.
         let Some(base) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
         let head = head_len(text.len());
@@ -35,39 +58,59 @@ impl Blob {
             }
             base.add(head).copy_from_nonoverlapping(NonNull::from_ref(text).cast(), text.len());
         }
-        Blob(base)
+        Blob(Word { heap: base })
     }
 
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        let len = self.len();
-        // SAFETY: the text stands behind the head, initialised, and lives as long as the blob.
-        unsafe { std::slice::from_raw_parts(self.0.as_ptr().add(head_len(len)), len) }
+        if let Some(len) = self.inline_len() {
+            // SAFETY: the form just found; its bytes are always initialised.
+            return unsafe { &self.0.inline[TEXT_AT..TEXT_AT + len] };
+        }
+        // SAFETY: the other form. The text stands behind the head, initialised, and lives as long as the blob.
+        unsafe {
+            let len = self.heap_len();
+            std::slice::from_raw_parts(self.0.heap.as_ptr().add(head_len(len)), len)
+        }
     }
 
     /// Heap bytes held.
     #[must_use]
     pub fn mem_bytes(&self) -> usize {
-        size_class(Blob::layout(self.len()).size())
-    }
-
-    fn len(&self) -> usize {
-        // SAFETY: the first byte is always there, the eight behind it if it says so.
-        unsafe {
-            match self.0.read() {
-                LONG => self.0.add(1).cast::<u64>().read_unaligned() as usize,
-                short => usize::from(short),
-            }
+        match self.inline_len() {
+            Some(_) => 0,
+            // SAFETY: the other form.
+            None => size_class(layout(unsafe { self.heap_len() }).size()),
         }
     }
 
-    fn layout(len: usize) -> Layout {
-        Layout::array::<u8>(head_len(len) + len).expect("a slice and nine bytes fit into the address space")
+    /// The length, if the text is kept in place.
+    fn inline_len(&self) -> Option<usize> {
+        // SAFETY: all bytes are initialised in either form.
+        let tag = unsafe { self.0.inline[TAG_AT] };
+        (tag & 1 == 1).then_some(usize::from(tag >> 1))
+    }
+
+    /// # Safety
+    /// The text is not kept in place.
+    unsafe fn heap_len(&self) -> usize {
+        // SAFETY: the first byte is always there, the eight behind it if it says so.
+        unsafe {
+            match self.0.heap.read() {
+                LONG => self.0.heap.add(1).cast::<u64>().read_unaligned() as usize,
+                short => usize::from(short),
+            }
+        }
     }
 }
 
 fn head_len(len: usize) -> usize {
     if len < usize::from(LONG) { 1 } else { 9 }
+}
+
+fn layout(len: usize) -> Layout {
+    let size = len.checked_add(head_len(len)).expect("a slice and nine bytes fit into the address space");
+    Layout::from_size_align(size, ALIGN).expect("a slice and nine bytes fit into the address space")
 }
 
 impl Keyed for Blob {
@@ -76,14 +119,19 @@ impl Keyed for Blob {
     }
 
     fn prefetch(&self) {
-        prefetch(self.0.as_ptr());
+        if self.inline_len().is_none() {
+            // SAFETY: the other form.
+            prefetch(unsafe { self.0.heap }.as_ptr());
+        }
     }
 }
 
 impl Drop for Blob {
     fn drop(&mut self) {
-        // SAFETY: allocated with this very layout, and dropped once.
-        unsafe { dealloc(self.0.as_ptr(), Blob::layout(self.len())) }
+        if self.inline_len().is_none() {
+            // SAFETY: the other form, allocated with this very layout, and dropped once.
+            unsafe { dealloc(self.0.heap.as_ptr(), layout(self.heap_len())) }
+        }
     }
 }
 
@@ -99,12 +147,13 @@ mod tests {
 
     #[test]
     fn every_length_reads_back() {
-        assert_eq!(size_of::<Option<Blob>>(), size_of::<usize>());
-        for len in [0, 1, 253, 254, 255, 256, 100_000] {
+        assert_eq!(size_of::<Blob>(), WORD);
+        for len in [0, 1, 6, 7, 8, 9, 253, 254, 255, 256, 100_000] {
             let text: Vec<u8> = (0..len).map(|i| i as u8).collect();
             let blob = Blob::new(&text);
-            assert_eq!(blob.bytes(), text);
-            assert!(blob.mem_bytes() > len);
+            let moved = Box::new(blob);
+            assert_eq!(moved.bytes(), text);
+            assert_eq!(moved.mem_bytes() > len, len > INLINE_MAX);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::dict::{self, Dict};
 use super::item::all_distinct;
 use super::pair::Pair;
 use super::value::Encoding;
-use super::{Corrupt, Item, Limits, Listpack, listpack, scan_some};
+use super::{Corrupt, Item, Limits, Listpack, listpack, reserve_some, scan_some};
 use crate::base::Rng;
 
 /// Fields with their values. Never goes back from hash table to listpack.
@@ -48,7 +48,9 @@ impl Hash {
             return Err(Corrupt("hash with a field twice"));
         }
         let mut hash = Hash { repr: Repr::Pack(pack) };
-        hash.expect(count / 2, limits);
+        if count / 2 > limits.hash_max_listpack_entries {
+            hash.make_table(limits);
+        }
         Ok(hash)
     }
 
@@ -95,7 +97,7 @@ impl Hash {
     /// Prepares for that many pairs to be set: more than a listpack may have make a hash table at once.
     pub fn expect(&mut self, pairs: usize, limits: &Limits) {
         if pairs > limits.hash_max_listpack_entries {
-            self.make_table(limits).pairs.reserve(pairs);
+            reserve_some(&mut self.make_table(limits).pairs, pairs);
         }
     }
 
@@ -286,6 +288,18 @@ mod tests {
         assert_eq!(hash.encoding(), Encoding::Listpack);
         hash.expect(3, &limits);
         assert_eq!(hash.encoding(), Encoding::Hashtable);
+    }
+
+    /// From DUMP of redis-server 7.0.
+    #[test]
+    fn pairs_are_laid_out_as_in_redis() {
+        let mut hash = Hash::new();
+        for (field, value) in [("name", "trib"), ("count", "-4096"), ("big", "1099511627776"), ("neg", "-0")] {
+            hash.set(field.as_bytes(), value.as_bytes(), &Limits::default());
+        }
+        let expected = b"\x35\0\0\0\x08\0\x84name\x05\x84trib\x05\x85count\x06\xd0\0\x02\x83big\x04\
+            \xf4\0\0\0\0\0\x01\0\0\x09\x83neg\x04\x82-0\x03\xff";
+        assert_eq!(hash.as_pack().unwrap().bytes(), expected);
     }
 
     #[test]

@@ -84,3 +84,9 @@ fn scan_some<'a, T: dict::Keyed>(
         }
     }
 }
+
+/// Makes room for about `count` more items. The count may be what a file or client claims, so that only so much is
+/// made ready as costs little if it is a lie.
+fn reserve_some<T: dict::Keyed>(table: &mut dict::Dict<T>, count: usize) {
+    table.reserve(table.len() + count.min(1 << 16));
+}

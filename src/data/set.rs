@@ -4,7 +4,7 @@ use super::blob::Blob;
 use super::dict::{self, Dict};
 use super::item::all_distinct;
 use super::value::Encoding;
-use super::{Corrupt, Intset, Item, Limits, Listpack, listpack, scan_some};
+use super::{Corrupt, Intset, Item, Limits, Listpack, listpack, reserve_some, scan_some};
 use crate::base::{Rng, num};
 
 /// An intset never grows beyond this, whatever the limits say.
@@ -52,7 +52,7 @@ impl Set {
             Repr::Pack(Listpack::new())
         } else {
             let mut table = Table::new(limits);
-            table.members.reserve(count);
+            reserve_some(&mut table.members, count);
             Repr::Table(Box::new(table))
         };
         Set { repr }
@@ -61,9 +61,11 @@ impl Set {
     /// Takes over an intset from a file or payload.
     #[must_use]
     pub fn from_intset(ints: Intset, limits: &Limits) -> Set {
-        let count = ints.len();
+        let fits = ints.len() <= intset_limit(limits);
         let mut set = Set { repr: Repr::Ints(ints) };
-        set.expect(count, limits);
+        if !fits {
+            set.make_table(limits);
+        }
         set
     }
 
@@ -72,9 +74,11 @@ impl Set {
         if !all_distinct(pack.iter()) {
             return Err(Corrupt("set with a member twice"));
         }
-        let count = pack.len();
+        let fits = pack.len() <= limits.set_max_listpack_entries;
         let mut set = Set { repr: Repr::Pack(pack) };
-        set.expect(count, limits);
+        if !fits {
+            set.make_table(limits);
+        }
         Ok(set)
     }
 
@@ -138,7 +142,7 @@ impl Set {
             Repr::Table(_) => return,
         };
         if members > most {
-            self.make_table(limits).members.reserve(members);
+            reserve_some(&mut self.make_table(limits).members, members);
         }
     }
 
@@ -394,12 +398,30 @@ mod tests {
 
     #[test]
     fn a_member_of_a_large_set_is_cheap() {
-        let mut set = Set::new();
-        for i in 0..10_000 {
-            set.add(format!("member:{i}").as_bytes(), &Limits::default());
+        for (name, most) in [("m", 16.0), ("member:", 31.0)] {
+            let mut set = Set::new();
+            for i in 0..10_000 {
+                set.add(format!("{name}{i}").as_bytes(), &Limits::default());
+            }
+            let each = set.mem_bytes() as f64 / 10_000.0;
+            assert!(each <= most, "{each} bytes a member");
         }
-        let each = set.mem_bytes() as f64 / 10_000.0;
-        assert!(each <= 31.0, "{each} bytes a member");
+    }
+
+    /// From DUMP of redis-server 7.0.
+    #[test]
+    fn integers_are_laid_out_as_in_redis() {
+        for (members, bytes) in [
+            (&["-1", "70000", "3"][..], &b"\x04\0\0\0\x03\0\0\0\xff\xff\xff\xff\x03\0\0\0\x70\x11\x01\0"[..]),
+            (&["5", "-5"], b"\x02\0\0\0\x02\0\0\0\xfb\xff\x05\0"),
+            (&["9223372036854775807", "0"], b"\x08\0\0\0\x02\0\0\0\0\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\x7f"),
+        ] {
+            let mut set = Set::new();
+            for member in members {
+                set.add(member.as_bytes(), &Limits::default());
+            }
+            assert_eq!(set.as_intset().unwrap().bytes(), bytes);
+        }
     }
 
     fn member() -> impl Strategy<Value = Vec<u8>> {

@@ -70,7 +70,9 @@ impl ZSet {
             }
             set.repr = Repr::Pack(pack);
         }
-        set.expect(count / 2, 0, limits);
+        if count / 2 > limits.zset_max_listpack_entries {
+            set.make_ranked(limits);
+        }
         Ok(set)
     }
 
@@ -323,7 +325,7 @@ fn score_at(pack: &Listpack, at: usize) -> f64 {
 
 /// Calls `f` with a score as it stands in a listpack: an integer where possible, else the shortest text.
 fn with_score<R>(score: f64, f: impl FnOnce(Item<'_>) -> R) -> R {
-    if score.fract() == 0.0 && score.abs() < INT_SCORE_MAX {
+    if score.fract() == 0.0 && score.abs() <= INT_SCORE_MAX {
         return f(Item::Int(score as i64));
     }
     let mut text = Vec::with_capacity(SCORE_BYTES);
@@ -432,6 +434,22 @@ mod tests {
                 assert_eq!(set.score(b"m").map(f64::to_bits), Some(score.to_bits()), "{score}");
             }
         }
+    }
+
+    /// From DUMP of redis-server 7.0.
+    #[test]
+    fn elements_are_laid_out_as_in_redis() {
+        let mut set = ZSet::new();
+        for (member, score) in [("b", 2.5), ("a", f64::NEG_INFINITY), ("7", 3e20), ("c", 1.0), ("bb", 1.0)] {
+            set.insert(member.as_bytes(), score, &Limits::default());
+        }
+        let expected = b"\x2c\0\0\0\x0a\0\x81a\x02\x84-inf\x05\x82bb\x03\x01\x01\x81c\x02\x01\x01\
+            \x81b\x02\x832.5\x04\x07\x01\x853e+20\x06\xff";
+        assert_eq!(set.as_pack().unwrap().bytes(), expected);
+        // Found by trial: the largest integral score that is kept as an integer.
+        set = ZSet::new();
+        set.insert(b"m", INT_SCORE_MAX, &Limits::default());
+        assert_eq!(set.as_pack().unwrap().bytes()[9..], *b"\xf4\0\0\0\0\0\0\0\x40\x09\xff");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::data::dict::{Dict, Keyed, Slot, prefetch};
 use crate::data::skiplist::{Iter, Node, Skiplist};
-use crate::data::{Item, scan_some};
+use crate::data::{Item, reserve_some, scan_some};
 
 /// Members with scores, every member once.
 ///
@@ -50,7 +50,7 @@ impl Ranked {
     }
 
     pub(super) fn reserve(&mut self, count: usize) {
-        self.index.reserve(count);
+        reserve_some(&mut self.index, count);
     }
 
     pub(super) fn len(&self) -> usize {
