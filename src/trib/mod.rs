@@ -15,6 +15,7 @@ pub mod found;
 pub mod fresh;
 pub mod join;
 pub mod keycount;
+pub mod mover;
 pub mod nodes_text;
 pub mod plan;
 pub mod report;

@@ -62,6 +62,12 @@ impl SlotSet {
         }
     }
 
+    /// Whether all its slots are in `other` too.
+    #[must_use]
+    pub fn is_subset(&self, other: &SlotSet) -> bool {
+        self.words.iter().zip(other.words.iter()).all(|(word, whole)| word & !whole == 0)
+    }
+
     /// The slots that are not in the set.
     #[must_use]
     pub fn complement(&self) -> SlotSet {
@@ -148,6 +154,7 @@ mod tests {
             let mut set: SlotSet = numbers.iter().map(|&n| slot(n)).collect();
             prop_assert_eq!(set.len(), numbers.len());
             prop_assert_eq!(set.iter().map(Slot::get).collect::<BTreeSet<_>>(), numbers.clone());
+            prop_assert!(set.is_subset(&SlotSet::full()) && !SlotSet::full().is_subset(&set));
             prop_assert_eq!(set.complement().len(), 16384 - numbers.len());
             let mut again = SlotSet::new();
             for (first, last) in set.ranges() {

@@ -1,0 +1,310 @@
+//! Empties slots at the source: lists keys and migrates them until none is left.
+//!
+//! The usual way is a stream of bursts, each some MIGRATEs over several slots, two of them under way so
+//! that the source never waits for this program. What a burst could not move is tried key by key, where
+//! each error has a meaning of its own.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, stream};
+use redis::{Cmd, Value};
+
+use super::super::client::{Client, command};
+use super::super::error::Failure;
+use super::link::Link;
+use super::pace::Pace;
+use super::progress::Observer;
+use super::{Settings, Stop, Trouble, busy};
+use crate::base::Slot;
+
+/// Keys of one slot that are listed at a time.
+const PAGE: usize = 1000;
+/// Bursts under way: one that the source works on, one that it finds when it is done.
+const UNDER_WAY: usize = 2;
+/// Rounds without any key moved, error or change before a slot counts as stuck.
+const IDLE_ROUNDS: usize = 50;
+/// Between two tries, where only time helps.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The keys of one slot that go in one MIGRATE.
+struct Parcel<'k> {
+    slot: Slot,
+    keys: &'k [Vec<u8>],
+}
+
+/// Empties slots of one link.
+pub struct Drain<'d, 'a> {
+    link: &'d Link<'a>,
+    settings: &'d Settings,
+    pace: &'d Pace,
+    observer: &'d dyn Observer,
+    stop: &'d Cell<Stop>,
+    /// Keys that have left, by slot; a slot is in it as soon as a key of it was sent.
+    sent: RefCell<BTreeMap<Slot, u64>>,
+}
+
+/// What one round achieved.
+#[derive(Default)]
+struct Round {
+    moved: u64,
+    /// Slots to be looked at key by key.
+    careful: BTreeSet<Slot>,
+    /// An error that may pass by itself.
+    passing: Option<Failure>,
+}
+
+impl<'d, 'a> Drain<'d, 'a> {
+    pub fn new(
+        link: &'d Link<'a>,
+        settings: &'d Settings,
+        pace: &'d Pace,
+        observer: &'d dyn Observer,
+        stop: &'d Cell<Stop>,
+    ) -> Drain<'d, 'a> {
+        Drain { link, settings, pace, observer, stop, sent: RefCell::default() }
+    }
+
+    /// Whether keys of the slot may have left.
+    pub fn has_touched(&self, slot: Slot) -> bool {
+        self.sent.borrow().contains_key(&slot)
+    }
+
+    /// How many keys of the slot have left.
+    pub fn keys_of(&self, slot: Slot) -> u64 {
+        self.sent.borrow().get(&slot).copied().unwrap_or(0)
+    }
+
+    /// Moves all keys of the slots. Done when the source counts none.
+    pub async fn empty(&mut self, slots: &[Slot]) -> Result<(), Trouble> {
+        let mut left: Vec<Slot> = slots.to_vec();
+        let mut idle = 0;
+        let mut patience: Option<Instant> = None;
+        loop {
+            let counts = self.link.count(self.link.source, &left).await?;
+            let held: Vec<(Slot, u64)> = left.into_iter().zip(counts).filter(|&(_, keys)| keys > 0).collect();
+            left = held.iter().map(|&(slot, _)| slot).collect();
+            let Some(&(slot, keys)) = held.first() else { return Ok(()) };
+            if idle >= IDLE_ROUNDS {
+                return Err(Trouble::Stuck { slot, from: self.link.source.addr.clone(), keys });
+            }
+            if self.stop.get() == Stop::Now {
+                return Err(Trouble::Stopped);
+            }
+            let round = self.round(&left).await?;
+            for &slot in &round.careful {
+                self.carefully(slot).await?;
+            }
+            let moved = round.moved > 0 || !round.careful.is_empty();
+            idle = if moved || round.passing.is_some() { 0 } else { idle + 1 };
+            if moved {
+                patience = None;
+            } else if let Some(failure) = round.passing {
+                if patience.get_or_insert_with(Instant::now).elapsed() > self.settings.timeout {
+                    return Err(failure.into());
+                }
+                tokio::time::sleep(PAUSE).await;
+            } else if idle > 1 {
+                tokio::time::sleep(PAUSE / 10).await;
+            }
+        }
+    }
+
+    /// Lists the keys of the slots and sends them once.
+    async fn round(&self, slots: &[Slot]) -> Result<Round, Trouble> {
+        let client = self.link.source().await?;
+        let pages = self.link.list(slots, PAGE).await?;
+        let pages: Vec<(Slot, Vec<Vec<u8>>)> = slots.iter().copied().zip(pages).collect();
+        let mut parcels = Parcels { pages: &pages, page: 0, key: 0 };
+        let bursts = std::iter::from_fn(|| parcels.burst(self.pace));
+        let busy_until = Cell::new(Instant::now());
+        let mut results = stream::iter(bursts).map(|burst| self.send(&client, burst, &busy_until)).buffered(UNDER_WAY);
+        let mut round = Round::default();
+        while let Some(result) = results.next().await {
+            for (slot, keys, reply) in result? {
+                match reply {
+                    Ok(reply) => round.moved += self.note(slot, keys, &reply),
+                    Err(failure) if is_for_one_key(&failure) => _ = round.careful.insert(slot),
+                    Err(failure) if is_passing(&failure) => _ = round.passing.get_or_insert(failure),
+                    Err(failure) => return Err(failure.into()),
+                }
+            }
+        }
+        Ok(round)
+    }
+
+    async fn send(
+        &self,
+        client: &Client,
+        burst: Vec<Parcel<'_>>,
+        busy_until: &Cell<Instant>,
+    ) -> Result<Vec<(Slot, u64, Result<Value, Failure>)>, Failure> {
+        let cmds: Vec<Cmd> = burst.iter().map(|parcel| self.migrate(parcel.keys, self.settings.replace)).collect();
+        for parcel in &burst {
+            self.sent.borrow_mut().entry(parcel.slot).or_default();
+        }
+        let begun = Instant::now();
+        let replies = client.pipeline(self.patience(client, cmds.len()), &cmds).await?;
+        // The source began with this burst when it was done with the one before.
+        let took = begun.max(busy_until.get()).elapsed();
+        busy_until.set(Instant::now());
+        self.pace.learn(burst.iter().map(|parcel| parcel.keys.len()).sum(), took);
+        Ok(burst.iter().zip(replies).map(|(parcel, reply)| (parcel.slot, parcel.keys.len() as u64, reply)).collect())
+    }
+
+    /// Moves the keys of one slot one by one, looking closer where a key is in the way.
+    async fn carefully(&self, slot: Slot) -> Result<(), Trouble> {
+        let client = self.link.source().await?;
+        let mut conflicts = Vec::new();
+        let pages = self.link.list(&[slot], PAGE).await?;
+        for key in pages.into_iter().flatten() {
+            let one = std::slice::from_ref(&key);
+            let limit = self.patience(&client, 1);
+            let mut reply = client.call_within(limit, &self.migrate(one, self.settings.replace)).await;
+            if reply.as_ref().is_err_and(is_in_the_way) {
+                if busy::is_same(&client, &self.link.target().await?, &key).await? {
+                    reply = client.call_within(limit, &self.migrate(one, true)).await;
+                } else {
+                    conflicts.push(key);
+                    continue;
+                }
+            }
+            match reply {
+                Ok(reply) => _ = self.note(slot, 1, &reply),
+                Err(failure) if is_passing(&failure) => {}
+                Err(failure) => return Err(name_the_key(failure, &key).into()),
+            }
+        }
+        if conflicts.is_empty() {
+            return Ok(());
+        }
+        let (from, to) = (self.link.source.addr.clone(), self.link.target.addr.clone());
+        Err(Trouble::Conflict { slot, from, to, keys: conflicts })
+    }
+
+    /// Counts what has left; NOKEY is a success without a key.
+    fn note(&self, slot: Slot, keys: u64, reply: &Value) -> u64 {
+        let moved = if *reply == Value::Okay { keys } else { 0 };
+        *self.sent.borrow_mut().entry(slot).or_default() += moved;
+        self.observer.keys_moved(moved);
+        moved
+    }
+
+    /// MIGRATE to where the other nodes know the target, which need not be where this program does.
+    fn migrate(&self, keys: &[Vec<u8>], replace: bool) -> Cmd {
+        let target = &self.link.target.announced;
+        let timeout_ms = u64::try_from(self.settings.timeout.as_millis()).unwrap_or(u64::MAX).max(1);
+        let mut cmd = command("MIGRATE");
+        cmd.arg(&target.host).arg(target.port).arg("").arg(0).arg(timeout_ms);
+        if replace {
+            cmd.arg("REPLACE");
+        }
+        let who = self.link.pool.credentials();
+        match (&who.user, &who.password) {
+            (Some(user), Some(password)) => _ = cmd.arg("AUTH2").arg(user).arg(password),
+            (None, Some(password)) => _ = cmd.arg("AUTH").arg(password),
+            (_, None) => {}
+        }
+        cmd.arg("KEYS").arg(keys);
+        cmd
+    }
+
+    /// How long to wait for so many MIGRATEs: each may connect, write and read before it gives up.
+    fn patience(&self, client: &Client, commands: usize) -> Duration {
+        let commands = u32::try_from(commands).unwrap_or(u32::MAX);
+        self.settings.timeout.saturating_mul(3).saturating_mul(commands).saturating_add(client.timeouts().reply)
+    }
+}
+
+/// Where the next burst begins.
+struct Parcels<'k> {
+    pages: &'k [(Slot, Vec<Vec<u8>>)],
+    page: usize,
+    key: usize,
+}
+
+impl<'k> Parcels<'k> {
+    /// The next burst, as many keys as the pace allows; `None` when all keys have gone.
+    fn burst(&mut self, pace: &Pace) -> Option<Vec<Parcel<'k>>> {
+        let mut room = pace.burst();
+        let mut burst = Vec::new();
+        while room > 0
+            && let Some((slot, keys)) = self.pages.get(self.page)
+        {
+            let rest = &keys[self.key..];
+            if rest.is_empty() {
+                (self.page, self.key) = (self.page + 1, 0);
+                continue;
+            }
+            let take = rest.len().min(room).min(pace.batch());
+            burst.push(Parcel { slot: *slot, keys: &rest[..take] });
+            self.key += take;
+            room -= take;
+        }
+        (!burst.is_empty()).then_some(burst)
+    }
+}
+
+/// Errors that one key of many may have caused: it exists at the target, or is so big that the time ran
+/// out.
+fn is_for_one_key(failure: &Failure) -> bool {
+    is_in_the_way(failure) || failure.code() == Some("IOERR")
+}
+
+fn is_in_the_way(failure: &Failure) -> bool {
+    failure.reply().is_some_and(|text| text.contains("BUSYKEY"))
+}
+
+/// Errors of a node that is busy with something that ends: said by the source itself, or by the target
+/// and passed on.
+fn is_passing(failure: &Failure) -> bool {
+    const PASSING: [&str; 5] = ["LOADING", "BUSY", "NOREPLICAS", "TRYAGAIN", "CLUSTERDOWN"];
+    failure.reply().is_some_and(|text| {
+        let text = text.strip_prefix("ERR Target instance replied with error: ").unwrap_or(text);
+        text.split(' ').next().is_some_and(|code| PASSING.contains(&code))
+    })
+}
+
+fn name_the_key(failure: Failure, key: &[u8]) -> Failure {
+    match failure {
+        Failure::Reply { node, text } => {
+            Failure::Reply { node, text: format!("{text} (key '{}')", key.escape_ascii()) }
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(text: &str) -> Failure {
+        Failure::Reply { node: "h:1".parse().unwrap(), text: text.to_owned() }
+    }
+
+    #[test]
+    fn errors_are_told_apart_whoever_said_them() {
+        let busy = failure("ERR Target instance replied with error: BUSYKEY Target key name already exists.");
+        assert!(is_for_one_key(&busy) && is_in_the_way(&busy) && !is_passing(&busy));
+        assert!(is_for_one_key(&failure("IOERR error or timeout reading to target instance")));
+        assert!(is_passing(&failure("ERR Target instance replied with error: LOADING Redis is loading")));
+        assert!(is_passing(&failure("BUSY Redis is busy running a script.")));
+        for text in ["NOAUTH Authentication required.", "ERR syntax error", "BUSYGROUP x"] {
+            assert!(!is_passing(&failure(text)) && !is_for_one_key(&failure(text)), "{text}");
+        }
+    }
+
+    #[test]
+    fn bursts_cut_the_keys_without_losing_one() {
+        let slot = |n| Slot::new(n).unwrap();
+        let keys = |n: usize| (0..n).map(|i| i.to_string().into_bytes()).collect::<Vec<_>>();
+        let pages = [(slot(1), keys(3)), (slot(2), keys(0)), (slot(3), keys(40))];
+        let pace = Pace::new(Some(10));
+        let mut parcels = Parcels { pages: &pages, page: 0, key: 0 };
+        let bursts: Vec<Vec<(u16, usize)>> = std::iter::from_fn(|| parcels.burst(&pace))
+            .map(|burst| burst.iter().map(|parcel| (parcel.slot.get(), parcel.keys.len())).collect())
+            .collect();
+        assert_eq!(bursts, [vec![(1, 3), (3, 10), (3, 3)], vec![(3, 10), (3, 6)], vec![(3, 10), (3, 1)]]);
+    }
+}

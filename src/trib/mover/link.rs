@@ -1,0 +1,170 @@
+//! A source and a target: what the two of them and the rest of the cluster are told about slots.
+
+use std::collections::BTreeMap;
+
+use redis::{Cmd, Value};
+
+use super::super::client::{Client, Pool, command, join_all};
+use super::super::error::Failure;
+use super::super::view::Node;
+use crate::base::{NodeId, Slot};
+
+/// Commands in one write: large enough to hide the round trip, small enough to be answered in time.
+const PIPELINE: usize = 512;
+
+/// Both ends of a job, and everybody else who has to know.
+pub struct Link<'a> {
+    pub pool: &'a Pool,
+    pub source: &'a Node,
+    pub target: &'a Node,
+    /// The other primaries.
+    pub others: Vec<&'a Node>,
+    /// Keys of every slot of the job at the source, when it began.
+    pub counts: BTreeMap<Slot, u64>,
+}
+
+impl Link<'_> {
+    pub async fn source(&self) -> Result<Client, Failure> {
+        self.pool.client(&self.source.addr).await
+    }
+
+    pub async fn target(&self) -> Result<Client, Failure> {
+        self.pool.client(&self.target.addr).await
+    }
+
+    /// Opens the slots: the target first, so that it is ready when the source begins to send clients.
+    pub async fn open(&self, slots: &[Slot]) -> Result<(), Failure> {
+        all_ok(set(&self.target().await?, slots, "IMPORTING", Some(self.source.id)).await?)?;
+        all_ok(set(&self.source().await?, slots, "MIGRATING", Some(self.target.id)).await?)
+    }
+
+    /// Hands the slots over: the target owns them from its own reply on, the others are told so.
+    pub async fn hand_over(&self, slots: &[Slot]) -> Result<(), Failure> {
+        all_ok(self.assign(self.target, slots).await?)?;
+        for reply in self.assign(self.source, slots).await? {
+            reply.map(drop).or_else(|failure| if is_harmless(&failure) { Ok(()) } else { Err(failure) })?;
+        }
+        // Whoever cannot be told hears it from the target: the caller waits for that.
+        join_all(self.others.iter().map(|node| self.assign(node, slots))).await;
+        Ok(())
+    }
+
+    /// Leaves as few of the slots open as can be, after something went wrong. Gives the slots that could
+    /// be handed over and those that stay open; the rest is as before. `touched` says whether keys of the
+    /// slot may have left the source.
+    pub async fn close(&self, slots: &[Slot], touched: impl Fn(Slot) -> bool) -> (Vec<Slot>, Vec<Slot>) {
+        let Ok(at_source) = self.count(self.source, slots).await else { return (Vec::new(), slots.to_vec()) };
+        let at_target = self.count(self.target, slots).await.ok();
+        let (mut leave, mut undo, mut open) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, &slot) in slots.iter().enumerate() {
+            match at_target.as_ref().map(|counts| counts[index]) {
+                Some(_) if at_source[index] == 0 && touched(slot) => leave.push(slot),
+                Some(0) => undo.push(slot),
+                None if !touched(slot) => undo.push(slot),
+                _ => open.push(slot),
+            }
+        }
+        if self.hand_over(&leave).await.is_err() {
+            open.append(&mut leave);
+        }
+        // The source first: as long as it migrates, it sends clients to the target.
+        for node in [self.source, self.target] {
+            let told = match self.pool.client(&node.addr).await {
+                Ok(client) => set(&client, &undo, "STABLE", None).await.and_then(all_ok),
+                Err(failure) => Err(failure),
+            };
+            if told.is_err() {
+                open.append(&mut undo);
+            }
+        }
+        open.sort_unstable();
+        (leave, open)
+    }
+
+    /// How many keys of each slot the node holds.
+    pub async fn count(&self, node: &Node, slots: &[Slot]) -> Result<Vec<u64>, Failure> {
+        let client = self.pool.client(&node.addr).await?;
+        let mut counts = Vec::with_capacity(slots.len());
+        for reply in ask(&client, slots, |slot| about("COUNTKEYSINSLOT", slot)).await? {
+            match reply? {
+                Value::Int(count) => counts.push(u64::try_from(count).unwrap_or(0)),
+                _ => return Err(unexpected(&client, "COUNTKEYSINSLOT is no number")),
+            }
+        }
+        Ok(counts)
+    }
+
+    /// At most `at_most` keys of each slot at the source.
+    pub async fn list(&self, slots: &[Slot], at_most: usize) -> Result<Vec<Vec<Vec<u8>>>, Failure> {
+        let client = self.source().await?;
+        let list = |slot| {
+            let mut cmd = about("GETKEYSINSLOT", slot);
+            cmd.arg(at_most);
+            cmd
+        };
+        let mut pages = Vec::with_capacity(slots.len());
+        for reply in ask(&client, slots, list).await? {
+            let keys = redis::from_redis_value(reply?);
+            pages.push(keys.map_err(|_| unexpected(&client, "GETKEYSINSLOT is no list of keys"))?);
+        }
+        Ok(pages)
+    }
+
+    async fn assign(&self, node: &Node, slots: &[Slot]) -> Result<Vec<Result<Value, Failure>>, Failure> {
+        let client = self.pool.client(&node.addr).await?;
+        set(&client, slots, "NODE", Some(self.target.id)).await
+    }
+}
+
+/// CLUSTER SETSLOT for every slot, in pipelines: the server then saves its configuration once for many.
+pub async fn set(
+    client: &Client,
+    slots: &[Slot],
+    state: &str,
+    node: Option<NodeId>,
+) -> Result<Vec<Result<Value, Failure>>, Failure> {
+    let tell = |slot| {
+        let mut cmd = about("SETSLOT", slot);
+        cmd.arg(state);
+        if let Some(node) = &node {
+            cmd.arg(node.as_bytes());
+        }
+        cmd
+    };
+    ask(client, slots, tell).await
+}
+
+/// The first failure, if there is one.
+pub fn all_ok(replies: Vec<Result<Value, Failure>>) -> Result<(), Failure> {
+    replies.into_iter().try_for_each(|reply| reply.map(drop))
+}
+
+async fn ask(
+    client: &Client,
+    slots: &[Slot],
+    cmd: impl Fn(Slot) -> Cmd,
+) -> Result<Vec<Result<Value, Failure>>, Failure> {
+    let mut replies = Vec::with_capacity(slots.len());
+    for part in slots.chunks(PIPELINE) {
+        let cmds: Vec<Cmd> = part.iter().map(|&slot| cmd(slot)).collect();
+        replies.extend(client.pipeline(client.timeouts().reply, &cmds).await?);
+    }
+    Ok(replies)
+}
+
+fn about(subcommand: &str, slot: Slot) -> Cmd {
+    let mut cmd = command("CLUSTER");
+    cmd.arg(subcommand).arg(slot.get());
+    cmd
+}
+
+fn unexpected(client: &Client, reason: &str) -> Failure {
+    Failure::Unexpected { node: client.addr().clone(), reason: reason.to_owned() }
+}
+
+/// A source that gave its last slot away may have become a replica of the target by the time it is told;
+/// Valkey says in two more ways that it has told its replicas too late.
+fn is_harmless(failure: &Failure) -> bool {
+    matches!(failure.code(), Some("UNBLOCKED" | "NOREPLICAS"))
+        || failure.reply().is_some_and(|text| text.contains("SETSLOT only with"))
+}

@@ -1,0 +1,365 @@
+//! The mover: carries slots and their keys from primary to primary, for every subcommand that moves any.
+//!
+//! A slot travels in three strides. It is opened: IMPORTING on the target, then MIGRATING on the source,
+//! so that clients are sent after keys that have already gone. Its keys go with MIGRATE until the source
+//! holds none; from then on none can appear there, because a missing key is looked for at the target.
+//! Then it is handed over: the target is told first, since from that moment somebody serves the slot
+//! whatever happens; then the source, then the other primaries.
+//!
+//! What costs time is not the data but the round trips and the writing of the servers' configuration
+//! files, so everything goes in pipelines over many slots: a server saves once for a whole batch. What
+//! must not cost time is the clients' waiting: MIGRATE blocks the source, so a burst of keys is kept to
+//! about ten milliseconds, measured while moving.
+//!
+//! When something goes wrong, what is in flight is closed: a slot that has left completely is handed
+//! over, one that has not begun is made stable again. Only a slot with keys on both sides stays open,
+//! where clients are still served; `trib fix` finishes it.
+
+mod busy;
+mod drain;
+mod link;
+mod pace;
+pub mod progress;
+mod schedule;
+pub mod settle;
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use thiserror::Error;
+
+use super::addr::Addr;
+use super::client::{Pool, join_all};
+use super::error::{Error as RunError, Failure, Kind};
+use super::plan::{SlotMove, Transfer};
+use super::view::ClusterView;
+use crate::base::{NodeId, Slot};
+use link::Link;
+use progress::Observer;
+use schedule::Schedule;
+
+/// How keys are moved.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long one MIGRATE may wait for the other node, as the server is told.
+    pub timeout: Duration,
+    /// The greatest number of keys in one MIGRATE; `None` for as many as fit the time.
+    pub batch: Option<usize>,
+    /// Whether the source's value wins where a key exists on both sides with different values.
+    pub replace: bool,
+}
+
+/// What is moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The slots, with all their keys.
+    Slots,
+    /// Only the keys: the slots are already where they belong, and the source still holds keys of them.
+    /// The source must be importing or migrating the slots, or it would not let the keys go.
+    Keys,
+}
+
+/// Slots, or their keys, that go from one primary to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    pub from: NodeId,
+    pub to: NodeId,
+    pub slots: Vec<Slot>,
+    pub scope: Scope,
+}
+
+impl From<Transfer> for Job {
+    fn from(transfer: Transfer) -> Job {
+        Job { from: transfer.from, to: transfer.to, slots: transfer.slots, scope: Scope::Slots }
+    }
+}
+
+/// What can stop a move.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Trouble {
+    #[error(transparent)]
+    Node(#[from] Failure),
+    #[error("node {0} is not a reachable primary of the cluster")]
+    NoPrimary(NodeId),
+    /// Keys that exist on both sides, with different values.
+    #[error("slot {slot}: {} key(s) exist with different values on {from} and on {to}: {}", keys.len(), name_keys(keys))]
+    Conflict { slot: Slot, from: Addr, to: Addr, keys: Vec<Vec<u8>> },
+    /// Keys that do not leave, though the server reports no error.
+    #[error("slot {slot}: node {from} still holds {keys} key(s) that it does not list or that do not leave")]
+    Stuck { slot: Slot, from: Addr, keys: u64 },
+    /// The operator pressed Ctrl-C, or another transfer failed.
+    #[error("stopped before everything was moved")]
+    Stopped,
+}
+
+/// The first keys by name, for a message of one line.
+fn name_keys(keys: &[Vec<u8>]) -> String {
+    const SHOWN: usize = 5;
+    let mut names: Vec<String> = keys
+        .iter()
+        .take(SHOWN)
+        .map(|key| format!("'{}'", key.escape_ascii().to_string().replace("\\'", "'")))
+        .collect();
+    if keys.len() > SHOWN {
+        names.push("...".to_owned());
+    }
+    names.join(", ")
+}
+
+/// How far it went.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Slots that are where they were meant to go.
+    pub moved: Vec<SlotMove>,
+    /// Slots that are migrating or importing still.
+    pub left_open: Vec<SlotMove>,
+    /// Why it stopped, if it did; the first reason.
+    pub trouble: Option<Trouble>,
+}
+
+impl Outcome {
+    /// The end of a run: fine, or what happened and how to go on. `seed` is what the operator typed.
+    pub fn into_result(self, seed: &Addr, wanted: usize) -> Result<Self, RunError> {
+        let Some(trouble) = &self.trouble else { return Ok(self) };
+        let mut error = match trouble {
+            Trouble::Node(failure) => RunError::from(failure.clone()),
+            Trouble::Stopped => RunError { kind: Kind::Failed, ..RunError::failed(format!("*** {trouble}.")) },
+            other => RunError::failed(format!("*** {other}")),
+        };
+        let mut hint = format!("{} of {wanted} slots were moved", self.moved.len());
+        if self.left_open.is_empty() {
+            hint.push_str(", and none is left open: run the same command again for the rest");
+        } else {
+            let open: super::slots::SlotSet = self.left_open.iter().map(|left| left.slot).collect();
+            let replace = match trouble {
+                Trouble::Conflict { .. } => " --replace (the source's values win)",
+                _ => "",
+            };
+            hint.push_str(&format!(
+                "; open: {open} (clients are still served). Close with: trib fix {seed}{replace}, then go on"
+            ));
+        }
+        error.hint = Some(match error.hint.take() {
+            Some(first) => format!("{first}; {hint}"),
+            None => hint,
+        });
+        Err(error)
+    }
+}
+
+/// How urgently to stop.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stop {
+    No,
+    /// When the slots in flight are done.
+    Soon,
+    /// After the burst of keys in flight.
+    Now,
+}
+
+/// Moves slots on one cluster.
+pub struct Mover<'a> {
+    pool: &'a Pool,
+    view: &'a ClusterView,
+    settings: Settings,
+    observer: &'a dyn Observer,
+    stop: Cell<Stop>,
+}
+
+impl<'a> Mover<'a> {
+    #[must_use]
+    pub fn new(pool: &'a Pool, view: &'a ClusterView, settings: Settings, observer: &'a dyn Observer) -> Mover<'a> {
+        Mover { pool, view, settings, observer, stop: Cell::new(Stop::No) }
+    }
+
+    /// Does the jobs, those of different nodes at the same time, and waits for none but its own end: see
+    /// [`settle`] for the cluster's agreement. Ctrl-C stops after the slots in flight, once more at once.
+    pub async fn run(&self, jobs: &[Job]) -> Outcome {
+        let work = self.work(jobs);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                outcome = &mut work => return outcome,
+                _ = tokio::signal::ctrl_c() => {
+                    self.stop.set(if self.stop.get() == Stop::No { Stop::Soon } else { Stop::Now });
+                    self.observer.stopping();
+                }
+            }
+        }
+    }
+
+    async fn work(&self, jobs: &[Job]) -> Outcome {
+        let mut outcome = Outcome::default();
+        let links = join_all(jobs.iter().map(|job| self.connect(job))).await;
+        let mut ready = Vec::with_capacity(jobs.len());
+        for (index, link) in links.into_iter().enumerate() {
+            match link {
+                Ok(link) => ready.push((index, link)),
+                Err(trouble) => {
+                    outcome.trouble.get_or_insert(trouble);
+                }
+            }
+        }
+        if outcome.trouble.is_some() {
+            return outcome;
+        }
+        self.observer.counted(ready.iter().flat_map(|(_, link)| link.counts.values()).sum());
+        let mut schedule = Schedule::new(jobs);
+        let mut running = FuturesUnordered::new();
+        loop {
+            while let Some(index) = schedule.next().filter(|_| self.stop.get() == Stop::No) {
+                let link = &ready[index].1;
+                running.push(async move { (index, self.transfer(index, &jobs[index], link).await) });
+            }
+            let Some((index, ended)) = running.next().await else { break };
+            schedule.done(index);
+            outcome.moved.extend(ended.moved);
+            outcome.left_open.extend(ended.left_open);
+            if let Some(trouble) = ended.trouble {
+                self.stop.set(self.stop.get().max(Stop::Soon));
+                // That others were stopped is a consequence, not the reason.
+                if outcome.trouble.as_ref().is_none_or(|known| *known == Trouble::Stopped) {
+                    outcome.trouble = Some(trouble);
+                }
+            }
+        }
+        if schedule.has_waiting() && outcome.trouble.is_none() {
+            outcome.trouble = Some(Trouble::Stopped);
+        }
+        outcome
+    }
+
+    /// Connects to both ends of a job and counts what there is to move.
+    async fn connect(&self, job: &Job) -> Result<Link<'a>, Trouble> {
+        let primary = |id: NodeId| self.view.primaries().find(|node| node.id == id).ok_or(Trouble::NoPrimary(id));
+        let (source, target) = (primary(job.from)?, primary(job.to)?);
+        let others = self.view.primaries().filter(|node| node.id != job.from && node.id != job.to).collect();
+        let mut link = Link { pool: self.pool, source, target, others, counts: BTreeMap::new() };
+        let counts = link.count(source, &job.slots).await?;
+        link.counts = job.slots.iter().copied().zip(counts).collect();
+        Ok(link)
+    }
+
+    /// Does one job, a batch of slots after the other.
+    async fn transfer(&self, index: usize, job: &Job, link: &Link<'a>) -> Outcome {
+        let mut outcome = Outcome::default();
+        let as_moves = |slots: &[Slot]| -> Vec<SlotMove> {
+            slots.iter().map(|&slot| SlotMove { slot, from: job.from, to: job.to }).collect()
+        };
+        self.observer.begun(index);
+        let pace = pace::Pace::new(self.settings.batch);
+        for batch in batches(&job.slots, &link.counts) {
+            if self.stop.get() != Stop::No {
+                outcome.trouble = Some(Trouble::Stopped);
+                break;
+            }
+            let mut drain = drain::Drain::new(link, &self.settings, &pace, self.observer, &self.stop);
+            let moved = match job.scope {
+                Scope::Slots => self.move_slots(link, batch, &mut drain).await,
+                Scope::Keys => drain.empty(batch).await,
+            };
+            let (done, left_open, trouble) = match moved {
+                Ok(()) => (batch.to_vec(), Vec::new(), None),
+                Err(trouble) if job.scope == Scope::Keys => (Vec::new(), batch.to_vec(), Some(trouble)),
+                Err(trouble) => {
+                    let (done, open) = link.close(batch, |slot| drain.has_touched(slot)).await;
+                    (done, open, Some(trouble))
+                }
+            };
+            for &slot in &done {
+                self.observer.slot_moved(index, slot, drain.keys_of(slot));
+            }
+            outcome.moved.extend(as_moves(&done));
+            outcome.left_open.extend(as_moves(&left_open));
+            if trouble.is_some() {
+                outcome.trouble = trouble;
+                break;
+            }
+        }
+        self.observer.ended(index);
+        outcome
+    }
+
+    async fn move_slots(
+        &self,
+        link: &Link<'a>,
+        slots: &[Slot],
+        drain: &mut drain::Drain<'_, 'a>,
+    ) -> Result<(), Trouble> {
+        link.open(slots).await?;
+        drain.empty(slots).await?;
+        link.hand_over(slots).await?;
+        Ok(())
+    }
+}
+
+/// Cuts the slots into batches that are open at the same time: many when they are nearly empty, since the
+/// cost is per batch then; few when they are full, since an open slot costs its clients a detour.
+fn batches<'s>(slots: &'s [Slot], counts: &BTreeMap<Slot, u64>) -> impl Iterator<Item = &'s [Slot]> {
+    const SLOTS_AT_MOST: usize = 512;
+    const KEYS_ABOUT: u64 = 16_384;
+    let counts: Vec<u64> = slots.iter().map(|slot| counts.get(slot).copied().unwrap_or(0)).collect();
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let mut keys = 0;
+        let rest = &counts[start..];
+        let length = rest.iter().take(SLOTS_AT_MOST).take_while(|&&count| {
+            let fits = keys == 0 || keys + count <= KEYS_ABOUT;
+            keys += count;
+            fits
+        });
+        let end = start + length.count();
+        let batch = &slots[start..end];
+        start = end;
+        (!batch.is_empty()).then_some(batch)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(n: u16) -> Slot {
+        Slot::new(n).unwrap()
+    }
+
+    #[test]
+    fn full_slots_travel_alone_and_empty_ones_in_crowds() {
+        let slots: Vec<Slot> = Slot::all().take(1200).collect();
+        let mut counts = BTreeMap::from([(slot(0), 1_000_000), (slot(2), 10_000), (slot(3), 10_000)]);
+        let lengths: Vec<usize> = batches(&slots, &counts).map(<[Slot]>::len).collect();
+        assert_eq!(lengths, [2, 1, 512, 512, 173]);
+        counts.clear();
+        let all: Vec<Slot> = batches(&slots, &counts).flatten().copied().collect();
+        assert_eq!(all, slots);
+        assert_eq!(batches(&[], &counts).count(), 0);
+    }
+
+    #[test]
+    fn the_end_says_how_to_go_on() {
+        let seed: Addr = "127.0.0.1:7000".parse().unwrap();
+        let id = |digit: u8| NodeId::parse(&[digit; 40]).unwrap();
+        let moved = |n| SlotMove { slot: slot(n), from: id(b'a'), to: id(b'b') };
+        let failed = Failure::Lost { node: seed.clone(), reason: "broken pipe".into() };
+        let outcome =
+            Outcome { moved: vec![moved(1)], left_open: vec![moved(2), moved(3)], trouble: Some(failed.into()) };
+        let error = outcome.into_result(&seed, 10).unwrap_err();
+        assert_eq!(
+            error.hint.unwrap(),
+            "1 of 10 slots were moved; open: 2-3 (clients are still served). Close with: trib fix 127.0.0.1:7000, \
+             then go on"
+        );
+        let stopped = Outcome { trouble: Some(Trouble::Stopped), ..Outcome::default() };
+        let error = stopped.into_result(&seed, 10).unwrap_err();
+        assert!(error.hint.unwrap().contains("none is left open"));
+    }
+
+    #[test]
+    fn keys_are_named_in_one_readable_line() {
+        let keys: Vec<Vec<u8>> = [&b"it's"[..], b"a\nb", b"\xff", b"4", b"5", b"6"].map(<[u8]>::to_vec).to_vec();
+        assert_eq!(name_keys(&keys), r"'it's', 'a\nb', '\xff', '4', '5', ...");
+    }
+}
