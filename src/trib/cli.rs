@@ -95,9 +95,9 @@ pub struct MoveArgs {
     /// How long one MIGRATE may take
     #[arg(long = "timeout", value_name = "MS", default_value_t = 60_000)]
     pub timeout_ms: u64,
-    /// Keys in one MIGRATE
-    #[arg(long, value_name = "KEYS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
-    pub pipeline: u32,
+    /// Most keys in one MIGRATE [default: as many as take about 10 ms]
+    #[arg(long, value_name = "KEYS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub pipeline: Option<u32>,
     /// Overwrite keys that exist on the receiving node
     #[arg(long)]
     pub replace: bool,

@@ -30,18 +30,25 @@ impl KeyCounts {
 
 /// Counts on all reachable primaries at the same time.
 pub async fn load(pool: &Pool, view: &ClusterView) -> Result<KeyCounts, Failure> {
+    load_some(pool, view, &Slot::all().collect::<Vec<_>>()).await
+}
+
+/// The same for these slots only; the others count as empty.
+pub async fn load_some(pool: &Pool, view: &ClusterView, slots: &[Slot]) -> Result<KeyCounts, Failure> {
     let primaries: Vec<&Node> = view.primaries().collect();
-    let results = join_all(primaries.iter().map(|node| count(pool, node))).await;
+    let results = join_all(primaries.iter().map(|node| count(pool, node, slots))).await;
     let mut counts = KeyCounts::default();
     for (node, result) in primaries.iter().zip(results) {
-        counts.by_node.insert(node.id, result?);
+        for (&slot, keys) in slots.iter().zip(result?) {
+            counts.set(node.id, slot, keys);
+        }
     }
     Ok(counts)
 }
 
-async fn count(pool: &Pool, node: &Node) -> Result<Vec<u64>, Failure> {
+/// How many keys of each slot the node holds.
+pub async fn count(pool: &Pool, node: &Node, slots: &[Slot]) -> Result<Vec<u64>, Failure> {
     let client = pool.client(&node.addr).await?;
-    let slots: Vec<Slot> = Slot::all().collect();
     let mut counts = Vec::with_capacity(slots.len());
     for batch in slots.chunks(BATCH) {
         let cmds: Vec<redis::Cmd> = batch

@@ -65,16 +65,21 @@ pub fn slots_text(slots: &SlotSet, wording: Wording) -> String {
 
 /// The block of one node: `M: id address` and what follows.
 pub fn node(ui: &Ui, view: &ClusterView, node: &Node) {
+    node_indented(ui, view, node, "");
+}
+
+/// The same within a plan, every line behind `indent`.
+pub fn node_indented(ui: &Ui, view: &ClusterView, node: &Node, indent: &str) {
     let letter = if node.is_primary() { 'M' } else { 'S' };
-    ui.line(format!("{letter}: {} {}", node.id, node.addr));
+    ui.line(format!("{indent}{letter}: {} {}", node.id, node.addr));
     let count = node.slots.len();
-    ui.line(format!("   slots:{} ({count} slots) {}", slots_text(&node.slots, ui.wording()), node.flags_text));
+    ui.line(format!("{indent}   slots:{} ({count} slots) {}", slots_text(&node.slots, ui.wording()), node.flags_text));
     if let Some(primary) = node.primary {
-        ui.line(format!("   replicates {primary}"));
+        ui.line(format!("{indent}   replicates {primary}"));
     }
     let replicas = view.replicas_of(&node.id).count();
     if replicas > 0 {
-        ui.line(format!("   {replicas} additional replica(s)"));
+        ui.line(format!("{indent}   {replicas} additional replica(s)"));
     }
 }
 

@@ -12,9 +12,12 @@ pub mod call;
 pub mod check;
 pub mod create;
 pub mod del_node;
+pub mod fix;
 pub mod help;
 pub mod import;
 pub mod info;
+pub mod rebalance;
+pub mod reshard;
 pub mod set_timeout;
 
 /// What a subcommand works with.
@@ -30,6 +33,9 @@ pub enum Command {
     Create(create::Args),
     Check(check::Args),
     Info(info::Args),
+    Fix(fix::Args),
+    Reshard(reshard::Args),
+    Rebalance(rebalance::Args),
     AddNode(add_node::Args),
     DelNode(del_node::Args),
     SetTimeout(set_timeout::Args),
@@ -45,6 +51,9 @@ impl Command {
             Command::Create(args) => create::run(ctx, args).await,
             Command::Check(args) => check::run(ctx, args).await,
             Command::Info(args) => info::run(ctx, args).await,
+            Command::Fix(args) => fix::run(ctx, args).await,
+            Command::Reshard(args) => reshard::run(ctx, args).await,
+            Command::Rebalance(args) => rebalance::run(ctx, args).await,
             Command::AddNode(args) => add_node::run(ctx, args).await,
             Command::DelNode(args) => del_node::run(ctx, args).await,
             Command::SetTimeout(args) => set_timeout::run(ctx, args).await,

@@ -6,7 +6,9 @@ use redis::{Cmd, Value};
 
 use super::super::client::{Client, Pool, command, join_all};
 use super::super::error::Failure;
-use super::super::view::Node;
+use super::super::keycount;
+use super::super::slots::SlotSet;
+use super::super::view::{self, Node};
 use crate::base::{NodeId, Slot};
 
 /// Commands in one write: large enough to hide the round trip, small enough to be answered in time.
@@ -49,49 +51,53 @@ impl Link<'_> {
         Ok(())
     }
 
-    /// Leaves as few of the slots open as can be, after something went wrong. Gives the slots that could
-    /// be handed over and those that stay open; the rest is as before. `touched` says whether keys of the
+    /// Leaves as few of the slots open as can be, after something went wrong. Gives the slots that are at
+    /// the target and those that stay open; the rest is as before. `touched` says whether keys of the
     /// slot may have left the source.
     pub async fn close(&self, slots: &[Slot], touched: impl Fn(Slot) -> bool) -> (Vec<Slot>, Vec<Slot>) {
         let Ok(at_source) = self.count(self.source, slots).await else { return (Vec::new(), slots.to_vec()) };
         let at_target = self.count(self.target, slots).await.ok();
-        let (mut leave, mut undo, mut open) = (Vec::new(), Vec::new(), Vec::new());
+        let empty: Vec<Slot> = slots.iter().zip(&at_source).filter(|&(_, &keys)| keys == 0).map(|(&s, _)| s).collect();
+        let handed_over = self.hand_over(&empty).await;
+        // The target may have taken some of them before it failed, and then they are its own.
+        let owned = match handed_over {
+            Ok(()) => empty.iter().copied().collect(),
+            Err(_) => self.owned_by_target().await,
+        };
+        let (mut done, mut undo, mut open) = (Vec::new(), Vec::new(), Vec::new());
         for (index, &slot) in slots.iter().enumerate() {
             match at_target.as_ref().map(|counts| counts[index]) {
-                Some(_) if at_source[index] == 0 && touched(slot) => leave.push(slot),
+                _ if owned.contains(slot) => done.push(slot),
                 Some(0) => undo.push(slot),
                 None if !touched(slot) => undo.push(slot),
                 _ => open.push(slot),
             }
         }
-        if self.hand_over(&leave).await.is_err() {
-            open.append(&mut leave);
-        }
         // The source first: as long as it migrates, it sends clients to the target.
+        let mut undone = Ok(());
         for node in [self.source, self.target] {
-            let told = match self.pool.client(&node.addr).await {
-                Ok(client) => set(&client, &undo, "STABLE", None).await.and_then(all_ok),
-                Err(failure) => Err(failure),
-            };
-            if told.is_err() {
-                open.append(&mut undo);
-            }
+            undone = undone.and(self.make_stable(node, &undo).await);
         }
-        open.sort_unstable();
-        (leave, open)
+        if undone.is_err() {
+            open.append(&mut undo);
+            open.sort_unstable();
+        }
+        (done, open)
+    }
+
+    async fn make_stable(&self, node: &Node, slots: &[Slot]) -> Result<(), Failure> {
+        all_ok(set(&self.pool.client(&node.addr).await?, slots, "STABLE", None).await?)
+    }
+
+    /// What the target says it owns; nothing if it does not answer.
+    async fn owned_by_target(&self) -> SlotSet {
+        let report = view::ask(self.pool, &self.target.addr).await;
+        report.map(|report| report.own().slots.clone()).unwrap_or_default()
     }
 
     /// How many keys of each slot the node holds.
     pub async fn count(&self, node: &Node, slots: &[Slot]) -> Result<Vec<u64>, Failure> {
-        let client = self.pool.client(&node.addr).await?;
-        let mut counts = Vec::with_capacity(slots.len());
-        for reply in ask(&client, slots, |slot| about("COUNTKEYSINSLOT", slot)).await? {
-            match reply? {
-                Value::Int(count) => counts.push(u64::try_from(count).unwrap_or(0)),
-                _ => return Err(unexpected(&client, "COUNTKEYSINSLOT is no number")),
-            }
-        }
-        Ok(counts)
+        keycount::count(self.pool, node, slots).await
     }
 
     /// At most `at_most` keys of each slot at the source.

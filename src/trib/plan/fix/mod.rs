@@ -127,6 +127,17 @@ pub fn problems(nodes: &[NodeFacts]) -> Problems {
     found
 }
 
+impl Repair {
+    /// Who owns the slot in the end.
+    #[must_use]
+    pub fn home(&self) -> NodeId {
+        match self.case {
+            Case::Finish { to, .. } | Case::FinishOne { to, .. } => to,
+            Case::BringHome { .. } | Case::CloseAll | Case::CloseOwner => self.owner,
+        }
+    }
+}
+
 impl NodeFacts {
     /// How many keys of the slot it holds, as far as known.
     #[must_use]

@@ -1,0 +1,320 @@
+//! `trib fix`: open slots, slots without an owner, slots with several.
+
+use std::collections::BTreeSet;
+
+use super::{Context, info};
+use crate::base::{NodeId, Slot};
+use crate::trib::cli::{MoveArgs, SeedArgs};
+use crate::trib::error::{Error, Kind};
+use crate::trib::keycount;
+use crate::trib::plan::fix::coverage::{self, Coverage};
+use crate::trib::plan::fix::{self, Case, NodeFacts, Repair};
+use crate::trib::repair::Repairing;
+use crate::trib::report::{self, Health};
+use crate::trib::slots::SlotSet;
+use crate::trib::ui::{Ui, Wording};
+use crate::trib::view::{ClusterView, Node};
+
+/// Repair open slots, slots that nobody owns and slots that several own
+///
+/// Finishes or undoes interrupted moves. Keys are brought together before a slot is closed; none is dropped.
+/// Ends with 0 only when the cluster is consistent afterwards.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    seed: SeedArgs,
+    /// Also look for slots whose keys are on several primaries
+    #[arg(long)]
+    search_multiple_owners: bool,
+    /// Give away the slots of primaries that do not answer: their keys are lost unless they come back
+    #[arg(long, visible_alias = "fix-with-unreachable-primaries")]
+    fix_with_unreachable_masters: bool,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    moving: MoveArgs,
+}
+
+pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
+    let ui = ctx.ui;
+    let seed = args.seed.addr()?;
+    let view = ClusterView::load(&ctx.pool, &seed).await?;
+    if ui.wording() == Wording::RedisCli {
+        // What is missing is said by the check below as well.
+        let _ = info::summary(ctx, &view).await;
+    }
+    report::cluster_check(ui, &view, None);
+    let mut nodes: Vec<NodeFacts> = view.primaries().map(NodeFacts::from).collect();
+    let seen = fix::problems(&nodes);
+    let suspects: Vec<Slot> = match args.search_multiple_owners {
+        true => Slot::all().collect(),
+        false => [&seen.open, &seen.uncovered, &seen.contested].into_iter().flatten().copied().collect(),
+    };
+    let counts = keycount::load_some(&ctx.pool, &view, &suspects).await?;
+    for node in &mut nodes {
+        let held = suspects.iter().map(|&slot| (slot, counts.get(&node.id, slot)));
+        node.keys = held.filter(|&(_, keys)| keys > 0).collect();
+    }
+    let problems = fix::problems(&nodes);
+    guard_against_the_dead(&view, &problems, args)?;
+    let coverage = coverage::cover(&problems.uncovered, &nodes);
+    let repairs = plan(ui, &view, &nodes, &problems, coverage, args)?;
+    if repairs.is_empty() {
+        let health = Health::examine(&view, None);
+        return if health.is_consistent() { Ok(()) } else { Err(Error::reported(Kind::Unhealthy)) };
+    }
+    if args.dry_run {
+        return Err(Error::reported(Kind::Pending));
+    }
+    let settings = (&args.moving).into();
+    Repairing { ui, pool: &ctx.pool, view: &view, settings }.run(&repairs).await?;
+    let after = ClusterView::load(&ctx.pool, &seed).await?;
+    ui.heading(format!(">>> Performing Cluster Check (using node {})", after.seed().addr));
+    match report::configuration_check(ui, &after, None).is_consistent() {
+        true => Ok(()),
+        false => Err(Error::reported(Kind::Unhealthy)),
+    }
+}
+
+/// Primaries that own slots and do not answer would lose them. That is for the operator to say.
+fn guard_against_the_dead(view: &ClusterView, problems: &fix::Problems, args: &Args) -> Result<(), Error> {
+    let dead = view.unreachable().filter(|node| node.is_primary() && !node.slots.is_empty()).count();
+    if dead == 0 || args.fix_with_unreachable_masters {
+        return Ok(());
+    }
+    let what = match (problems.uncovered.is_empty(), problems.open.is_empty()) {
+        (false, _) => "slots coverage",
+        (true, false) => "open slots",
+        (true, true) => return Ok(()),
+    };
+    Err(Error::failed(format!(
+        "*** Fixing {what} with {dead} unreachable masters is dangerous: trib will assume that slots about masters that \
+         are not reachable are not covered, and will try to reassign them to the reachable nodes. This can cause data \
+         loss and is rarely what you want to do. If you really want to proceed use the \
+         --fix-with-unreachable-masters option."
+    ))
+    .hint("start the missing nodes again if you can: then their slots need no repair"))
+}
+
+/// Everything that is to be done, told and agreed to.
+fn plan(
+    ui: &Ui,
+    view: &ClusterView,
+    nodes: &[NodeFacts],
+    problems: &fix::Problems,
+    coverage: Coverage,
+    args: &Args,
+) -> Result<Vec<Repair>, Error> {
+    let mut repairs = Vec::new();
+    if !problems.uncovered.is_empty() {
+        ui.heading(">>> Fixing slots coverage...");
+        let groups = [
+            (coverage.none, "have no keys across the cluster", "covering with a random node"),
+            (coverage.single, "have keys in just one node", "covering with those nodes"),
+            (coverage.multi, "have keys in multiple nodes", "moving keys into a single node"),
+        ];
+        for (group, found, remedy) in groups.into_iter().filter(|(group, ..)| !group.is_empty()) {
+            ui.line(format!("The following uncovered slots {found}:"));
+            let slots: SlotSet = group.iter().map(|repair| repair.slot).collect();
+            ui.line(report::slots_text(&slots, ui.wording()));
+            if !args.dry_run {
+                agree(ui, &format!("Fix these slots by {remedy}? (type 'yes' to accept): "))?;
+            }
+            for repair in &group {
+                let how = if repair.holders.is_empty() { "with" } else { "moving keys to" };
+                ui.heading(format!(">>> Covering slot {} {how} {}", repair.slot, addr(view, &repair.owner)));
+            }
+            repairs.extend(group);
+        }
+    }
+    for &slot in &problems.open {
+        if let Some(repair) = fix::repair(slot, nodes) {
+            show_open(ui, view, &repair);
+            repairs.push(repair);
+        }
+    }
+    for &slot in &problems.contested {
+        if let Some(repair) = fix::repair(slot, nodes) {
+            ui.heading(format!(">>> Fixing multiple owners for slot {slot}..."));
+            ui.heading(format!(">>> Setting slot {slot} owner: {}", addr(view, &repair.owner)));
+            repairs.push(repair);
+        }
+    }
+    Ok(repairs)
+}
+
+/// redis-cli asks here even with --yes, because what is answered may cost data.
+fn agree(ui: &Ui, question: &str) -> Result<(), Error> {
+    let agreed = match ui.wording() {
+        Wording::Trib => ui.confirm(question)?,
+        Wording::RedisCli => {
+            let answer = ui.ask(question)?;
+            ui.is_yes(&answer)
+        }
+    };
+    match (agreed, ui.wording()) {
+        (true, _) => Ok(()),
+        (false, Wording::Trib) => Err(Error { kind: Kind::Declined, ..Error::failed("*** Aborting...") }),
+        (false, Wording::RedisCli) => Err(Error::reported(Kind::Declined)),
+    }
+}
+
+/// An open slot: who has it open, and which case that is.
+fn show_open(ui: &Ui, view: &ClusterView, repair: &Repair) {
+    let slot = repair.slot;
+    ui.heading(format!(">>> Fixing open slot {slot}"));
+    for (holder, _) in &repair.holders {
+        ui.warning(format!("*** Found keys about slot {slot} in non-owner node {}!", addr(view, holder)));
+    }
+    let with = |open: fn(&Node, &Slot) -> bool| {
+        let nodes = view.primaries().filter(|node| open(node, &slot)).map(|node| node.addr.to_string());
+        nodes.collect::<Vec<_>>().join(",")
+    };
+    let migrating = with(|node, slot| node.migrating.contains_key(slot));
+    let importing = with(|node, slot| node.importing.contains_key(slot));
+    if !migrating.is_empty() {
+        ui.line(format!("Set as migrating in: {migrating}"));
+    }
+    if !importing.is_empty() {
+        ui.line(format!("Set as importing in: {importing}"));
+    }
+    let owner = addr(view, &repair.owner);
+    if repair.chosen {
+        ui.heading(">>> No single clear owner for the slot, selecting an owner by # of keys...");
+        ui.line(format!("*** Configuring {owner} as the slot owner"));
+    }
+    let told = match repair.case {
+        Case::Finish { from, to } => {
+            format!(">>> Case 1: Moving slot {slot} from {} to {}", addr(view, &from), addr(view, &to))
+        }
+        Case::BringHome { keys } => {
+            format!(">>> Case 2: Moving all the {slot} slot keys ({keys}) to its owner {owner}")
+        }
+        Case::FinishOne { from, to } => format!(
+            ">>> Case 3: Moving slot {slot} from {} to {} and closing it on all the other importing nodes.",
+            addr(view, &from),
+            addr(view, &to)
+        ),
+        Case::CloseAll => format!(">>> Case 3: Closing slot {slot} on both migrating and importing nodes."),
+        Case::CloseOwner => format!(">>> Case 4: Closing slot {slot} on {owner}"),
+    };
+    ui.heading(told);
+    let closed: BTreeSet<String> = repair
+        .close
+        .iter()
+        .filter_map(|step| if let fix::Step::Stable { node, .. } = step { Some(addr(view, node)) } else { None })
+        .collect();
+    for node in closed {
+        ui.heading(format!(">>> Setting {slot} as STABLE in {node}"));
+    }
+}
+
+fn addr(view: &ClusterView, id: &NodeId) -> String {
+    view.node(id).map_or_else(|| id.to_string(), |node| node.addr.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trib::ui::tests::captured;
+    use crate::trib::view::tests::{id, view};
+
+    fn args(dry_run: bool) -> Args {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: Args,
+        }
+        let line: Line = clap::Parser::parse_from(["fix", "10.0.0.1:7000"]);
+        Args { dry_run, ..line.args }
+    }
+
+    fn broken() -> ClusterView {
+        view(
+            "10.0.0.1:7000",
+            &[
+                "a 10.0.0.1:7000 myself,master - 0 0 1 connected 0-8190 [7->-b] [9->-b]\n\
+                 b 10.0.0.2:7000 master - 0 0 2 connected 8192-16380",
+                "b 10.0.0.2:7000 myself,master - 0 0 2 connected 8192-16380 [7-<-a] [12-<-a]\n\
+                 a 10.0.0.1:7000 master - 0 0 1 connected 0-8190",
+            ],
+        )
+    }
+
+    fn facts(view: &ClusterView) -> Vec<NodeFacts> {
+        let mut nodes: Vec<NodeFacts> = view.primaries().map(NodeFacts::from).collect();
+        let slot = |n| Slot::new(n).unwrap();
+        nodes[1].keys.insert(slot(12), 2);
+        nodes[0].keys.insert(slot(8191), 1);
+        nodes
+    }
+
+    #[test]
+    fn the_plan_in_the_reference_words() {
+        let view = broken();
+        let nodes = facts(&view);
+        let problems = fix::problems(&nodes);
+        let (ui, out, _) = captured(Wording::RedisCli, "");
+        let coverage = coverage::cover(&problems.uncovered, &nodes);
+        let repairs = plan(&ui, &view, &nodes, &problems, coverage, &args(true)).unwrap();
+        assert_eq!(repairs.len(), 7);
+        insta::assert_snapshot!(out.text(), @r"
+        >>> Fixing slots coverage...
+        The following uncovered slots have no keys across the cluster:
+        [16381-16383]
+        >>> Covering slot 16381 with 10.0.0.2:7000
+        >>> Covering slot 16382 with 10.0.0.2:7000
+        >>> Covering slot 16383 with 10.0.0.2:7000
+        The following uncovered slots have keys in just one node:
+        [8191]
+        >>> Covering slot 8191 with 10.0.0.1:7000
+        >>> Fixing open slot 7
+        Set as migrating in: 10.0.0.1:7000
+        Set as importing in: 10.0.0.2:7000
+        >>> Case 1: Moving slot 7 from 10.0.0.1:7000 to 10.0.0.2:7000
+        >>> Fixing open slot 9
+        Set as migrating in: 10.0.0.1:7000
+        >>> Case 4: Closing slot 9 on 10.0.0.1:7000
+        >>> Fixing open slot 12
+        *** Found keys about slot 12 in non-owner node 10.0.0.2:7000!
+        Set as importing in: 10.0.0.2:7000
+        >>> Case 2: Moving all the 12 slot keys (2) to its owner 10.0.0.1:7000
+        >>> Setting 12 as STABLE in 10.0.0.2:7000
+        ");
+    }
+
+    #[test]
+    fn each_kind_of_coverage_is_asked_for() {
+        let view = broken();
+        let nodes = facts(&view);
+        let problems = fix::problems(&nodes);
+        let ask = |wording, answers| {
+            let (ui, _, _) = captured(wording, answers);
+            let coverage = coverage::cover(&problems.uncovered, &nodes);
+            plan(&ui, &view, &nodes, &problems, coverage, &args(false)).map(|repairs| repairs.len())
+        };
+        assert_eq!(ask(Wording::RedisCli, "yes\nyes\n"), Ok(7));
+        assert_eq!(ask(Wording::RedisCli, "yes\nno\n").unwrap_err().kind, Kind::Declined);
+        assert_eq!(ask(Wording::Trib, "no\n").unwrap_err().kind, Kind::Declined);
+        assert_eq!(ask(Wording::Trib, "yes\n").unwrap_err().kind, Kind::Failed, "the input ended");
+    }
+
+    #[test]
+    fn the_slots_of_the_dead_are_not_given_away_unasked() {
+        let view = view(
+            "10.0.0.1:7000",
+            &["a 10.0.0.1:7000 myself,master - 0 0 1 connected 0-8191\n\
+               b 10.0.0.2:7000 master,fail - 0 0 2 disconnected 8192-16383"],
+        );
+        assert!(view.node(&id('b')).is_some());
+        let nodes: Vec<NodeFacts> = view.primaries().map(NodeFacts::from).collect();
+        let problems = fix::problems(&nodes);
+        assert_eq!(problems.uncovered.len(), 8192);
+        let error = guard_against_the_dead(&view, &problems, &args(false)).unwrap_err();
+        let crate::trib::error::What::Message(text) = error.what else { panic!("no text") };
+        assert!(text.starts_with("*** Fixing slots coverage with 1 unreachable masters is dangerous"));
+        let insisting = Args { fix_with_unreachable_masters: true, ..args(false) };
+        assert!(guard_against_the_dead(&view, &problems, &insisting).is_ok());
+    }
+}

@@ -1,0 +1,248 @@
+//! `trib reshard`: a number of slots from some primaries to one.
+
+use super::Context;
+use crate::base::SLOTS;
+use crate::trib::cli::{MoveArgs, SeedArgs};
+use crate::trib::error::{Error, Kind};
+use crate::trib::mover::apply::apply;
+use crate::trib::mover::progress::Style;
+use crate::trib::pick;
+use crate::trib::plan::reshard::{self, ReshardError};
+use crate::trib::plan::{self, Primary, Transfer};
+use crate::trib::report;
+use crate::trib::ui::{Ui, Wording};
+use crate::trib::view::{ClusterView, Node};
+
+/// Move slots, with their keys, from some primaries to another one
+///
+/// Asks for what is not given. Nodes are named by the beginning of their ID or by address. Returns when all
+/// nodes know the new owners.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    seed: SeedArgs,
+    /// The primaries that give slots, separated by commas, or 'all'
+    #[arg(long, value_name = "NODE,...|all")]
+    from: Option<String>,
+    /// The primary that receives them
+    #[arg(long, value_name = "NODE")]
+    to: Option<String>,
+    /// How many slots to move
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=SLOTS as i64))]
+    slots: Option<u16>,
+    /// Show what would be moved, and move nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    moving: MoveArgs,
+}
+
+pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
+    let ui = ctx.ui;
+    let view = ClusterView::load(&ctx.pool, &args.seed.addr()?).await?;
+    if !report::cluster_check(ui, &view, None).is_consistent() {
+        ui.note("*** Please fix your cluster problems before resharding");
+        return Err(Error::reported(Kind::Unhealthy).hint(format!("trib fix {}", view.seed().addr)));
+    }
+    let wanted = match args.slots {
+        Some(count) => usize::from(count),
+        None => ask_count(ui)?,
+    };
+    let target = match &args.to {
+        Some(name) => pick::primary(&view, name).map_err(|bad| Error::failed(bad.to_string()))?,
+        None => ask_target(ui, &view)?,
+    };
+    let sources = match &args.from {
+        Some(names) => read_sources(&view, target, names)?,
+        None => ask_sources(ui, &view, target)?,
+    };
+    let transfers = plan(ui, &sources, target, wanted)?;
+    show(ui, &view, &sources, target, &transfers);
+    if args.dry_run {
+        return Err(Error::reported(Kind::Pending));
+    }
+    if !ui.confirm("Do you want to proceed with the proposed reshard plan (yes/no)? ")? {
+        return Err(match ui.wording() {
+            Wording::Trib => Error { kind: Kind::Declined, ..Error::failed("*** Aborting...") },
+            Wording::RedisCli => Error::reported(Kind::Declined),
+        });
+    }
+    apply(ui, &ctx.pool, &view, transfers, (&args.moving).into(), Style::Slots).await
+}
+
+fn ask_count(ui: &Ui) -> Result<usize, Error> {
+    loop {
+        let answer = ui.ask(&format!("How many slots do you want to move (from 1 to {SLOTS})? "))?;
+        match answer.trim().parse() {
+            Ok(count) if (1..=SLOTS).contains(&count) => return Ok(count),
+            _ => {}
+        }
+    }
+}
+
+fn ask_target<'v>(ui: &Ui, view: &'v ClusterView) -> Result<&'v Node, Error> {
+    loop {
+        match pick::primary(view, ui.ask("What is the receiving node ID? ")?.trim()) {
+            Ok(node) => return Ok(node),
+            Err(bad) => ui.error(bad.to_string()),
+        }
+    }
+}
+
+fn ask_sources<'v>(ui: &Ui, view: &'v ClusterView, target: &Node) -> Result<Vec<&'v Node>, Error> {
+    ui.line("Please enter all the source node IDs.");
+    ui.line("  Type 'all' to use all the nodes as source nodes for the hash slots.");
+    ui.line("  Type 'done' once you entered all the source nodes IDs.");
+    let mut sources: Vec<&Node> = Vec::new();
+    loop {
+        let answer = ui.ask(&format!("Source node #{}: ", sources.len() + 1))?;
+        match answer.trim() {
+            "all" => return Ok(all_but(view, target)),
+            "done" if sources.is_empty() => return Err(no_sources()),
+            "done" => return Ok(sources),
+            name => match pick::primary(view, name) {
+                Ok(node) if node.id == target.id => ui.error(TARGET_IS_SOURCE),
+                Ok(node) if sources.iter().any(|known| known.id == node.id) => {
+                    ui.note(format!("{} is a source node already", node.addr));
+                }
+                Ok(node) => sources.push(node),
+                Err(bad) => ui.error(bad.to_string()),
+            },
+        }
+    }
+}
+
+fn read_sources<'v>(view: &'v ClusterView, target: &Node, names: &str) -> Result<Vec<&'v Node>, Error> {
+    if names == "all" {
+        return Ok(all_but(view, target));
+    }
+    let mut sources: Vec<&Node> = Vec::new();
+    for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let node = pick::primary(view, name).map_err(|bad| Error::failed(bad.to_string()))?;
+        if node.id == target.id {
+            return Err(Error::failed(TARGET_IS_SOURCE));
+        }
+        if !sources.iter().any(|known| known.id == node.id) {
+            sources.push(node);
+        }
+    }
+    if sources.is_empty() { Err(no_sources()) } else { Ok(sources) }
+}
+
+const TARGET_IS_SOURCE: &str = "*** It is not possible to use the target node as source node.";
+
+fn no_sources() -> Error {
+    Error::failed("*** No source nodes given, operation aborted.")
+}
+
+fn all_but<'v>(view: &'v ClusterView, target: &Node) -> Vec<&'v Node> {
+    view.primaries().filter(|node| node.id != target.id).collect()
+}
+
+/// The transfers. Sources that own fewer slots than asked for give all they have, and that is said.
+fn plan(ui: &Ui, sources: &[&Node], target: &Node, wanted: usize) -> Result<Vec<Transfer>, Error> {
+    let primaries: Vec<Primary> = sources.iter().map(|&node| Primary::from(node)).collect();
+    let primaries: Vec<&Primary> = primaries.iter().collect();
+    let planned = match reshard::plan(&primaries, target.id, wanted) {
+        Err(ReshardError::TooFewSlots { available, .. }) if available > 0 => {
+            ui.note(format!("The source nodes own only {available} slots: all of them will be moved."));
+            reshard::plan(&primaries, target.id, available)
+        }
+        planned => planned,
+    };
+    planned.map_err(|why| Error::failed(format!("*** Nothing can be moved: {why}.")))
+}
+
+fn show(ui: &Ui, view: &ClusterView, sources: &[&Node], target: &Node, transfers: &[Transfer]) {
+    let total: usize = transfers.iter().map(|transfer| transfer.slots.len()).sum();
+    ui.line(format!("\nReady to move {total} slots."));
+    ui.line("  Source nodes:");
+    for node in sources {
+        report::node_indented(ui, view, node, "    ");
+    }
+    ui.line("  Destination node:");
+    report::node_indented(ui, view, target, "    ");
+    ui.line("  Resharding plan:");
+    for step in transfers.iter().flat_map(plan::moves) {
+        ui.line(format!("    Moving slot {} from {}", step.slot, step.from));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trib::ui::tests::captured;
+    use crate::trib::view::tests::{id, small};
+
+    #[test]
+    fn the_dialog_asks_again_until_it_understands() {
+        let view = small();
+        let (ui, out, err) = captured(Wording::RedisCli, "0\nmany\n16385\n5\nx\nc\na\na\nb\nb\ndone\n");
+        assert_eq!(ask_count(&ui).unwrap(), 5);
+        let target = ask_target(&ui, &view).unwrap();
+        assert_eq!(target.id, id('a'));
+        let sources = ask_sources(&ui, &view, target).unwrap();
+        assert_eq!(sources.iter().map(|node| node.id).collect::<Vec<_>>(), [id('b')]);
+        insta::assert_snapshot!(out.text(), @r"
+        How many slots do you want to move (from 1 to 16384)? How many slots do you want to move (from 1 to 16384)? How many slots do you want to move (from 1 to 16384)? How many slots do you want to move (from 1 to 16384)? What is the receiving node ID? *** The specified node (x) is not known or not a master, please retry.
+        What is the receiving node ID? *** The specified node (c) is not known or not a master, please retry.
+        What is the receiving node ID? Please enter all the source node IDs.
+          Type 'all' to use all the nodes as source nodes for the hash slots.
+          Type 'done' once you entered all the source nodes IDs.
+        Source node #1: *** It is not possible to use the target node as source node.
+        Source node #1: Source node #2: Source node #2: 
+        ");
+        assert_eq!(err.text(), "10.0.0.2:7000 is a source node already\n");
+    }
+
+    #[test]
+    fn input_that_ends_ends_the_dialog() {
+        let view = small();
+        for answers in ["", "zzz\n"] {
+            let (ui, _, _) = captured(Wording::RedisCli, answers);
+            assert!(ask_count(&ui).is_err());
+            let (ui, _, _) = captured(Wording::RedisCli, answers);
+            assert!(ask_target(&ui, &view).is_err());
+        }
+        let (ui, _, _) = captured(Wording::RedisCli, "done\n");
+        let target = pick::primary(&view, "a").unwrap();
+        assert_eq!(ask_sources(&ui, &view, target).unwrap_err(), no_sources());
+    }
+
+    #[test]
+    fn sources_may_be_listed_or_all() {
+        let view = small();
+        let target = pick::primary(&view, "a").unwrap();
+        let ids = |names: &str| read_sources(&view, target, names).map(|nodes| nodes.iter().map(|n| n.id).collect());
+        assert_eq!(ids("all"), Ok(vec![id('b')]));
+        assert_eq!(ids("bb, b,10.0.0.2:7000"), Ok(vec![id('b')]));
+        assert_eq!(ids("b,a"), Err(Error::failed(TARGET_IS_SOURCE)));
+        assert_eq!(ids(","), Err(no_sources()));
+        assert!(ids("c").is_err());
+    }
+
+    #[test]
+    fn the_plan_is_shown_slot_by_slot() {
+        let view = small();
+        let (source, target) = (pick::primary(&view, "b").unwrap(), pick::primary(&view, "a").unwrap());
+        let (ui, out, err) = captured(Wording::RedisCli, "");
+        let transfers = plan(&ui, &[source], target, 2).unwrap();
+        show(&ui, &view, &[source], target, &transfers);
+        insta::assert_snapshot!(out.text(), @r"
+
+        Ready to move 2 slots.
+          Source nodes:
+            M: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb 10.0.0.2:7000
+               slots:[8192-16383] (8192 slots) master
+          Destination node:
+            M: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 127.0.0.1:7000
+               slots:[0-8191] (8192 slots) master
+               1 additional replica(s)
+          Resharding plan:
+            Moving slot 8192 from bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
+            Moving slot 8193 from bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
+        ");
+        assert_eq!(plan(&ui, &[source], target, 9000).unwrap()[0].slots.len(), 8192);
+        assert_eq!(err.text(), "The source nodes own only 8192 slots: all of them will be moved.\n");
+    }
+}
