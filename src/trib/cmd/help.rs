@@ -49,8 +49,8 @@ fn redis_cli_help(cli: &clap::Command) -> String {
             |arg: &clap::Arg| arg.get_value_names().map(|names| names.join(" ").to_lowercase()).unwrap_or_default();
         let positionals: Vec<String> = command.get_positionals().map(values).collect();
         let _ = writeln!(text, "  {name:<14} {}", positionals.join(" "));
-        for option in command.get_opts().chain(command.get_arguments().filter(|arg| is_switch(arg))) {
-            let Some(long) = option.get_long() else { continue };
+        for option in command.get_arguments().filter(|arg| !arg.is_positional()) {
+            let Some(long) = option.get_long().filter(|long| *long != "help") else { continue };
             let value = if option.get_action().takes_values() { " <arg>" } else { "" };
             let _ = writeln!(text, "{:17}--cluster-{long}{value}", "");
         }
@@ -61,10 +61,6 @@ fn redis_cli_help(cli: &clap::Command) -> String {
          cluster commands prompts\n",
     );
     text
-}
-
-fn is_switch(arg: &clap::Arg) -> bool {
-    !arg.is_positional() && !arg.get_action().takes_values() && arg.get_long() != Some("help")
 }
 
 #[cfg(test)]
@@ -78,5 +74,6 @@ mod tests {
             assert!(text.contains(line), "{line:?} is missing in\n{text}");
         }
         assert!(!text.contains("--cluster-help"));
+        assert_eq!(text.matches("--cluster-copy").count(), 1);
     }
 }

@@ -75,7 +75,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         return Err(Failure::Unexpected { node: from, reason: "DBSIZE is no number".to_owned() }.into());
     };
     ui.line(format!("*** Importing {keys} keys from DB 0"));
-    let mut import = Import { ctx, args, source, owners: owners(&view)?, copied: HashSet::new(), refused: 0 };
+    let mut import = Import { ctx, args, source, owners: owners(&view)?, met: HashSet::new(), refused: 0 };
     import.run().await?;
     if import.refused > 0 {
         return Err(Error::failed(format!("[ERR] {} keys were not imported.", import.refused))
@@ -126,9 +126,9 @@ struct Import<'a> {
     args: &'a Args,
     source: Client,
     owners: Vec<&'a Node>,
-    /// With `--copy` a key stays, and SCAN may show it again: by then it is in the cluster. Hashes, to keep
-    /// the memory of large imports small.
-    copied: HashSet<u64>,
+    /// Keys met before, since SCAN may show a key twice and by then it is in the cluster: with `--copy` all
+    /// of them, otherwise those of one page. Hashes, to keep the memory of large imports small.
+    met: HashSet<u64>,
     refused: u64,
 }
 
@@ -153,10 +153,13 @@ impl Import<'_> {
         let Ok([Value::BulkString(cursor), Value::Array(items)]) = <[Value; 2]>::try_from(parts) else {
             return Err(unexpected());
         };
+        if !self.args.copy {
+            self.met.clear();
+        }
         let mut keys = Vec::with_capacity(items.len());
         for item in items {
             let Value::BulkString(key) = item else { return Err(unexpected()) };
-            if !self.args.copy || self.copied.insert(hash_of(&key)) {
+            if self.met.insert(hash_of(&key)) {
                 keys.push(key);
             }
         }
@@ -233,9 +236,8 @@ impl Import<'_> {
         let limit = Duration::from_millis(self.args.timeout_ms.saturating_mul(3)) + self.source.timeouts().reply;
         match self.source.call_within(limit, &cmd).await {
             Ok(_) => {
-                for key in batch {
-                    self.ctx.ui.line(format!("Migrating {} to {}: OK", String::from_utf8_lossy(key), node.addr));
-                }
+                let line = |key: &Vec<u8>| format!("Migrating {} to {}: OK\n", String::from_utf8_lossy(key), node.addr);
+                self.ctx.ui.part(batch.iter().map(line).collect::<String>());
                 Ok(())
             }
             Err(Failure::Reply { text, .. }) => {
