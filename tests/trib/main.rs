@@ -1,0 +1,49 @@
+//! `trib` as its users run it, against stock servers and beside redis-cli.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod create;
+mod look;
+mod members;
+mod misuse;
+mod work;
+
+use support::{Ran, Server, ServerKind, run};
+
+/// Runs `trib` with the words of one line.
+fn trib(line: &str) -> Ran {
+    trib_with(line, "", &[])
+}
+
+fn trib_with(line: &str, input: &str, env: &[(&str, &str)]) -> Ran {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    run(env!("CARGO_BIN_EXE_trib"), &words, input, env)
+}
+
+fn redis_cli(line: &str) -> Ran {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    run("redis-cli", &words, "", &[])
+}
+
+/// The addresses, separated by blanks.
+fn addrs(servers: &[Server]) -> String {
+    servers.iter().map(Server::addr).collect::<Vec<_>>().join(" ")
+}
+
+/// A cluster of stock servers that is up: `primaries * (1 + replicas)` of them, in order.
+fn cluster(primaries: usize, replicas: usize, directives: &str) -> Vec<Server> {
+    let servers = Server::start_many(ServerKind::Stock, primaries * (1 + replicas), directives);
+    let made = trib(&format!("create --yes --replicas {replicas} {}", addrs(&servers)));
+    assert_eq!(made.code, 0, "{made:?}");
+    servers
+}
+
+/// Asserts that `lines` stand in the text, each after the one before.
+fn assert_in_order(text: &str, lines: &[&str]) {
+    let mut rest = text;
+    for line in lines {
+        let at = rest.find(line).unwrap_or_else(|| panic!("{line:?} is missing, or too early, in\n{text}"));
+        rest = &rest[at + line.len()..];
+    }
+}

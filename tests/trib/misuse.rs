@@ -1,0 +1,66 @@
+//! Command lines that are wrong, and what both grammars say and return.
+
+use crate::support::{ServerKind, free_port, redis_cli_is_available};
+use crate::{redis_cli, trib};
+
+#[test]
+fn redis_clis_mistakes_are_ours() {
+    if !redis_cli_is_available() {
+        return;
+    }
+    for line in [
+        "--cluster nonsense",
+        "--cluster create",
+        "--cluster check",
+        "--cluster add-node 127.0.0.1:1",
+        "--cluster del-node 127.0.0.1:1",
+        "--cluster call 127.0.0.1:1",
+        "--cluster set-timeout 127.0.0.1:1",
+        "--cluster check 127.0.0.1:1 --cluster-nonsense",
+        "--cluster create nonsense 127.0.0.1:1 127.0.0.1:2",
+        "--cluster info nonsense",
+    ] {
+        let (ours, theirs) = (trib(line), redis_cli(line));
+        assert_eq!(ours.code, theirs.code, "{line}: {ours:?} {theirs:?}");
+        let said = |ran: &crate::Ran| format!("{}{}", ran.stdout, ran.stderr).trim().to_owned();
+        assert_eq!(said(&ours), said(&theirs), "{line}");
+    }
+}
+
+#[test]
+fn a_dead_seed_is_named_in_both_grammars() {
+    let dead = format!("127.0.0.1:{}", free_port());
+    for sub in ["check", "info"] {
+        let ran = trib(&format!("{sub} {dead}"));
+        assert_eq!((ran.code, ran.stdout), (1, format!("[ERR] Sorry, can't connect to node {dead}\n")));
+        assert!(ran.stderr.contains("Connection refused"), "{}", ran.stderr);
+        let ran = trib(&format!("--cluster {sub} {dead}"));
+        assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
+        assert_eq!(ran.stderr, format!("Could not connect to Redis at {dead}: Connection refused\n"));
+    }
+}
+
+#[test]
+fn a_server_without_cluster_mode_is_named() {
+    if !ServerKind::Stock.is_available() {
+        return;
+    }
+    let alone = crate::Server::start(ServerKind::Stock, "");
+    let ran = trib(&format!("check {}", alone.addr()));
+    assert_eq!(ran.code, 1);
+    assert_eq!(ran.stdout, format!("[ERR] Node {} is not configured as a cluster node.\n", alone.addr()));
+    assert!(ran.stderr.contains("cluster-enabled yes"), "{}", ran.stderr);
+}
+
+#[test]
+fn help_is_given_in_both_grammars() {
+    let ran = trib("help");
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    assert!(ran.stdout.contains("Usage: trib"), "{}", ran.stdout);
+    let ran = trib("help create");
+    assert!(ran.code == 0 && ran.stdout.contains("--replicas"), "{ran:?}");
+    assert_eq!(trib("help nonsense").code, 2);
+    let ran = trib("--cluster help");
+    assert_eq!(ran.code, 1, "as redis-cli has it");
+    assert!(ran.stdout.starts_with("Cluster Manager Commands:\n"), "{ran:?}");
+}
