@@ -166,10 +166,11 @@ pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     env: impl Fn(&str) -> Option<String>,
 ) -> Result<(Command, Options), Exit> {
-    let (wording, args) = normalise(args.into_iter().collect())?;
+    let typed: Vec<OsString> = args.into_iter().collect();
+    let (wording, args) = normalise(typed.clone())?;
     let cli = Cli::try_parse_from(args).map_err(|error| match wording {
         Wording::Trib => exit_of_clap(&error),
-        Wording::RedisCli => redis_cli_exit(&error),
+        Wording::RedisCli => redis_cli_exit(&error, &typed),
     })?;
     let options = resolve(cli.global, wording, env);
     Ok((cli.command, options))
@@ -195,21 +196,25 @@ fn exit_of_clap(error: &clap::Error) -> Exit {
 }
 
 /// What redis-cli says about the same mistake.
-fn redis_cli_exit(error: &clap::Error) -> Exit {
+fn redis_cli_exit(error: &clap::Error, typed: &[OsString]) -> Exit {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
         _ => String::new(),
     };
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => exit_of_clap(error),
-        ErrorKind::UnknownArgument => Exit::wrong(format!(
-            "Unrecognized option or bad number of args for: '{}'",
-            context(ContextKind::InvalidArg)
-        )),
-        ErrorKind::ValueValidation if context(ContextKind::InvalidArg).contains("HOST:PORT") => {
+        ErrorKind::UnknownArgument => {
+            let native = context(ContextKind::InvalidArg);
+            let full = native.replacen("--", "--cluster-", 1);
+            let shown = if typed.iter().any(|arg| *arg == *full) { full } else { native };
+            Exit::wrong(format!("Unrecognized option or bad number of args for: '{shown}'"))
+        }
+        ErrorKind::ValueValidation if context(ContextKind::InvalidArg).contains("@BUSPORT") => {
             Exit::wrong(format!("Invalid address format: {}", context(ContextKind::InvalidValue)))
         }
-        ErrorKind::ValueValidation if ["<NEW>", "<EXISTING>"].contains(&&*context(ContextKind::InvalidArg)) => {
+        ErrorKind::ValueValidation
+            if ["<NEW>", "<EXISTING>", "<HOST:PORT>"].contains(&&*context(ContextKind::InvalidArg)) =>
+        {
             Exit::wrong(BAD_ADDRESS)
         }
         ErrorKind::ValueValidation | ErrorKind::InvalidValue | ErrorKind::NoEquals => {
@@ -407,7 +412,7 @@ mod tests {
         assert_eq!(refusal("trib --cluster check"), (arity.into(), 1));
         assert_eq!(
             refusal("trib --cluster check a:1 --cluster-nonsense"),
-            ("Unrecognized option or bad number of args for: '--nonsense'".into(), 1)
+            ("Unrecognized option or bad number of args for: '--cluster-nonsense'".into(), 1)
         );
     }
 

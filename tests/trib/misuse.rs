@@ -19,6 +19,9 @@ fn redis_clis_mistakes_are_ours() {
         "--cluster check 127.0.0.1:1 --cluster-nonsense",
         "--cluster create nonsense 127.0.0.1:1 127.0.0.1:2",
         "--cluster info nonsense",
+        "--cluster set-timeout nonsense 1000",
+        "--cluster call nonsense ping",
+        "--cluster add-node 127.0.0.1:1 nonsense",
     ] {
         let (ours, theirs) = (trib(line), redis_cli(line));
         assert_eq!(ours.code, theirs.code, "{line}: {ours:?} {theirs:?}");

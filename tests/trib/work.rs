@@ -84,7 +84,7 @@ fn keys_of_a_standalone_server_are_imported() {
     assert!(owner.call::<i64>("PTTL key:7").unwrap() > 0, "the expiry came along");
 
     // What is there already is not overwritten, and that is said.
-    source.text("SET new value");
+    assert_eq!(source.text("SET new value"), "OK");
     let ran = trib(&format!("import {auth} {seed}"));
     assert_eq!(ran.code, 1);
     assert!(ran.stdout.ends_with("[ERR] 2501 keys were not imported.\n"), "{}", ran.stderr);
