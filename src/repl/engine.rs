@@ -7,7 +7,8 @@ use super::event::{Endpoint, Input, LinkId, Output, ReplicaId, SavedHistory};
 use super::failover::Failover;
 use super::follower::{Follower, Phase, Turn};
 use super::history::{History, Previous};
-use super::primary::{Primary, SyncError, SyncKind, SyncRequest, Synced};
+use super::primary::Primary;
+use super::psync::{SyncError, SyncKind, SyncRequest, Synced};
 use super::replconf::{self, ReplconfError, ReplconfReply, Told};
 use super::replica_set::{Replica, ReplicaState};
 use crate::base::{Millis, NodeId, Rng};
@@ -230,8 +231,8 @@ impl Engine {
         let id = NodeId::random(&mut self.primary.rng);
         let old = self.primary.stream.history.id;
         self.primary.stream.history.shift(id);
+        // Nothing is selected in a stream that came from elsewhere, so the next write is preceded by a SELECT.
         self.primary.following = false;
-        self.primary.stream.select.reset();
         cx.notice(format!("Setting secondary replication ID to {old}, new replication ID is {id}"));
         self.primary.close_all(cx);
         self.primary.start_aging(now);
@@ -539,6 +540,20 @@ mod tests {
         bench.write("x");
         assert_eq!(bench.stream(6), "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\nx");
         assert_eq!(bench.engine.data_age_ms(bench.now), None);
+    }
+
+    #[test]
+    fn a_role_lost_and_regained_forgets_the_selected_database() {
+        let mut bench = Bench::primary(Config { diskless_sync_delay_secs: 0, ..Config::default() });
+        bench.attach_online(1);
+        bench.write("x");
+        bench.stream(1);
+        let now = bench.now;
+        bench.engine.follow(now, upstream());
+        bench.engine.promote(now);
+        bench.psync(2, bench.engine.history().id.to_string().as_str(), bench.engine.offset() as i64 + 1).unwrap();
+        bench.write("x");
+        assert_eq!(bench.stream(2), "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\nx");
     }
 
     #[test]

@@ -2,19 +2,20 @@
 
 use bytes::Bytes;
 
-use super::config::{DisklessLoad, ms};
+use super::config::ms;
 use super::event::{Endpoint, LinkId, LogLevel, Output, SavedHistory};
 use super::handshake::{self, PsyncReply, Step};
 use super::history::{History, ReplId};
+use super::loading::Incoming;
 use super::primary::Cx;
 use super::select::command;
-use super::transfer::{Framing, Piece, Transfer};
+use super::transfer::Transfer;
 use crate::base::Millis;
 
 use std::collections::VecDeque;
 
 /// How long to wait before the primary is tried again.
-const RETRY_MS: i64 = 1000;
+pub(super) const RETRY_MS: i64 = 1000;
 /// How often to acknowledge, and to show a sign of life while loading.
 const ACK_PERIOD_MS: i64 = 1000;
 /// The longest line of a handshake.
@@ -29,15 +30,6 @@ pub(super) enum Turn {
     Detach,
     /// The stream goes on where it stopped, perhaps under a new id.
     Continue(Option<ReplId>),
-}
-
-/// The snapshot that is arriving.
-#[derive(Clone, Copy)]
-pub(super) struct Incoming {
-    /// What the data will be; `None` from a primary without PSYNC.
-    pub history: Option<SavedHistory>,
-    pub framing: Option<Framing>,
-    pub read: u64,
 }
 
 pub(super) enum Phase {
@@ -206,7 +198,7 @@ impl Follower {
         }
     }
 
-    fn fail(&mut self, cx: &mut Cx<'_>, why: String) {
+    pub(super) fn fail(&mut self, cx: &mut Cx<'_>, why: String) {
         cx.warn(why);
         self.leave(cx);
     }
@@ -255,7 +247,7 @@ impl Follower {
         }
     }
 
-    fn apply(&mut self, cx: &mut Cx<'_>, data: Bytes) {
+    pub(super) fn apply(&mut self, cx: &mut Cx<'_>, data: Bytes) {
         self.unapplied += data.len() as u64;
         cx.out.push_back(Output::Apply(data));
     }
@@ -336,90 +328,6 @@ impl Follower {
                 self.send(cx, &b"SYNC\r\n"[..]);
                 None
             }
-        }
-    }
-
-    /// From here on the own data are given up: a broken transfer cannot be followed by a partial resynchronisation.
-    fn expect_snapshot(&mut self, history: Option<SavedHistory>) {
-        self.can_resume = false;
-        let incoming = Incoming { history, framing: None, read: 0 };
-        self.phase = Phase::Transfer { transfer: Box::default(), incoming };
-    }
-
-    fn transfer(&mut self, cx: &mut Cx<'_>, data: &mut Bytes) -> Option<Turn> {
-        let straight = cx.config.diskless_load != DisklessLoad::Disabled;
-        let mut turn = None;
-        loop {
-            let Phase::Transfer { transfer, incoming } = &mut self.phase else { return turn };
-            match transfer.next(data) {
-                Ok(None) => return turn,
-                Ok(Some(Piece::Header(framing))) => {
-                    incoming.framing = Some(framing);
-                    cx.notice(match framing {
-                        Framing::Length(len) => format!("MASTER <-> REPLICA sync: receiving {len} bytes from master"),
-                        Framing::Mark(_) => "MASTER <-> REPLICA sync: receiving streamed RDB from master".to_owned(),
-                    });
-                    cx.out.push_back(Output::BeginLoad { history: incoming.history, framing });
-                    if straight {
-                        turn = Some(Turn::Detach);
-                    }
-                }
-                Ok(Some(Piece::Data(bytes))) => {
-                    incoming.read += bytes.len() as u64;
-                    cx.out.push_back(Output::LoadChunk(bytes));
-                }
-                Ok(Some(Piece::End)) => {
-                    let incoming = *incoming;
-                    self.phase = Phase::Loading { incoming, held: Vec::new(), link_gone: false };
-                    cx.out.push_back(Output::EndLoad);
-                    return Some(Turn::Detach);
-                }
-                Err(error) => {
-                    self.fail(cx, format!("MASTER <-> REPLICA sync: {error}"));
-                    data.clear();
-                    return turn;
-                }
-            }
-        }
-    }
-
-    /// The load ended: what the data are now (`Some(None)` from a primary without PSYNC), or `None` if it failed.
-    /// The caller sets its history, then calls [`Follower::start_stream`].
-    pub fn load_done(&mut self, cx: &mut Cx<'_>, ok: bool) -> Option<Option<SavedHistory>> {
-        let Phase::Loading { incoming, .. } = &self.phase else { return None };
-        let history = incoming.history;
-        if ok {
-            self.can_resume = history.is_some();
-            cx.notice("MASTER <-> REPLICA sync: Finished with success".to_owned());
-            return Some(history);
-        }
-        cx.warn("Failed trying to load the MASTER synchronization DB".to_owned());
-        // Nothing to abort outside: it was the load itself that failed.
-        self.held_bytes = 0;
-        let gone = matches!(self.phase, Phase::Loading { link_gone: true, .. });
-        self.phase = Phase::Idle { retry_at: Some(cx.now + RETRY_MS) };
-        if !gone {
-            cx.out.push_back(Output::CloseLink(self.link));
-        }
-        None
-    }
-
-    /// Goes online after a load, with what the link brought meanwhile. If the link broke, the stream is resumed on a new one.
-    pub fn start_stream(&mut self, cx: &mut Cx<'_>, history: &History) {
-        let idle = Phase::Idle { retry_at: Some(cx.now) };
-        let Phase::Loading { incoming, held, link_gone } = std::mem::replace(&mut self.phase, idle) else { return };
-        self.held_bytes = 0;
-        self.last_io = cx.now;
-        self.phase = Phase::Connected { legacy: incoming.history.is_none() };
-        cx.out.push_back(Output::StreamBegins { resumed: false });
-        if link_gone {
-            self.link_down(cx);
-            return;
-        }
-        self.down_since = None;
-        self.acknowledge(cx, history.offset);
-        for data in held {
-            self.apply(cx, data);
         }
     }
 

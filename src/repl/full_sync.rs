@@ -288,6 +288,17 @@ mod tests {
     }
 
     #[test]
+    fn the_stream_behind_a_snapshot_begins_with_a_select() {
+        let mut bench = Bench::primary(config(true, 0));
+        bench.attach_online(1);
+        bench.write("abc");
+        bench.stream(1);
+        bench.attach_online(2);
+        bench.write("def");
+        assert_eq!(bench.stream(2), "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\ndef");
+    }
+
+    #[test]
     fn by_disk_the_stream_follows_the_file() {
         let mut bench = Bench::primary(config(false, 0));
         bench.attach(1);

@@ -27,6 +27,7 @@ mod follower;
 mod full_sync;
 mod handshake;
 mod history;
+mod loading;
 mod primary;
 mod psync;
 mod replconf;
@@ -51,7 +52,7 @@ pub use event::{
 };
 pub use failover::{FailoverError, FailoverRequest};
 pub use history::{History, Previous, ReplId};
-pub use primary::{SyncError, SyncKind, SyncRequest, Synced};
+pub use psync::{SyncError, SyncKind, SyncRequest, Synced};
 pub use replconf::{RdbFilter, ReplconfError, ReplconfReply, Traits, Version};
 pub use replica_set::{Replica, ReplicaState};
 pub use select::command;

@@ -9,7 +9,7 @@ use super::backlog::Backlog;
 use super::config::{Config, ms};
 use super::event::{CloseReason, LogLevel, Output, ReplicaId};
 use super::full_sync::Snapshots;
-use super::psync::{self, Decision};
+use super::psync::{self, Decision, SyncError, SyncKind, SyncRequest, Synced};
 use super::replica_set::{ReplicaSet, ReplicaState};
 use super::select::command;
 use super::stream::Stream;
@@ -34,55 +34,6 @@ impl Cx<'_> {
     pub fn warn(&mut self, text: String) {
         self.out.push_back(Output::Log { level: LogLevel::Warning, text });
     }
-}
-
-/// A client's wish to become a replica.
-#[derive(Clone, Copy, Debug)]
-pub struct SyncRequest<'a> {
-    pub kind: SyncKind<'a>,
-    /// Address of the client's connection.
-    pub peer_ip: &'a str,
-    /// Whether replies to the client are not yet written.
-    pub output_pending: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SyncKind<'a> {
-    Sync,
-    /// `offset` is the number of the first byte wanted; `failover` if the word FAILOVER follows.
-    Psync {
-        id: &'a [u8],
-        offset: i64,
-        failover: bool,
-    },
-}
-
-/// What became of a SYNC or PSYNC. All answers go through [`Output::ToReplica`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Synced {
-    /// It is a replica already: nothing happens.
-    Already,
-    /// It goes on where it was, and is online.
-    Partial,
-    /// It waits for a snapshot.
-    Full,
-}
-
-/// Texts as on the wire, behind the `-`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum SyncError {
-    #[error("ERR PSYNC FAILOVER can't be sent to a master.")]
-    FailoverToPrimary,
-    #[error("ERR PSYNC FAILOVER replid must match my replid.")]
-    FailoverOtherHistory,
-    #[error("NOMASTERLINK Can't SYNC while failing over")]
-    FailingOver,
-    #[error("NOMASTERLINK Can't SYNC while not connected with my master")]
-    NoPrimaryLink,
-    #[error("ERR SYNC and PSYNC are invalid with pending output")]
-    PendingOutput,
-    #[error("ERR Filtered replica requires EOF capability")]
-    FilterWithoutEof,
 }
 
 /// The serving side.
@@ -273,7 +224,6 @@ impl Primary {
     /// Starts a new tail behind the current offset, for nobody: the data were replaced.
     pub fn rebase(&mut self, config: &Config) {
         self.stream.backlog = Some(Backlog::new(config.backlog_size_bytes, self.stream.history.offset));
-        self.stream.select.reset();
         self.asked_at = 0;
     }
 

@@ -1,7 +1,57 @@
-//! The decision on a PSYNC: may the replica go on where it was, or does it need a snapshot? Pure.
+//! The wish to become a replica (SYNC, PSYNC), and the decision on it: may the replica go on where it was, or does it need a
+//! snapshot? Pure.
 
 use super::backlog::Backlog;
 use super::history::History;
+
+/// A client's wish to become a replica.
+#[derive(Clone, Copy, Debug)]
+pub struct SyncRequest<'a> {
+    pub kind: SyncKind<'a>,
+    /// Address of the client's connection.
+    pub peer_ip: &'a str,
+    /// Whether replies to the client are not yet written.
+    pub output_pending: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SyncKind<'a> {
+    Sync,
+    /// `offset` is the number of the first byte wanted; `failover` if the word FAILOVER follows.
+    Psync {
+        id: &'a [u8],
+        offset: i64,
+        failover: bool,
+    },
+}
+
+/// What became of a SYNC or PSYNC. All answers go through [`Output::ToReplica`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Synced {
+    /// It is a replica already: nothing happens.
+    Already,
+    /// It goes on where it was, and is online.
+    Partial,
+    /// It waits for a snapshot.
+    Full,
+}
+
+/// Texts as on the wire, behind the `-`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SyncError {
+    #[error("ERR PSYNC FAILOVER can't be sent to a master.")]
+    FailoverToPrimary,
+    #[error("ERR PSYNC FAILOVER replid must match my replid.")]
+    FailoverOtherHistory,
+    #[error("NOMASTERLINK Can't SYNC while failing over")]
+    FailingOver,
+    #[error("NOMASTERLINK Can't SYNC while not connected with my master")]
+    NoPrimaryLink,
+    #[error("ERR SYNC and PSYNC are invalid with pending output")]
+    PendingOutput,
+    #[error("ERR Filtered replica requires EOF capability")]
+    FilterWithoutEof,
+}
 
 /// Why a replica cannot go on. For the log; the answer on the wire is the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
