@@ -7,9 +7,11 @@ pub mod feed;
 pub mod manifest;
 pub mod names;
 pub mod reader;
+pub mod rewrite;
 pub mod startup;
 
 pub use feed::Feed;
 pub use manifest::{LogFile, Manifest, ManifestError};
 pub use names::BaseFormat;
 pub use reader::{AofError, AofReader, Record};
+pub use rewrite::CommandWriter;

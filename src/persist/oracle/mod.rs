@@ -2,6 +2,7 @@
 
 mod aof;
 mod dump;
+mod rdb;
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -9,6 +10,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use redis::{Connection, FromRedisValue, RedisResult};
+
+use super::samples::Elements;
+use crate::base::crc64::crc64;
+use crate::base::num;
+use crate::data::value::Kind;
 
 /// A running server with a data directory of its own; it ends with this value.
 pub struct Oracle {
@@ -92,6 +98,40 @@ impl Oracle {
             panic!("{words:?}: {error}")
         })
     }
+}
+
+/// What a key holds, as [`contents`](super::samples::contents) tells it of a value.
+impl Oracle {
+    pub fn contents(&mut self, key: &[u8], kind: Kind) -> Elements {
+        match kind {
+            Kind::String => vec![self.run(&[b"GET", key])],
+            Kind::List => self.run(&[b"LRANGE", key, b"0", b"-1"]),
+            Kind::Set => {
+                let mut members: Elements = self.run(&[b"SMEMBERS", key]);
+                members.sort();
+                members
+            }
+            Kind::Hash => {
+                let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = self.run(&[b"HGETALL", key]);
+                pairs.sort();
+                pairs.into_iter().flat_map(|(field, value)| [field, value]).collect()
+            }
+            Kind::ZSet => {
+                let pairs: Vec<(Vec<u8>, Vec<u8>)> = self.run(&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"]);
+                let score = |text: &[u8]| num::parse_f64(text).expect("a score").to_string().into_bytes();
+                pairs.into_iter().flat_map(|(member, text)| [member, score(&text)]).collect()
+            }
+        }
+    }
+}
+
+/// A payload of this body with the footer that belongs to it.
+pub fn sign(body: &[u8]) -> Vec<u8> {
+    let mut payload = body.to_vec();
+    payload.extend_from_slice(&[10, 0]);
+    let crc = crc64(0, &payload);
+    payload.extend_from_slice(&crc.to_le_bytes());
+    payload
 }
 
 impl Drop for Oracle {

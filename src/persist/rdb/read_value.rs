@@ -225,3 +225,213 @@ fn repack(blob: &[u8]) -> std::result::Result<Listpack, Corrupt> {
     }
     Ok(pack)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::output::{push_length, push_string};
+    use super::*;
+    use crate::persist::samples::{Elements, contents, small_limits};
+    use crate::persist::ziplist::tests::build as build_ziplist;
+
+    /// The encoding and contents of a value, or why there is none.
+    fn read(code: u8, body: &[u8]) -> std::result::Result<(&'static str, Elements), String> {
+        let mut input = Input::new(body);
+        match read_value(&mut input, code, &small_limits()) {
+            Ok(Loaded::Value(value)) => {
+                assert_eq!(input.offset(), body.len() as u64);
+                Ok(contents(value.as_ref()))
+            }
+            Ok(Loaded::Empty) => Err("empty".to_owned()),
+            Err(RdbError::Corrupt { reason, .. }) => Err(reason.into_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn strings(words: &[&str]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for word in words {
+            push_string(&mut out, word.as_bytes(), true);
+        }
+        out
+    }
+
+    fn counted(count: u64, words: &[&str]) -> Vec<u8> {
+        let mut out = Vec::new();
+        push_length(&mut out, count);
+        out.extend(strings(words));
+        out
+    }
+
+    fn blob(bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        push_string(&mut out, bytes, true);
+        out
+    }
+
+    fn ziplist(words: &[&str]) -> Vec<u8> {
+        let items: Vec<_> = words
+            .iter()
+            .map(|word| word.parse().map_or(crate::data::Item::Bytes(word.as_bytes()), crate::data::Item::Int))
+            .collect();
+        blob(&build_ziplist(&items))
+    }
+
+    fn listpack(words: &[&str]) -> Vec<u8> {
+        let mut pack = Listpack::new();
+        words.iter().for_each(|word| pack.push(word.as_bytes()));
+        blob(pack.bytes())
+    }
+
+    fn intset(ints: &[i16]) -> Vec<u8> {
+        let mut bytes = vec![2, 0, 0, 0, ints.len() as u8, 0, 0, 0];
+        bytes.extend(ints.iter().flat_map(|n| n.to_le_bytes()));
+        blob(&bytes)
+    }
+
+    fn elements(words: &[&str]) -> Elements {
+        words.iter().map(|word| word.as_bytes().to_vec()).collect()
+    }
+
+    #[test]
+    fn lists_of_every_version() {
+        let abc = elements(&["a", "7", "c"]);
+        let node = |kind: u64, body: &[u8]| {
+            let mut out = Vec::new();
+            push_length(&mut out, kind);
+            out.extend_from_slice(body);
+            out
+        };
+        let in_nodes = |nodes: &[Vec<u8>]| [&[nodes.len() as u8][..], &nodes.concat()].concat();
+        for (code, body) in [
+            (value_type::LIST, counted(3, &["a", "7", "c"])),
+            (value_type::LIST_ZIPLIST, ziplist(&["a", "7", "c"])),
+            (value_type::LIST_QUICKLIST, in_nodes(&[ziplist(&["a", "7"]), ziplist(&[]), ziplist(&["c"])])),
+            (
+                value_type::LIST_QUICKLIST_2,
+                in_nodes(&[node(2, &listpack(&["a"])), node(1, &strings(&["7"])), node(2, &listpack(&["c"]))]),
+            ),
+            (value_type::LIST_QUICKLIST_2, in_nodes(&[node(2, &listpack(&["a", "7", "c"]))])),
+        ] {
+            assert_eq!(read(code, &body).unwrap().1, abc, "type {code}");
+        }
+        assert_eq!(read(value_type::LIST, &counted(5, &["a", "b", "c", "d", "e"])).unwrap().0, "quicklist");
+        assert_eq!(read(value_type::LIST_ZIPLIST, &ziplist(&["a", "b", "c"])).unwrap().0, "listpack");
+        for (code, body, reason) in [
+            (value_type::LIST, vec![0], "empty"),
+            (value_type::LIST_QUICKLIST, in_nodes(&[ziplist(&[])]), "empty"),
+            (
+                value_type::LIST_QUICKLIST_2,
+                in_nodes(&[node(3, &strings(&["a"]))]),
+                "Quicklist node of an unknown container",
+            ),
+            (value_type::LIST_QUICKLIST_2, in_nodes(&[node(1, &strings(&[""]))]), "Quicklist node of no bytes"),
+            (value_type::LIST_QUICKLIST_2, in_nodes(&[node(2, &strings(&["a"]))]), "listpack shorter than its header"),
+            (value_type::LIST_ZIPLIST, strings(&["a"]), "Ziplist integrity check failed"),
+        ] {
+            assert_eq!(read(code, &body).unwrap_err(), reason, "type {code}");
+        }
+    }
+
+    #[test]
+    fn sets_of_every_version() {
+        for (code, body, encoding, members) in [
+            (value_type::SET, counted(3, &["a", "7", "c"]), "listpack", &["7", "a", "c"][..]),
+            (value_type::SET, counted(2, &["8", "7"]), "intset", &["7", "8"]),
+            (value_type::SET, counted(5, &["a", "b", "c", "d", "e"]), "hashtable", &["a", "b", "c", "d", "e"]),
+            (value_type::SET_LISTPACK, listpack(&["a", "7"]), "listpack", &["7", "a"]),
+            (value_type::SET_LISTPACK, listpack(&["a", "b", "c", "d", "e"]), "hashtable", &["a", "b", "c", "d", "e"]),
+            (value_type::SET_INTSET, intset(&[1, 2]), "intset", &["1", "2"]),
+            (value_type::SET_INTSET, intset(&[1, 2, 3, 4, 5, 6, 7]), "hashtable", &["1", "2", "3", "4", "5", "6", "7"]),
+        ] {
+            assert_eq!(read(code, &body), Ok((encoding, elements(members))), "type {code}");
+        }
+        assert_eq!(read(value_type::SET, &[0]).unwrap_err(), "empty");
+        assert_eq!(read(value_type::SET, &counted(2, &["a", "a"])).unwrap_err(), "Duplicate set members detected");
+        assert_eq!(read(value_type::SET, &counted(2, &["7", "7"])).unwrap_err(), "Duplicate set members detected");
+        assert!(read(value_type::SET_LISTPACK, &listpack(&["a", "a"])).is_err());
+        assert!(read(value_type::SET_INTSET, &intset(&[2, 1])).is_err());
+        assert!(read(value_type::SET_INTSET, &intset(&[])).is_err());
+    }
+
+    #[test]
+    fn hashes_of_every_version() {
+        let pairs = elements(&["f", "1", "g", "two"]);
+        let zipmap = blob(b"\x02\x01f\x01\x001\x01g\x03\x01two \xff");
+        for (code, body) in [
+            (value_type::HASH, counted(2, &["f", "1", "g", "two"])),
+            (value_type::HASH_ZIPMAP, zipmap),
+            (value_type::HASH_ZIPLIST, ziplist(&["f", "1", "g", "two"])),
+            (value_type::HASH_LISTPACK, listpack(&["f", "1", "g", "two"])),
+        ] {
+            assert_eq!(read(code, &body), Ok(("listpack", pairs.clone())), "type {code}");
+        }
+        let five = ["a", "1", "b", "2", "c", "3", "d", "4", "e", "5"];
+        let wide = "x".repeat(31);
+        assert_eq!(read(value_type::HASH, &counted(5, &five)).unwrap().0, "hashtable");
+        assert_eq!(read(value_type::HASH_ZIPLIST, &ziplist(&five)).unwrap().0, "hashtable");
+        assert_eq!(read(value_type::HASH, &counted(1, &["a", &wide])).unwrap().0, "hashtable");
+        // A blob keeps its form whatever the size of its elements.
+        assert_eq!(read(value_type::HASH_LISTPACK, &listpack(&["a", &wide])).unwrap().0, "listpack");
+        for (code, body) in [
+            (value_type::HASH, counted(2, &["f", "1", "f", "2"])),
+            (value_type::HASH_ZIPLIST, ziplist(&["f", "1", "f", "2"])),
+            (value_type::HASH_LISTPACK, listpack(&["f", "1", "f", "2"])),
+            (value_type::HASH_LISTPACK, listpack(&["f", "1", "g"])),
+            (value_type::HASH_ZIPMAP, blob(b"\x02\x01f\x01\x001\x01f\x01\x002\xff")),
+            (value_type::HASH_ZIPMAP, blob(b"\x00\xff")),
+        ] {
+            assert!(read(code, &body).is_err(), "type {code}");
+        }
+        assert_eq!(read(value_type::HASH_LISTPACK, &listpack(&[])).unwrap_err(), "empty");
+    }
+
+    #[test]
+    fn sorted_sets_of_every_version() {
+        let pairs = elements(&["b", "-1.5", "a", "7"]);
+        let text = [&counted(2, &["a"])[..], b"\x017", &strings(&["b"]), b"\x04-1.5"].concat();
+        let binary =
+            [&counted(2, &["a"])[..], &7f64.to_le_bytes(), &strings(&["b"]), &(-1.5f64).to_le_bytes()].concat();
+        for (code, body) in [
+            (value_type::ZSET_TEXT, text),
+            (value_type::ZSET, binary),
+            (value_type::ZSET_ZIPLIST, ziplist(&["b", "-1.5", "a", "7"])),
+            (value_type::ZSET_LISTPACK, listpack(&["b", "-1.5", "a", "7"])),
+        ] {
+            assert_eq!(read(code, &body), Ok(("listpack", pairs.clone())), "type {code}");
+        }
+        let nan = [&counted(1, &["a"])[..], &f64::NAN.to_le_bytes()].concat();
+        assert_eq!(read(value_type::ZSET, &nan).unwrap_err(), "Zset with NAN score detected");
+        let nan = [&counted(1, &["a"])[..], b"\xfd"].concat();
+        assert_eq!(read(value_type::ZSET_TEXT, &nan).unwrap_err(), "Zset with NAN score detected");
+        let twice = [&counted(2, &["a"])[..], b"\x017", &strings(&["a"]), b"\x018"].concat();
+        assert_eq!(read(value_type::ZSET_TEXT, &twice).unwrap_err(), "Duplicate zset fields detected");
+        assert!(read(value_type::ZSET_ZIPLIST, &ziplist(&["a", "nan"])).is_err());
+        assert_eq!(read(value_type::ZSET, &[0]).unwrap_err(), "empty");
+    }
+
+    #[test]
+    fn counts_that_nothing_backs_are_cheap() {
+        let huge = b"\x81\x00\x00\xff\xff\xff\xff\xff\xff";
+        for code in
+            [value_type::LIST, value_type::SET, value_type::HASH, value_type::ZSET, value_type::LIST_QUICKLIST_2]
+        {
+            assert!(read(code, huge).unwrap_err().starts_with("Short read"), "type {code}");
+        }
+    }
+
+    #[test]
+    fn what_the_data_model_lacks_is_named() {
+        for (code, body, text) in [
+            (value_type::STREAM_3, &b""[..], "a stream is not supported yet"),
+            (value_type::HASH_EXPIRY, b"", "a hash with field expiry is not supported yet"),
+            (value_type::MODULE, b"\x03", "a value of module type AAAAAAAAA is not supported yet"),
+            (
+                value_type::MODULE,
+                b"\x81\x00\x00\x00\x00\x00\x00\x04\x03",
+                "a value of module type AAAAAAAAB is not supported yet",
+            ),
+        ] {
+            assert_eq!(read(code, body).unwrap_err(), text);
+        }
+    }
+}

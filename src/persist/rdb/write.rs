@@ -150,3 +150,58 @@ fn push_aux(out: &mut Vec<u8>, name: &str, value: &[u8]) {
 fn push_aux_int(out: &mut Vec<u8>, name: &str, value: i64) {
     push_aux(out, name, itoa::Buffer::new().format(value).as_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::value::Value;
+
+    const REPLICATION: ReplicationAux<'_> =
+        ReplicationAux { stream_db: -1, id: "0123456789012345678901234567890123456789", offset: 77 };
+
+    fn write(options: WriteOptions) -> (Vec<u8>, Vec<usize>) {
+        let aux = Aux {
+            server_version: "7.2.4",
+            ctime_secs: 1,
+            used_memory_bytes: 2,
+            replication: Some(REPLICATION),
+            aof_base: false,
+        };
+        // A new buffer for every call, as when a snapshot hands its buffers on.
+        let (mut out, mut buffer, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
+        let mut hand_on = |buffer: &mut Vec<u8>| {
+            lengths.push(buffer.len());
+            out.append(buffer);
+        };
+        let mut writer = RdbWriter::begin(&mut buffer, options, &aux);
+        hand_on(&mut buffer);
+        writer.select(&mut buffer, 3, 1000, 1);
+        hand_on(&mut buffer);
+        writer.entry(&mut buffer, b"k", Value::Int(5).as_ref(), Some(Millis(258)), Access::IdleSecs(64));
+        writer.entry(&mut buffer, b"l", Value::Bytes(b"v".to_vec()).as_ref(), None, Access::Frequency(9));
+        hand_on(&mut buffer);
+        writer.finish(&mut buffer);
+        hand_on(&mut buffer);
+        (out, lengths)
+    }
+
+    #[test]
+    fn every_byte_of_a_small_file() {
+        let (file, lengths) = write(WriteOptions::default());
+        let head = &file[..lengths[0]];
+        assert!(head.starts_with(b"REDIS0010\xfa\x09redis-ver\x057.2.4\xfa\x0aredis-bits\xc0\x40"));
+        assert!(head.ends_with(b"repl-offset\xc0\x4d\xfa\x08aof-base\xc0\x00"));
+        let keys = b"\xfe\x03\xfb\x43\xe8\x01\
+            \xfc\x02\x01\0\0\0\0\0\0\xf8\x40\x40\x00\x01k\xc0\x05\
+            \xf9\x09\x00\x01l\x01v\xff";
+        assert_eq!(&file[lengths[0]..file.len() - 8], keys);
+        let crc = crc64(0, &file[..file.len() - 8]);
+        assert_eq!(file[file.len() - 8..], crc.to_le_bytes());
+    }
+
+    #[test]
+    fn without_a_checksum_the_place_is_zero() {
+        let (file, _) = write(WriteOptions { checksum: false, compress: false });
+        assert_eq!(file[file.len() - 9..], [0xff, 0, 0, 0, 0, 0, 0, 0, 0]);
+    }
+}
