@@ -6,5 +6,5 @@ use std::process::ExitCode;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    trib::node::main(std::env::args_os().skip(1).collect())
+    trib::node::main(std::env::args_os().collect())
 }

@@ -39,6 +39,26 @@ impl Server {
         }
     }
 
+    /// Takes part in a cluster.
+    pub fn join(&mut self, engine: cluster::Engine) {
+        self.repl_input(crate::repl::Input::Reconfigure(Box::new(Server::repl_config(
+            &self.config,
+            Some(engine.my_id()),
+        ))));
+        self.cluster = Some(Box::new(engine));
+        self.drain_cluster();
+    }
+
+    /// The dataset is loaded: links may be opened. `saved` is the replication history that an RDB file told.
+    pub fn booted(&mut self, saved: Option<crate::repl::SavedHistory>) {
+        self.repl_input(crate::repl::Input::Booted { saved });
+        let clock = self.clock();
+        if let Some(engine) = &mut self.cluster {
+            engine.verify_keys(clock, &self.keyspace);
+            self.drain_cluster();
+        }
+    }
+
     /// Ten times a second: the engine's own time, with the facts it needs.
     pub fn bus_tick(&mut self, now: Millis) {
         self.now = now;

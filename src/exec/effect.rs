@@ -30,10 +30,27 @@ pub enum Effect {
     Reconfigure { names: Vec<&'static str> },
     /// The AOF is to be switched on (with a base of the dataset as it is) or off.
     SwitchAof { on: bool },
-    /// End the process, with data saved as asked.
-    Shutdown { save: Option<bool>, now: bool, force: bool, client: Option<ClientId> },
+    /// Begin a new base of the AOF (BGREWRITEAOF).
+    RewriteAof,
+    /// Stand still for so long (DEBUG SLEEP).
+    Sleep { micros: u64, token: Token },
+    /// End the process.
+    Shutdown(ShutdownRequest),
     /// A line for the log.
     Log(LogLevel, String),
+}
+
+/// How the process is to end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ShutdownRequest {
+    /// Save the dataset, or do not; by default it is saved when there are save points.
+    pub save: Option<bool>,
+    /// Do not wait for replicas.
+    pub now: bool,
+    /// End even when saving fails.
+    pub force: bool,
+    /// Who asked, and is told when the server cannot end.
+    pub token: Option<Token>,
 }
 
 /// The keys of one MIGRATE on their way.

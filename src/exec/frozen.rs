@@ -5,17 +5,35 @@ use std::collections::{BTreeMap, HashSet};
 use super::effect::Token;
 use super::server::Server;
 
+/// The keys of one MIGRATE.
+#[derive(Debug)]
+pub struct FrozenKeys {
+    pub db: u32,
+    pub keys: Vec<Box<[u8]>>,
+    /// They stay here as well.
+    pub copy: bool,
+}
+
 /// The keys of every MIGRATE that is under way.
 #[derive(Debug, Default)]
 pub struct Frozen {
     keys: HashSet<Box<[u8]>>,
-    by_token: BTreeMap<Token, Vec<Box<[u8]>>>,
+    by_token: BTreeMap<Token, FrozenKeys>,
 }
 
 impl Frozen {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
+    }
+
+    /// Thaws the keys frozen under `token`.
+    pub fn take(&mut self, token: Token) -> Option<FrozenKeys> {
+        let frozen = self.by_token.remove(&token)?;
+        for key in &frozen.keys {
+            self.keys.remove(key);
+        }
+        Some(frozen)
     }
 }
 
@@ -30,19 +48,9 @@ impl Server {
         self.frozen.keys.contains(key)
     }
 
-    /// Freezes `keys` until [`Server::thaw`].
-    pub fn freeze(&mut self, token: Token, keys: Vec<Box<[u8]>>) {
-        self.frozen.keys.extend(keys.iter().cloned());
-        self.frozen.by_token.insert(token, keys);
-    }
-
-    /// Thaws the keys frozen under `token` and gives them back; clients that waited for them try again.
-    pub fn thaw(&mut self, token: Token) -> Vec<Box<[u8]>> {
-        let keys = self.frozen.by_token.remove(&token).unwrap_or_default();
-        for key in &keys {
-            self.frozen.keys.remove(key);
-        }
-        self.retry_parked();
-        keys
+    /// Freezes keys until the answer to `token`.
+    pub fn freeze(&mut self, token: Token, frozen: FrozenKeys) {
+        self.frozen.keys.extend(frozen.keys.iter().cloned());
+        self.frozen.by_token.insert(token, frozen);
     }
 }

@@ -1,11 +1,13 @@
 //! A dataset being read, from the disk or from the primary.
 
+use super::client::{Client, ClientFlags, ClientId};
 use super::effect::LogLevel;
 use super::server::Server;
 use crate::base::Millis;
 use crate::data::value::Value;
 use crate::keyspace::SetExpire;
 use crate::repl::{Input, SavedHistory};
+use crate::resp::Args;
 
 /// How far a load is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,6 +56,35 @@ impl Server {
     /// Whether `key` is there already: a file that names a key twice is damaged.
     pub fn has_loaded(&mut self, db: u32, key: &[u8]) -> bool {
         self.keyspace.db(db).exists(key)
+    }
+
+    /// The commands of a log follow.
+    pub fn begin_replay(&mut self, now: Millis) {
+        self.now = now;
+        let mut client = Client::new(ClientId(0), String::new(), String::new(), now);
+        client.flags |= ClientFlags::LOADER;
+        client.authenticated = true;
+        self.loader = Some(Box::new(client));
+    }
+
+    /// Runs one command of a log.
+    ///
+    /// # Errors
+    /// The server does not have this command, or not with so many arguments.
+    pub fn replay(&mut self, args: Args<'_>) -> Result<(), String> {
+        let Some(mut client) = self.loader.take() else { return Ok(()) };
+        let known = self.find_command(&mut client, args).map(drop).map_err(|error| error.text().into_owned());
+        if known.is_ok() {
+            self.dispatch(&mut client, args);
+            client.reply.buf.clear();
+        }
+        self.loader = Some(client);
+        known
+    }
+
+    /// The log has been read.
+    pub fn end_replay(&mut self) {
+        self.loader = None;
     }
 
     /// The file has been read to its end, or could not be.

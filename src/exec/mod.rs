@@ -13,6 +13,7 @@ pub mod frozen;
 mod gates;
 pub mod keys;
 pub mod loading;
+mod migrate;
 pub mod multi;
 pub mod propagate;
 pub mod replication;

@@ -173,6 +173,32 @@ impl Server {
         was_replica
     }
 
+    /// Moves the stream's next bytes, at most `max`, to the output of client `id` if it is a replica that is due some.
+    pub fn feed_replica(&mut self, id: ClientId, max: usize) {
+        let Server { repl, clients, stats, outbox, .. } = self;
+        let Some(client) = clients.get_mut(id).filter(|c| c.replica.is_some()) else { return };
+        let replica = ReplicaId(id.0);
+        let pieces = repl.pending(replica, max);
+        let fed: usize = pieces.iter().map(|piece| piece.len()).sum();
+        for piece in pieces {
+            client.reply.raw(piece);
+        }
+        if fed > 0 {
+            repl.advance(replica, fed);
+            stats.repl_output_bytes += fed as u64;
+            if fed == max {
+                outbox.push(Effect::Wake(id));
+            }
+        }
+    }
+
+    /// With `appendfsync always`: the offset of the log that must be durable before replies leave, if there are any.
+    #[must_use]
+    pub fn durable_offset_needed(&self, has_replies: bool) -> Option<u64> {
+        let always = self.config.appendfsync == crate::config::AppendFsync::Always;
+        (has_replies && always && self.aof.is_on()).then_some(self.aof.offset)
+    }
+
     /// The stream has something new: replicas that can take it are woken, once a batch.
     pub(super) fn wake_replicas(&mut self) {
         let Server { repl, outbox, .. } = self;

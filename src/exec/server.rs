@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::client::{Client, ClientFlags, ClientId, Clients, Parked};
-use super::effect::{Effect, LogLevel, Token};
+use super::effect::{Effect, LogLevel, ShutdownRequest, Token};
 use super::frozen::Frozen;
 use super::loading::Loading;
 use super::multi::Watches;
@@ -106,6 +106,8 @@ pub struct Server {
     pub cluster: Option<Box<cluster::Engine>>,
     pub frozen: Frozen,
     pub loading: Option<Loading>,
+    /// Runs the commands of a log while it is loaded.
+    pub(super) loader: Option<Box<Client>>,
     /// The snapshot under way.
     pub job: Option<Job>,
     pub saves: Saves,
@@ -145,6 +147,7 @@ impl Server {
             cluster: None,
             frozen: Frozen::default(),
             loading: None,
+            loader: None,
             job: None,
             saves: Saves { last_success: setup.now, ..Saves::default() },
             aof_error: None,
@@ -246,6 +249,13 @@ impl Server {
         if let Some(client) = self.clients.get_mut(id) {
             client.flags |= flag;
             self.outbox.push(Effect::Wake(id));
+        }
+    }
+
+    /// The process could not end as asked.
+    pub fn shutdown_failed(&mut self, request: &ShutdownRequest) {
+        if let Some(token) = request.token {
+            self.finish_ok(token, Err(ErrorReply::Static("ERR Errors trying to SHUTDOWN. Check logs.")));
         }
     }
 

@@ -25,6 +25,9 @@ const READ_BYTES: usize = 16 * 1024;
 /// Buffers beyond this size are given back when they are empty.
 const KEEP_BYTES: usize = 64 * 1024;
 
+/// How much of the replication stream a replica's connection takes at once.
+const FEED_BYTES: usize = 256 << 10;
+
 /// The most that is reserved ahead for a large argument: the rest is reserved when that much has really come.
 const RESERVE_MAX_BYTES: usize = 32 << 20;
 
@@ -44,6 +47,8 @@ pub struct Connection<S> {
     written: usize,
     limits: RequestLimits,
     query_max_bytes: usize,
+    /// With `appendfsync always`: what is to be written may show changes up to this offset of the log.
+    hold_until: Option<u64>,
     /// The client broke the protocol: it is told so after the replies to what it sent before.
     broken: Option<ProtocolError>,
     /// The client is to be closed when what it still has to read is written.
@@ -73,6 +78,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             // Until the server says what this client may: as little as the least trusted.
             limits: RequestLimits { authenticated: false, ..RequestLimits::default() },
             query_max_bytes: usize::MAX,
+            hold_until: None,
             broken: None,
             ending: false,
         }
@@ -94,6 +100,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Event::Rung => {}
             }
             self.run_batch();
+            if let Some(offset) = self.hold_until.take() {
+                self.shared.aof.wait_durable(offset).await;
+            }
             self.write().await?;
             if self.ending {
                 return Ok(());
@@ -136,6 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.next < self.batch.len() {
             self.next = server.run_batch(self.id, &self.buf, &self.batch, self.next, now());
         }
+        server.feed_replica(self.id, FEED_BYTES);
         let Some(client) = server.clients.get_mut(self.id) else {
             self.ending = true;
             return;
@@ -158,6 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.out.append(&mut client.reply.buf);
         }
         self.ending = client.is_closing();
+        client.unwritten_bytes = self.out.len() - self.written;
         if client.is(ClientFlags::CLOSE_NOW) {
             self.out.clear();
             self.written = 0;
@@ -165,9 +176,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.limits.authenticated = client.authenticated;
         self.limits.bulk_max_bytes = server.config.proto_max_bulk_len as u64;
         self.query_max_bytes = server.config.client_query_buffer_limit;
-        if !server.outbox.is_empty() {
-            self.shared.collect(&mut server);
-        }
+        self.hold_until = server.durable_offset_needed(!self.out.is_empty());
+        self.shared.collect(&mut server);
         drop(server);
         if self.next == self.batch.len() {
             self.forget_done();

@@ -8,6 +8,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
 
+use super::aof::Aof;
+use super::log::Logger;
 use crate::base::Millis;
 use crate::exec::server::Stopwatch;
 use crate::exec::{ClientId, Effect, Server};
@@ -54,16 +56,20 @@ pub struct Shared {
     /// Effects that only the main thread performs.
     outbox: Mutex<Vec<Effect>>,
     pub outbox_filled: Notify,
+    pub logger: Logger,
+    pub aof: Arc<Aof>,
 }
 
 impl Shared {
     #[must_use]
-    pub fn new(server: Server) -> Shared {
+    pub fn new(server: Server, logger: Logger, aof: Arc<Aof>) -> Shared {
         Shared {
             server: Mutex::new(server),
             bells: Mutex::default(),
             outbox: Mutex::default(),
             outbox_filled: Notify::new(),
+            logger,
+            aof,
         }
     }
 
@@ -75,15 +81,19 @@ impl Shared {
     pub fn with<T>(&self, f: impl FnOnce(&mut Server) -> T) -> T {
         let mut server = self.server();
         let result = f(&mut server);
-        if !server.outbox.is_empty() {
-            self.collect(&mut server);
-        }
+        self.collect(&mut server);
         result
     }
 
     /// Takes the effects out of the server: bells are rung here, the rest waits for the main thread. Called with the
     /// server locked, so that effects of two threads keep their order.
     pub fn collect(&self, server: &mut Server) {
+        if server.aof.pending() > 0 {
+            self.aof.filled.notify_one();
+        }
+        if server.outbox.is_empty() {
+            return;
+        }
         let mut for_main = lock(&self.outbox);
         let before = for_main.len();
         for effect in server.outbox.drain(..) {
@@ -112,7 +122,7 @@ impl Shared {
         lock(&self.bells).remove(&id);
     }
 
-    fn ring(&self, id: ClientId) {
+    pub fn ring(&self, id: ClientId) {
         if let Some(bell) = lock(&self.bells).get(&id) {
             bell.ring();
         }

@@ -1,0 +1,280 @@
+//! The append-only log on disk: appended to, made durable, begun anew with a base of the dataset.
+//!
+//! Lock order: the log's own mutex, then the server's. Whoever holds the log's mutex decides in which order bytes reach
+//! the file.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::spawn_blocking;
+
+use super::disk;
+use super::shared::{Shared, lock, now};
+use super::startup::plain;
+use crate::config::{AppendFsync, Config};
+use crate::exec::snapshot::Purpose;
+use crate::persist::aof::{BaseFormat, Manifest, names};
+
+/// How often `everysec` makes the log durable.
+const SYNC_PERIOD: Duration = Duration::from_secs(1);
+
+/// The log of one server.
+pub struct Aof {
+    inner: Mutex<Inner>,
+    /// The log is durable up to this offset.
+    durable: watch::Sender<u64>,
+    /// Rung when bytes wait to be written.
+    pub filled: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// The increment being appended to; none while the log is off.
+    file: Option<File>,
+    manifest: Manifest,
+    buf: Vec<u8>,
+    /// Bytes of `buf` are waiting for a disk that refused them.
+    stuck: bool,
+    /// A base is being written.
+    rewriting: bool,
+    unsynced: bool,
+}
+
+impl Default for Aof {
+    fn default() -> Aof {
+        Aof { inner: Mutex::default(), durable: watch::channel(0).0, filled: Notify::new() }
+    }
+}
+
+/// The log's directory.
+#[must_use]
+pub fn directory(config: &Config) -> PathBuf {
+    disk::data_path(config, &config.appenddirname)
+}
+
+fn file_name(config: &Config) -> String {
+    String::from_utf8_lossy(&config.appendfilename).into_owned()
+}
+
+/// Writes the manifest, durably.
+///
+/// # Errors
+/// What the system says.
+pub fn write_manifest(config: &Config, manifest: &Manifest) -> io::Result<()> {
+    let dir = directory(config);
+    fs::create_dir_all(&dir)?;
+    disk::replace_file(&dir.join(names::manifest(&file_name(config))), &manifest.format(), true)
+}
+
+impl Aof {
+    /// Opens the last increment of a log that was loaded (or a new one) and lets the server append to it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(&self, shared: &Shared, config: &Config, mut manifest: Manifest) -> io::Result<()> {
+        let mut inner = lock(&self.inner);
+        let dir = directory(config);
+        fs::create_dir_all(&dir)?;
+        let is_new = manifest.increments.is_empty();
+        if is_new {
+            manifest.open_increment(&file_name(config));
+        }
+        let name = &manifest.increments[manifest.increments.len() - 1].name;
+        inner.file = Some(append_to(&dir, name)?);
+        for old in manifest.take_history() {
+            let _ = fs::remove_file(path_in(&dir, &old.name));
+        }
+        write_manifest(config, &manifest)?;
+        inner.manifest = manifest;
+        shared.server().aof.switch(true);
+        Ok(())
+    }
+
+    /// Writes what is waiting. With `fsync` it is durable on return. What the disk refuses is kept and tried again.
+    pub fn flush(&self, shared: &Shared, fsync: bool) {
+        let mut inner = lock(&self.inner);
+        let inner = &mut *inner;
+        let Some(file) = &mut inner.file else { return };
+        let offset = {
+            let mut server = shared.server();
+            if inner.stuck {
+                let mut more = Vec::new();
+                server.aof.take(&mut more);
+                inner.buf.append(&mut more);
+            } else {
+                server.aof.take(&mut inner.buf);
+            }
+            server.aof.offset
+        };
+        let result = write_whole(file, &inner.buf).and_then(|()| if fsync { file.sync_data() } else { Ok(()) });
+        match result {
+            Ok(()) => {
+                inner.unsynced = !fsync && (inner.unsynced || !inner.buf.is_empty());
+                inner.buf.clear();
+                if std::mem::take(&mut inner.stuck) {
+                    shared.server().aof_error = None;
+                    shared.logger.warning(format_args!("AOF write error looks solved. The server can write again."));
+                }
+                if fsync {
+                    self.durable.send_replace(offset);
+                }
+            }
+            Err(error) => {
+                let text = plain(&error);
+                if !std::mem::replace(&mut inner.stuck, true) {
+                    shared.logger.warning(format_args!("Error writing to the AOF file: {text}"));
+                }
+                shared.server().aof_error = Some(text);
+            }
+        }
+    }
+
+    /// Waits until the log is durable up to `offset`.
+    pub async fn wait_durable(&self, offset: u64) {
+        let mut durable = self.durable.subscribe();
+        // The sender lives as long as the log.
+        let _ = durable.wait_for(|at| *at >= offset).await;
+    }
+
+    /// Stops appending.
+    pub fn close(&self, shared: &Shared) {
+        self.flush(shared, true);
+        let mut inner = lock(&self.inner);
+        shared.server().aof.switch(false);
+        inner.file = None;
+        inner.rewriting = false;
+    }
+
+    /// Begins a new base: what is appended from now on goes to a new increment, and a snapshot of the dataset as it is
+    /// becomes the base. Also how the log is switched on. False when another snapshot is under way: try again later.
+    ///
+    /// # Errors
+    /// What the system says; the old log goes on.
+    pub fn begin_base(&self, shared: &Shared) -> io::Result<bool> {
+        let mut inner = lock(&self.inner);
+        let inner = &mut *inner;
+        let config = shared.server().config.clone();
+        let dir = directory(&config);
+        fs::create_dir_all(&dir)?;
+        let mut manifest = inner.manifest.clone();
+        let name = manifest.open_increment(&file_name(&config)).name.clone();
+        let file = append_to(&dir, &name)?;
+        if inner.file.is_some() {
+            // A crash before the base is complete loads the old base and both increments.
+            write_manifest(&config, &manifest)?;
+        }
+        let begun = {
+            let mut server = shared.server();
+            if server.job.is_some() {
+                false
+            } else {
+                server.aof.take(&mut inner.buf);
+                server.aof.switch(true);
+                server.now = now();
+                server.start_snapshot(Purpose::AofBase);
+                shared.collect(&mut server);
+                true
+            }
+        };
+        if !begun {
+            let _ = fs::remove_file(path_in(&dir, &name));
+            return Ok(false);
+        }
+        if let Some(old) = &mut inner.file {
+            write_whole(old, &inner.buf)?;
+            old.sync_data()?;
+        }
+        inner.buf.clear();
+        inner.file = Some(file);
+        inner.manifest = manifest;
+        inner.rewriting = true;
+        Ok(true)
+    }
+
+    /// The base that was begun is complete in the file `temp`: it takes its name, and what it replaces is deleted.
+    ///
+    /// # Errors
+    /// What the system says; the old base and all increments stay.
+    pub fn finish_base(&self, shared: &Shared, temp: &Path) -> io::Result<()> {
+        let mut inner = lock(&self.inner);
+        let config = shared.server().config.clone();
+        let dir = directory(&config);
+        let base = inner.manifest.next_base(&file_name(&config), BaseFormat::Rdb);
+        fs::rename(temp, path_in(&dir, &base.name))?;
+        disk::sync_dir(&path_in(&dir, &base.name))?;
+        let mut manifest = inner.manifest.clone();
+        manifest.replace_base(base);
+        write_manifest(&config, &manifest)?;
+        for old in manifest.take_history() {
+            let _ = fs::remove_file(path_in(&dir, &old.name));
+        }
+        write_manifest(&config, &manifest)?;
+        inner.manifest = manifest;
+        inner.rewriting = false;
+        Ok(())
+    }
+}
+
+/// Appends all of `bytes`; a part that was written before an error is taken back, so that no torn command stays.
+fn write_whole(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let len = file.metadata()?.len();
+    file.write_all(bytes).inspect_err(|_| {
+        let _ = file.set_len(len);
+    })
+}
+
+fn append_to(dir: &Path, name: &[u8]) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path_in(dir, name))
+}
+
+pub(super) fn path_in(dir: &Path, name: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    dir.join(std::ffi::OsStr::from_bytes(name))
+}
+
+/// Writes the log for ever: as soon as there is something, durable as `appendfsync` asks.
+pub async fn run(shared: Arc<Shared>, aof: Arc<Aof>) {
+    let mut second = tokio::time::interval(SYNC_PERIOD);
+    loop {
+        tokio::select! {
+            () = aof.filled.notified() => {
+                if shared.server().config.appendfsync == AppendFsync::Always {
+                    let (shared, aof) = (Arc::clone(&shared), Arc::clone(&aof));
+                    let _ = spawn_blocking(move || aof.flush(&shared, true)).await;
+                } else {
+                    aof.flush(&shared, false);
+                }
+            }
+            _ = second.tick() => {
+                let policy = shared.server().config.appendfsync;
+                let due = { let inner = lock(&aof.inner); inner.unsynced || inner.stuck };
+                if due && policy != AppendFsync::Never {
+                    let (shared, aof) = (Arc::clone(&shared), Arc::clone(&aof));
+                    tokio::spawn(async move { sync_in_background(shared, aof).await });
+                } else if due {
+                    aof.flush(&shared, false);
+                }
+            }
+        }
+    }
+}
+
+/// One fsync away from the main thread; appending goes on meanwhile.
+async fn sync_in_background(shared: Arc<Shared>, aof: Arc<Aof>) {
+    aof.flush(&shared, false);
+    let file = { lock(&aof.inner).file.as_ref().and_then(|f| f.try_clone().ok()) };
+    let Some(file) = file else { return };
+    lock(&aof.inner).unsynced = false;
+    if let Ok(Err(error)) = spawn_blocking(move || file.sync_data()).await {
+        let text = plain(&error);
+        shared.logger.warning(format_args!("Error making the AOF file durable: {text}"));
+        lock(&aof.inner).unsynced = true;
+    }
+}

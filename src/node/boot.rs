@@ -1,0 +1,202 @@
+//! Bringing the dataset back at the start: the append-only log if it is on, else the RDB file.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::aof::{self, Aof};
+use super::disk;
+use super::load::{self, LoadError};
+use super::shared::{Shared, now};
+use super::startup::plain;
+use crate::config::Config;
+use crate::exec::loading::LoadedFacts;
+use crate::persist::aof::startup::{Found, Start, Verdict, decide_start, judge_damage};
+use crate::persist::aof::{AofError, AofReader, Manifest, Record, names};
+use crate::persist::aof::{BaseFormat, reader::has_rdb_preamble};
+use crate::persist::rdb::{Aux, RdbReader, RdbWriter, ReadOptions, WriteOptions};
+
+/// How long one slice of a log may take.
+const SLICE_MS: i64 = 5;
+
+/// Commands between two looks at the clock.
+const COMMANDS_PER_LOOK: usize = 64;
+
+/// Loads what is on disk. Sockets are served meanwhile (with LOADING).
+///
+/// # Errors
+/// The lines to log before giving up: a dataset that cannot be understood is never overwritten.
+pub async fn load(shared: &Arc<Shared>, aof: &Aof) -> Result<(), Vec<String>> {
+    let config = shared.server().config.clone();
+    let started = now();
+    let (facts, what) = if config.appendonly {
+        load_log(shared, aof, &config).await?;
+        (LoadedFacts::default(), "append only file")
+    } else {
+        (load_file(shared, &config).await?, "disk")
+    };
+    shared.with(|server| {
+        server.end_loading(now(), &facts, Ok(()));
+        if server.keyspace.is_empty() {
+            return;
+        }
+        let text = format!("DB loaded from {what}: {:.3} seconds", load::seconds_since(started));
+        server.log(crate::exec::effect::LogLevel::Notice, text);
+    });
+    shared.with(|server| server.booted(facts.saved));
+    Ok(())
+}
+
+async fn load_file(shared: &Shared, config: &Config) -> Result<LoadedFacts, Vec<String>> {
+    let path = disk::rdb_path(config);
+    let len = match fs::metadata(&path) {
+        Ok(meta) => meta.len(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(LoadedFacts::default()),
+        Err(error) => return Err(vec![format!("Fatal error loading the DB: {}. Exiting.", plain(&error))]),
+    };
+    let fatal = |error: LoadError| {
+        vec![
+            format!("{error}"),
+            format!("Fatal error loading the DB, check server logs. Exiting. ({})", path.display()),
+        ]
+    };
+    let reader = load::open_rdb(&path, config).map_err(fatal)?;
+    shared.with(|server| server.begin_loading(now(), len, false));
+    load::load_rdb(shared, reader).await.map(|(facts, _)| facts).map_err(fatal)
+}
+
+async fn load_log(shared: &Arc<Shared>, aof: &Aof, config: &Config) -> Result<(), Vec<String>> {
+    let io = |what: &str, error: std::io::Error| vec![format!("{what}: {}", plain(&error))];
+    let name = String::from_utf8_lossy(&config.appendfilename).into_owned();
+    let dir = aof::directory(config);
+    let manifest = match fs::read(dir.join(names::manifest(&name))) {
+        Ok(text) => Some(Manifest::parse(&text).map_err(|error| vec![error.to_string()])?),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(io("Fatal error: can't open the AOF manifest file", error)),
+    };
+    let single = disk::data_path(config, &config.appendfilename);
+    let base_present =
+        manifest.as_ref().and_then(|m| m.base.as_ref()).is_some_and(|base| aof::path_in(&dir, &base.name).exists());
+    let found = Found { manifest, single_file: single.is_file(), base_present };
+    let manifest = match decide_start(found, &name) {
+        Start::Load(manifest) => manifest,
+        Start::Upgrade(manifest) => {
+            aof::write_manifest(config, &manifest).map_err(|e| io("Can't write the AOF manifest", e))?;
+            fs::rename(&single, dir.join(&name)).map_err(|e| io("Can't move the AOF into its directory", e))?;
+            disk::sync_dir(&dir.join(&name)).map_err(|e| io("Can't move the AOF into its directory", e))?;
+            shared.logger.notice(format_args!("Successfully migrated an old-style AOF"));
+            manifest
+        }
+        Start::Create => {
+            let manifest = create_base(config, &name).map_err(|e| io("Can't create the AOF base file", e))?;
+            return aof.open(shared, config, manifest).map_err(|e| io("Can't open the append-only file", e));
+        }
+    };
+    let total: u64 =
+        manifest.to_load().map(|file| fs::metadata(aof::path_in(&dir, &file.name)).map_or(0, |m| m.len())).sum();
+    shared.with(|server| server.begin_loading(now(), total, false));
+    let files: Vec<_> = manifest.to_load().cloned().collect();
+    for (i, file) in files.iter().enumerate() {
+        let path = aof::path_in(&dir, &file.name);
+        load_log_file(shared, config, &path, i + 1 == files.len()).await?;
+    }
+    aof.open(shared, config, manifest).map_err(|e| io("Can't open the append-only file", e))
+}
+
+/// A base of the dataset as it is before anything was ever written: empty.
+fn create_base(config: &Config, name: &str) -> std::io::Result<Manifest> {
+    let mut manifest = Manifest::default();
+    let base = manifest.next_base(name, BaseFormat::Rdb);
+    let aux = Aux {
+        server_version: crate::exec::state::COMPAT_VERSION,
+        ctime_secs: now().secs(),
+        used_memory_bytes: 0,
+        replication: None,
+        aof_base: true,
+    };
+    let mut out = Vec::new();
+    let options = WriteOptions { checksum: config.rdbchecksum, compress: config.rdbcompression };
+    RdbWriter::begin(&mut out, options, &aux).finish(&mut out);
+    let dir = aof::directory(config);
+    fs::create_dir_all(&dir)?;
+    disk::replace_file(&aof::path_in(&dir, &base.name), &out, true)?;
+    manifest.base = Some(base);
+    Ok(manifest)
+}
+
+async fn load_log_file(shared: &Shared, config: &Config, path: &Path, is_last: bool) -> Result<(), Vec<String>> {
+    let shown = path.display().to_string();
+    let fatal = |error: &dyn std::fmt::Display| vec![format!("Fatal error: can't read the AOF file {shown}: {error}")];
+    let file = File::open(path).map_err(|error| fatal(&plain(&error)))?;
+    let mut reader = BufReader::with_capacity(256 << 10, file);
+    let mut offset = 0;
+    let head = reader.fill_buf().map_err(|error| fatal(&plain(&error)))?;
+    if has_rdb_preamble(head) {
+        let options = ReadOptions { verify_checksum: config.rdbchecksum, ..ReadOptions::default() };
+        let rdb = RdbReader::open(reader, options, &config.limits).map_err(|error| fatal(&error))?;
+        let (_, rdb) = load::load_rdb(shared, rdb).await.map_err(|error| fatal(&error))?;
+        offset = rdb.offset();
+        reader = rdb.into_inner().map_err(|error| fatal(&error))?;
+    }
+    match replay(shared, AofReader::new(reader, offset)).await {
+        Ok(()) => Ok(()),
+        Err(Replay::Refused(text)) => Err(vec![format!("Error reading the append only file {shown}, error: {text}")]),
+        Err(Replay::Damaged(error)) => match judge_damage(&error, &shown, is_last, config.aof_load_truncated) {
+            Verdict::Refuse { log } => Err(log),
+            Verdict::Truncate { len, log } => {
+                for line in log {
+                    shared.logger.warning(format_args!("{line}"));
+                }
+                let cut = File::options().write(true).open(path).and_then(|file| {
+                    file.set_len(len)?;
+                    file.sync_all()
+                });
+                cut.map_err(|error| vec![format!("Error truncating the AOF file {shown}: {}", plain(&error))])
+            }
+        },
+    }
+}
+
+/// Why the commands of a file could not all be run.
+enum Replay {
+    Damaged(AofError),
+    /// A command that this server does not have, or that is not one.
+    Refused(String),
+}
+
+async fn replay(shared: &Shared, mut reader: AofReader<BufReader<File>>) -> Result<(), Replay> {
+    shared.server().begin_replay(now());
+    let result = loop {
+        let step = {
+            let mut server = shared.server();
+            let deadline = now() + SLICE_MS;
+            replay_slice(&mut server, &mut reader, deadline)
+        };
+        match step {
+            Ok(true) => tokio::task::yield_now().await,
+            Ok(false) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    shared.server().end_replay();
+    result
+}
+
+/// False at the end of the file.
+fn replay_slice(
+    server: &mut crate::exec::Server,
+    reader: &mut AofReader<BufReader<File>>,
+    deadline: crate::base::Millis,
+) -> Result<bool, Replay> {
+    while now() < deadline {
+        for _ in 0..COMMANDS_PER_LOOK {
+            match reader.next().map_err(Replay::Damaged)? {
+                None => return Ok(false),
+                Some(Record::Annotation(_)) => {}
+                Some(Record::Command(args)) => server.replay(args).map_err(Replay::Refused)?,
+            }
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,353 @@
+//! The life of the server process: sockets, tasks, signals, and the end.
+
+use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::aof::{self, Aof};
+use super::bus::Bus;
+use super::listen::{self, BindAddr, IoThreads};
+use super::log::{Logger, Role};
+use super::migrate::Targets;
+use super::os;
+use super::primary::PrimaryLink;
+use super::shared::{MachineStopwatch, Shared, now};
+use super::startup::{self, Prepared, give_up, plain};
+use super::world::Machine;
+use super::{boot, disk, gauges};
+use crate::base::Rng;
+use crate::cluster;
+use crate::commands;
+use crate::config::{Config, expand_title};
+use crate::exec::effect::ShutdownRequest;
+use crate::exec::server::Facts;
+use crate::exec::snapshot::Purpose;
+use crate::exec::table::CommandTable;
+use crate::exec::{Server, Setup};
+
+/// Descriptors beside those of clients: log, files, listeners, links.
+const RESERVED_FILES: u64 = 32;
+
+/// How often the bus engine is told that time passes.
+const BUS_TICK: Duration = Duration::from_millis(100);
+
+/// Runs a prepared process until it is shut down.
+#[must_use]
+pub fn run(mut prepared: Prepared) -> ExitCode {
+    startup::announce(&prepared);
+    let logger = prepared.logger.clone();
+    let open_files = os::raise_open_files(prepared.config.maxclients as u64 + RESERVED_FILES);
+    if let Some(error) = &open_files.refused {
+        let usable = open_files.limit.saturating_sub(RESERVED_FILES).max(1);
+        prepared.config.maxclients = prepared.config.maxclients.min(usable as usize);
+        logger.warning(format_args!(
+            "Unable to set the max number of files open to what maxclients needs: {}. maxclients has been reduced to {usable}.",
+            plain(error)
+        ));
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return give_up(&logger, &format!("Can't start the runtime: {}", plain(&error))),
+    };
+    let code = runtime.block_on(serve(prepared));
+    runtime.shutdown_background();
+    code
+}
+
+async fn serve(mut prepared: Prepared) -> ExitCode {
+    let (logger, config) = (prepared.logger.clone(), prepared.config.clone());
+    logger.set_role(if config.replicaof.is_some() { Role::Replica } else { Role::Primary });
+    logger.notice(format_args!("monotonic clock: POSIX clock_gettime"));
+    startup::write_pid(&config, &logger);
+    let (listeners, bus_listeners) = match listen_all(&config, &logger) {
+        Ok(listeners) => listeners,
+        Err(text) => return give_up(&logger, &text),
+    };
+    let mut server = new_server(&prepared);
+    let nodes_lock = match join_cluster(&mut server, &logger) {
+        Ok(lock) => lock,
+        Err(text) => return give_up(&logger, &text),
+    };
+    if let Some(title) = &mut prepared.title {
+        set_title(title, &prepared.program, &config);
+    }
+    logger.notice(format_args!("Running mode={}, port={}.", server.mode_name(), config.port));
+    logger.notice(format_args!("Server initialized"));
+    let aof = Arc::new(Aof::default());
+    let shared = Arc::new(Shared::new(server, logger.clone(), Arc::clone(&aof)));
+    let threads = match IoThreads::start(Handle::current(), config.io_threads) {
+        Ok(threads) => Arc::new(threads),
+        Err(error) => return give_up(&logger, &format!("Can't start I/O threads: {}", plain(&error))),
+    };
+    let (bus, mut accepted) = Bus::new(Arc::clone(&shared));
+    for listener in bus_listeners {
+        bus.listen(listener);
+    }
+    let mut machine = Machine {
+        bus,
+        primary: PrimaryLink::new(Arc::clone(&shared)),
+        aof: Arc::clone(&aof),
+        targets: Arc::new(Targets::default()),
+        shared: Arc::clone(&shared),
+        nodes_lock,
+        base_scheduled: false,
+        ending: None,
+    };
+    // While it loads, clients are answered (with LOADING).
+    shared.server().begin_loading(now(), 0, false);
+    for listener in listeners {
+        tokio::spawn(listen::accept_clients(Arc::clone(&shared), Arc::clone(&threads), listener));
+    }
+    if let Err(lines) = boot::load(&shared, &aof).await {
+        for line in lines {
+            logger.warning(format_args!("{line}"));
+        }
+        return ExitCode::FAILURE;
+    }
+    logger.notice(format_args!("Ready to accept connections"));
+    tokio::spawn(aof::run(Arc::clone(&shared), Arc::clone(&aof)));
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return give_up(&logger, "Can't listen for signals");
+    };
+    let mut bus_tick = tokio::time::interval(BUS_TICK);
+    let mut cron = tokio::time::interval(Duration::from_millis(1000 / u64::from(config.hz.max(1))));
+    cron.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    bus_tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            () = shared.outbox_filled.notified() => {}
+            Some((link, stream)) = accepted.recv() => machine.bus.take_in(link, stream),
+            _ = cron.tick() => shared.with(|server| {
+                server.gauges = gauges::read(&server.gauges);
+                server.cron(now());
+            }),
+            _ = bus_tick.tick() => shared.with(|server| server.bus_tick(now())),
+            _ = terminate.recv() => {
+                logger.warning(format_args!("Received SIGTERM scheduling shutdown..."));
+                machine.ending = Some(ShutdownRequest::default());
+            }
+            _ = interrupt.recv() => {
+                logger.warning(format_args!("Received SIGINT scheduling shutdown..."));
+                machine.ending = Some(ShutdownRequest::default());
+            }
+        }
+        machine.perform_all();
+        if machine.base_scheduled && shared.server().job.is_none() {
+            machine.begin_base();
+            machine.perform_all();
+        }
+        if let Some(request) = machine.ending.take()
+            && shut_down(&shared, &aof, &request).await
+        {
+            return ExitCode::SUCCESS;
+        }
+    }
+}
+
+fn new_server(prepared: &Prepared) -> Server {
+    let os = rustix::system::uname();
+    Server::new(Setup {
+        commands: CommandTable::new(&commands::all()),
+        stopwatch: Box::<MachineStopwatch>::default(),
+        seed: system_seed(),
+        now: now(),
+        facts: Facts {
+            pid: std::process::id(),
+            executable: prepared.executable.display().to_string(),
+            config_file: prepared.config_file.as_ref().map(|p| p.display().to_string()),
+            os: format!(
+                "{} {} {}",
+                os.sysname().to_string_lossy(),
+                os.release().to_string_lossy(),
+                os.machine().to_string_lossy()
+            ),
+            allocator: startup::ALLOCATOR.to_owned(),
+            total_system_memory_bytes: gauges::total_system_memory(),
+            server_name: "node".to_owned(),
+        },
+        config: prepared.config.clone(),
+    })
+}
+
+/// Randomness of the operating system, by way of the standard library's hash keys.
+fn system_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    hasher.finish()
+}
+
+/// Restores (or makes) this node's place in its cluster. The returned file holds the lock on nodes.conf.
+fn join_cluster(server: &mut Server, logger: &Logger) -> Result<Option<std::fs::File>, String> {
+    if !server.config.cluster_enabled {
+        return Ok(None);
+    }
+    let path = disk::data_path(&server.config, &server.config.cluster_config_file);
+    // The lock has a file of its own, since the configuration is replaced by renaming.
+    let lock_path = {
+        let mut name = path.clone().into_os_string();
+        name.push(".lock");
+        std::path::PathBuf::from(name)
+    };
+    let lock = os::lock_exclusive(&lock_path)
+        .map_err(|error| format!("Can't open {} in order to acquire a lock: {}", lock_path.display(), plain(&error)))?
+        .ok_or_else(|| {
+            format!(
+                "Sorry, the cluster configuration file {} is already used by a different Redis Cluster node. Please make \
+                 sure that different nodes use different cluster configuration files.",
+                path.display()
+            )
+        })?;
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => {
+            return Err(format!("Loading the cluster node config from {}: {}", path.display(), plain(&error)));
+        }
+    };
+    let rng = Rng::seeded(server.rng.next_u64());
+    let config = Server::cluster_config(&server.config);
+    let clock = server.clock();
+    let engine = if text.is_empty() {
+        cluster::Engine::new(config, rng, clock)
+    } else {
+        let text = String::from_utf8_lossy(&text);
+        let engine = cluster::Engine::restore(config, rng, clock, &text).map_err(|error| {
+            format!(
+                "Unrecoverable error: corrupted cluster config file {}: line {}: {}",
+                path.display(),
+                error.line,
+                error.what
+            )
+        })?;
+        logger.notice(format_args!("Node configuration loaded, I'm {}", engine.my_id()));
+        engine
+    };
+    server.join(engine);
+    Ok(Some(lock))
+}
+
+fn set_title(title: &mut os::ProcessTitle, program: &str, config: &Config) {
+    let template = String::from_utf8_lossy(&config.proc_title_template).into_owned();
+    let address = config.bind.first().map_or("*", |b| b.trim_start_matches('-'));
+    let facts = crate::config::TitleFacts {
+        title: program.to_owned(),
+        listen_addr: format!("{address}:{}", config.port),
+        server_mode: if config.cluster_enabled { " [cluster]".trim_start().to_owned() } else { String::new() },
+        port: config.port,
+        tls_port: config.tls_port,
+        unixsocket: String::from_utf8_lossy(&config.unixsocket).into_owned(),
+        config_file: String::new(),
+    };
+    if config.set_proc_title
+        && let Some(text) = expand_title(&template, &facts)
+    {
+        title.set(text.trim_end());
+    }
+}
+
+/// Binds the client port and, in cluster mode, the bus port on every configured address.
+fn listen_all(config: &Config, logger: &Logger) -> Result<(Vec<TcpListener>, Vec<TcpListener>), String> {
+    let backlog = u32::try_from(config.tcp_backlog).unwrap_or(511);
+    let clients = bind_all(config, config.port, backlog, logger)?;
+    if config.port != 0 && clients.is_empty() {
+        return Err("Failed listening on port, aborting.".into());
+    }
+    if !config.cluster_enabled {
+        return Ok((clients, Vec::new()));
+    }
+    let bus_port = if config.cluster_port != 0 {
+        config.cluster_port
+    } else {
+        config.port.checked_add(10_000).ok_or_else(|| {
+            "Redis port number too high for cluster mode. Cluster communication port number will be client port + 10000. \
+             Your Redis port number must be 55535 or less."
+                .to_owned()
+        })?
+    };
+    let bus = bind_all(config, bus_port, backlog, logger)?;
+    if bus.is_empty() {
+        return Err(format!("Failed listening on port {bus_port} (cluster), aborting."));
+    }
+    Ok((clients, bus))
+}
+
+fn bind_all(config: &Config, port: u16, backlog: u32, logger: &Logger) -> Result<Vec<TcpListener>, String> {
+    if port == 0 {
+        return Ok(Vec::new());
+    }
+    let words: Vec<&str> = config.bind.iter().map(String::as_str).collect();
+    let mut listeners = Vec::new();
+    for word in words {
+        let Some(BindAddr { optional, ip }) = listen::parse_bind(word) else {
+            return Err(format!(
+                "Could not create server TCP listening socket {word}:{port}: Name or service not known"
+            ));
+        };
+        match listen::bind(ip, port, backlog) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if may_be_missing(optional, ip, &error) => {}
+            Err(error) => {
+                logger.warning(format_args!(
+                    "Warning: Could not create server TCP listening socket {word}:{port}: bind: {}",
+                    plain(&error)
+                ));
+                return Err(format!("Failed listening on port {port} (TCP), aborting."));
+            }
+        }
+    }
+    Ok(listeners)
+}
+
+/// An address marked `-` need not exist here, and neither need IPv6.
+fn may_be_missing(optional: bool, ip: IpAddr, error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{AddrNotAvailable, Unsupported};
+    let absent = matches!(error.kind(), AddrNotAvailable | Unsupported)
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error());
+    absent && (optional || ip.is_ipv6())
+}
+
+/// Ends the server as asked. False when it must not end: the dataset could not be saved.
+async fn shut_down(shared: &Arc<Shared>, aof: &Arc<Aof>, request: &ShutdownRequest) -> bool {
+    let logger = &shared.logger;
+    logger.warning(format_args!("User requested shutdown..."));
+    let config = shared.server().config.clone();
+    let save = request.save.unwrap_or(!config.save.is_empty()) && !shared.server().is_loading();
+    aof.flush(shared, true);
+    if save {
+        logger.notice(format_args!("Saving the final RDB snapshot before exiting."));
+        if let Err(error) = save_now(shared, aof).await {
+            logger.warning(format_args!("Error trying to save the DB, can't exit: {error}"));
+            if !request.force {
+                shared.with(|server| server.shutdown_failed(request));
+                return false;
+            }
+        } else {
+            logger.notice(format_args!("DB saved on disk"));
+        }
+    }
+    if !config.pidfile.is_empty() || config.daemonize {
+        logger.notice(format_args!("Removing the pid file."));
+        let _ = std::fs::remove_file(Path::new(std::ffi::OsStr::from_bytes(&config.pidfile)));
+    }
+    logger.warning(format_args!("Redis is now ready to exit, bye bye..."));
+    true
+}
+
+/// Takes a whole snapshot to the RDB file, after the one under way if there is one.
+async fn save_now(shared: &Arc<Shared>, aof: &Arc<Aof>) -> Result<(), String> {
+    while shared.server().job.is_some() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    shared.server().start_snapshot(Purpose::File { waiting: None });
+    super::snapshot::carry(Arc::clone(shared), Arc::clone(aof)).await;
+    if shared.server().saves.last_failed { Err("see above".into()) } else { Ok(()) }
+}

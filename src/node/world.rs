@@ -1,0 +1,161 @@
+//! The real machine as the state machine sees it: performs effects, in order, on the main thread.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::aof::Aof;
+use super::bus::Bus;
+use super::disk;
+use super::migrate::Targets;
+use super::primary::PrimaryLink;
+use super::shared::{Shared, now};
+use super::snapshot;
+use super::startup::plain;
+use crate::cluster;
+use crate::config::LogLevel;
+use crate::exec::effect::{self, ShutdownRequest};
+use crate::exec::{Effect, Token, World};
+use crate::resp::ErrorReply;
+
+/// The longest a bus link may take to connect.
+const BUS_CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// Everything outside of the state machine.
+pub struct Machine {
+    pub shared: Arc<Shared>,
+    pub bus: Bus,
+    pub primary: PrimaryLink,
+    pub aof: Arc<Aof>,
+    pub targets: Arc<Targets>,
+    /// The lock on the cluster's configuration file, held as long as the process lives.
+    pub nodes_lock: Option<std::fs::File>,
+    /// A new base of the AOF waits for another snapshot to end.
+    pub base_scheduled: bool,
+    /// The end of the process, once it has been decided.
+    pub ending: Option<ShutdownRequest>,
+}
+
+impl Machine {
+    /// Performs everything that is waiting, and what that leads to.
+    pub fn perform_all(&mut self) {
+        loop {
+            let effects = self.shared.take_outbox();
+            if effects.is_empty() {
+                return;
+            }
+            for effect in effects {
+                self.perform(effect);
+            }
+        }
+    }
+
+    fn perform_bus(&mut self, output: cluster::Output) {
+        match output {
+            cluster::Output::SaveConfig { text, fsync } => self.save_nodes_conf(&text, fsync),
+            cluster::Output::Connect { link, ip, port } => self.bus.connect(link, ip, port, BUS_CONNECT_MAX),
+            cluster::Output::Send { link, bytes } => self.bus.send(link, bytes),
+            cluster::Output::Close { link } => self.bus.close(link),
+            other => debug_assert!(false, "{other:?} is the state machine's own business"),
+        }
+    }
+
+    /// A vote or an epoch that is not on disk could be given twice: better no node than a lying one.
+    fn save_nodes_conf(&self, text: &str, fsync: bool) {
+        let (path, best_effort) = {
+            let server = self.shared.server();
+            let behavior = server.config.cluster_config_save_behavior;
+            let path = disk::data_path(&server.config, &server.config.cluster_config_file);
+            (path, behavior == crate::config::ConfigSaveBehavior::BestEffort)
+        };
+        if let Err(error) = disk::replace_file(&path, text.as_bytes(), fsync) {
+            let text = plain(&error);
+            if best_effort {
+                self.shared.logger.warning(format_args!("Error saving the cluster node config: {text}"));
+            } else {
+                self.shared.logger.warning(format_args!("Fatal: can't update cluster config file: {text}"));
+                std::process::exit(1);
+            }
+        }
+    }
+
+    fn rewrite_config(&self, token: Token) {
+        let (path, config) = {
+            let server = self.shared.server();
+            (server.facts.config_file.clone(), server.config.clone())
+        };
+        let result = match path {
+            None => Err(ErrorReply::Static("ERR The server is running without a config file")),
+            Some(path) => {
+                let old = std::fs::read(&path).unwrap_or_default();
+                disk::replace_file(std::path::Path::new(&path), &config.rewrite(&old), true)
+                    .map_err(|error| ErrorReply::text_of(format!("ERR Rewriting config file: {}", plain(&error))))
+            }
+        };
+        self.shared.with(|server| server.finish_ok(token, result));
+    }
+
+    /// Begins a new base of the AOF, now or when the snapshot under way has ended.
+    pub fn begin_base(&mut self) {
+        match self.aof.begin_base(&self.shared) {
+            Ok(begun) => self.base_scheduled = !begun,
+            Err(error) => {
+                let text = plain(&error);
+                self.shared.logger.warning(format_args!("Can't begin a new base of the AOF: {text}"));
+            }
+        }
+    }
+
+    fn reconfigure(&self, names: &[&'static str]) {
+        let config = self.shared.server().config.clone();
+        if names.contains(&"loglevel") {
+            self.shared.logger.set_level(config.loglevel);
+        }
+        if names.contains(&"dir") {
+            use std::os::unix::ffi::OsStrExt;
+            let _ = std::env::set_current_dir(std::ffi::OsStr::from_bytes(&config.dir));
+        }
+    }
+}
+
+impl World for Machine {
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Wake(id) => self.shared.ring(id),
+            Effect::Bus(output) => self.perform_bus(output),
+            Effect::ToPrimary(output) => self.primary.perform(output),
+            Effect::Migrate(request) => {
+                let (targets, shared) = (Arc::clone(&self.targets), Arc::clone(&self.shared));
+                tokio::spawn(async move { targets.perform(shared, *request).await });
+            }
+            Effect::SnapshotStarted => {
+                tokio::spawn(snapshot::carry(Arc::clone(&self.shared), Arc::clone(&self.aof)));
+            }
+            Effect::SendSnapshotFile { snapshot, replica } => {
+                tokio::spawn(snapshot::send_file(Arc::clone(&self.shared), snapshot.0, replica));
+            }
+            Effect::RewriteConfig { token } => self.rewrite_config(token),
+            Effect::Reconfigure { names } => self.reconfigure(&names),
+            Effect::SwitchAof { on: true } | Effect::RewriteAof => self.begin_base(),
+            Effect::SwitchAof { on: false } => self.aof.close(&self.shared),
+            Effect::Sleep { micros, token } => {
+                // The whole server is meant to stand still: that is what the command is for.
+                let mut server = self.shared.server();
+                std::thread::sleep(Duration::from_micros(micros));
+                server.now = now();
+                server.finish_ok(token, Ok(()));
+                self.shared.collect(&mut server);
+            }
+            Effect::Shutdown(request) => self.ending = Some(request),
+            Effect::Log(level, text) => self.shared.logger.log(log_level(level), format_args!("{text}")),
+        }
+    }
+}
+
+fn log_level(level: effect::LogLevel) -> LogLevel {
+    match level {
+        effect::LogLevel::Debug => LogLevel::Debug,
+        effect::LogLevel::Verbose => LogLevel::Verbose,
+        effect::LogLevel::Notice => LogLevel::Notice,
+        effect::LogLevel::Warning => LogLevel::Warning,
+    }
+}
