@@ -4,6 +4,7 @@
 //! categories, help) follows from the declaration.
 
 pub mod connection;
+pub mod expiry;
 pub mod generic;
 pub mod parse;
 pub mod string;

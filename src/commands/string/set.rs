@@ -2,10 +2,10 @@
 
 use super::get::push_string;
 use crate::base::Millis;
+use crate::commands::expiry::{Expiry, ExpiryClause, expire_now, is_past};
 use crate::commands::parse::{self, TimeUnit};
-use crate::data::value::ValueRef;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::SetExpire;
+use crate::keyspace::{SetExpire, Typed};
 use crate::resp::{Args, Argv, ErrorReply};
 
 const WRITES: Flags = Flags::DENYOOM.union(Flags::WRITE);
@@ -108,77 +108,57 @@ enum Condition<'a> {
 struct SetOptions<'a> {
     condition: Condition<'a>,
     get: bool,
-    expire: SetExpire,
-    /// The expiry was given in another form than PXAT: replicas must not count from their own now.
-    rewrite: bool,
+    expiry: ExpiryClause<'a>,
 }
 
-fn set_options<'a>(args: Args<'a>, now: Millis) -> Result<SetOptions<'a>, ErrorReply> {
-    let mut options = SetOptions { condition: Condition::Always, get: false, expire: SetExpire::Never, rewrite: false };
+fn set_options(args: Args<'_>) -> Result<SetOptions<'_>, ErrorReply> {
+    let mut options = SetOptions { condition: Condition::Always, get: false, expiry: ExpiryClause::default() };
     let mut i = 3;
     while i < args.len() {
-        let next = args.get(i + 1);
-        let free = options.expire == SetExpire::Never;
-        let at_will = options.condition == Condition::Always;
-        if args.is(i, "nx") && at_will {
-            options.condition = Condition::Missing;
-        } else if args.is(i, "xx") && at_will {
-            options.condition = Condition::Present;
-        } else if args.is(i, "ifeq")
-            && at_will
-            && let Some(value) = next
-        {
-            options.condition = Condition::Equal(value);
+        let condition = if args.is(i, "nx") {
+            Some(Condition::Missing)
+        } else if args.is(i, "xx") {
+            Some(Condition::Present)
+        } else if args.is(i, "ifeq") {
+            i += 1;
+            Some(Condition::Equal(args.get(i).ok_or(ErrorReply::Syntax)?))
+        } else {
+            None
+        };
+        if let Some(condition) = condition {
+            let before = std::mem::replace(&mut options.condition, condition);
+            if before != Condition::Always && before != condition {
+                return Err(ErrorReply::Syntax);
+            }
             i += 1;
         } else if args.is(i, "get") {
             options.get = true;
-        } else if args.is(i, "keepttl") && free {
-            options.expire = SetExpire::Keep;
-        } else if let (Some((unit, relative)), Some(value), true) = (expire_word(args.at(i)), next, free) {
-            let at = parse::expire_at(value, unit, relative, now, "set")?;
-            if parse::int(value)? <= 0 {
-                return Err(ErrorReply::invalid_expire("set"));
-            }
-            options.expire = SetExpire::At(at);
-            options.rewrite = !args.is(i, "pxat");
             i += 1;
         } else {
-            return Err(ErrorReply::Syntax);
+            i += options.expiry.accept(args, i).filter(|_| !options.expiry.persists()).ok_or(ErrorReply::Syntax)?;
         }
-        i += 1;
     }
     Ok(options)
-}
-
-fn expire_word(word: &[u8]) -> Option<(TimeUnit, bool)> {
-    const WORDS: [(&[u8], TimeUnit, bool); 4] = [
-        (b"ex", TimeUnit::Seconds, true),
-        (b"px", TimeUnit::Millis, true),
-        (b"exat", TimeUnit::Seconds, false),
-        (b"pxat", TimeUnit::Millis, false),
-    ];
-    WORDS.iter().find(|(w, ..)| word.eq_ignore_ascii_case(w)).map(|(_, unit, relative)| (*unit, *relative))
 }
 
 fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (key, value) = (args.at(1), args.at(2));
     if args.len() == 3 {
-        ctx.db().set_bytes(key, value, SetExpire::Never);
-        ctx.changed(1);
+        store(ctx, key, value, SetExpire::Never);
         ctx.reply().ok();
         return Ok(());
     }
-    let options = set_options(args, ctx.now)?;
+    let options = set_options(args)?;
+    let expiry = options.expiry.resolve(ctx.now, "set")?;
     let (mut db, reply) = ctx.split();
     let old = if options.get { db.read(key) } else { db.peek(key) };
-    let holds = match (options.condition, old.map(|entry| entry.value())) {
+    let mut digits = itoa::Buffer::new();
+    let holds = match (options.condition, old) {
         (Condition::Always, _) => true,
         (Condition::Missing, old) => old.is_none(),
         (Condition::Present, old) => old.is_some(),
         (Condition::Equal(_), None) => false,
-        (Condition::Equal(wanted), Some(ValueRef::Int(n))) => itoa::Buffer::new().format(n).as_bytes() == wanted,
-        (Condition::Equal(wanted), Some(ValueRef::Bytes(bytes))) => bytes == wanted,
-        (Condition::Equal(_), Some(_)) => return Err(ErrorReply::WrongType),
+        (Condition::Equal(wanted), Some(entry)) => entry.text(&mut digits)? == wanted,
     };
     if options.get {
         match old {
@@ -193,18 +173,38 @@ fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     if !holds {
         return Ok(());
     }
-    store(ctx, key, value, options.expire);
-    if options.rewrite
-        && let SetExpire::At(at) = options.expire
-    {
-        propagate_pxat(ctx, key, value, at);
-    } else if options.get && options.expire == SetExpire::Never {
-        ctx.propagate_as(Argv::of(&[b"SET", key, value]));
+    match expiry {
+        Expiry::At { at, .. } if is_past(ctx, at) => {
+            expire_now(ctx, key);
+        }
+        Expiry::At { at, as_is } => {
+            store(ctx, key, value, SetExpire::At(at));
+            if !as_is {
+                propagate_pxat(ctx, key, value, at);
+            }
+        }
+        Expiry::Keep | Expiry::Persist | Expiry::Unsaid => {
+            store(ctx, key, value, if expiry == Expiry::Keep { SetExpire::Keep } else { SetExpire::Never });
+            if options.get {
+                ctx.propagate_as(without_get(args));
+            }
+        }
     }
     Ok(())
 }
 
-/// Sets the key; an expiry in the past deletes it instead, in the stream as well.
+/// A SET without its GET: nobody reads the answer in the stream.
+fn without_get(args: Args<'_>) -> Argv {
+    let mut argv = args.range(0, 3).to_argv();
+    for i in 3..args.len() {
+        if !args.is(i, "get") || args.is(i - 1, "ifeq") {
+            argv.push(args.at(i));
+        }
+    }
+    argv
+}
+
+/// Sets the key.
 fn store(ctx: &mut Ctx<'_>, key: &[u8], value: &[u8], expire: SetExpire) {
     ctx.changed(1);
     ctx.db().set_bytes(key, value, expire);
