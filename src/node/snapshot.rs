@@ -153,7 +153,7 @@ async fn queue_file(shared: &Shared, path: &Path, id: ClientId) -> io::Result<bo
             return Ok(true);
         }
         let queued = shared.with(|server| {
-            let Some(client) = server.clients.get_mut(id) else { return None };
+            let client = server.clients.get_mut(id)?;
             client.reply.raw(&chunk[..n]);
             server.outbox.push(crate::exec::Effect::Wake(id));
             Some(())
