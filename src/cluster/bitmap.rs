@@ -26,13 +26,23 @@ pub fn contains(map: &Bitmap, slot: Slot) -> bool {
 
 #[must_use]
 pub fn count(map: &Bitmap) -> usize {
-    map.iter().map(|byte| byte.count_ones() as usize).sum()
+    words(map).map(|word| word.count_ones() as usize).sum()
 }
 
-/// The slots of the set in ascending order. Empty bytes cost nothing but a look.
+/// Eight bytes at a step: slot `s` is bit `s mod 64` of word `s / 64`.
+fn words(map: &Bitmap) -> impl Iterator<Item = u64> + '_ {
+    map.as_chunks::<8>().0.iter().map(|chunk| u64::from_le_bytes(*chunk))
+}
+
+/// The slots of the set in ascending order. What is empty costs a look per 64 slots.
 pub fn iter(map: &Bitmap) -> impl Iterator<Item = Slot> + '_ {
-    map.iter().enumerate().filter(|(_, byte)| **byte != 0).flat_map(|(i, &byte)| {
-        (0..8u16).filter(move |bit| byte & (1 << bit) != 0).filter_map(move |bit| Slot::new(i as u16 * 8 + bit))
+    words(map).enumerate().filter(|(_, word)| *word != 0).flat_map(|(i, word)| {
+        let mut rest = word;
+        std::iter::from_fn(move || {
+            let bit = (rest != 0).then(|| rest.trailing_zeros())?;
+            rest &= rest - 1;
+            Slot::new(i as u16 * 64 + bit as u16)
+        })
     })
 }
 

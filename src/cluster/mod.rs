@@ -60,3 +60,8 @@ pub use io::{DataAge, FollowTarget, Input, LinkId, LocalFacts, LogLevel, Output,
 pub use node::{Addr, Attributes, Node, NodeIdx};
 pub use redirect::{Presence, Redirect, Request};
 pub use view::{ClientNet, LinkView, NodeView, ShardView};
+
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod scenarios;

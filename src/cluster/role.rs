@@ -66,6 +66,8 @@ impl Engine {
         self.election.reset();
         self.todo.save = Save::Now;
         self.todo.state = true;
+        // A shard whose members do not know each other's role cannot fail over well: tell at once.
+        self.todo.broadcast = true;
     }
 
     /// Gives a node another shard id; its replicas go with it.
@@ -87,6 +89,8 @@ impl Engine {
             ReplicaOf::Malformed => return false,
             ReplicaOf::Nobody => {
                 if self.nodes[sender].is_replica() {
+                    // It is alive, and that it failed as a replica gives nobody the right to replace it.
+                    self.nodes[sender].flags.remove(NodeFlags::FAIL);
                     let label = self.nodes[sender].label();
                     self.log(LogLevel::Notice, format!("Node {label} is a primary now"));
                 }

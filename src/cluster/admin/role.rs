@@ -22,7 +22,6 @@ impl Engine {
             let try_partial = self.same_shard(self.me, idx);
             self.become_replica_of(idx, try_partial);
         }
-        self.todo.broadcast = true;
         Ok(AdminReply::Ok)
     }
 

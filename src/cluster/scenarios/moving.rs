@@ -1,0 +1,180 @@
+//! Slots change hands: resharding, UPDATE, dirty slots, and what clients are told meanwhile.
+
+use super::*;
+
+fn slot(n: u16) -> Slot {
+    Slot::new(n).unwrap()
+}
+
+/// Moves one slot as a resharding tool does.
+fn hand_over(net: &mut Net, number: u16, from: usize, to: usize) {
+    let (source, target) = (net.id(from), net.id(to));
+    net.must(to, &format!("SETSLOT {number} IMPORTING {source}"));
+    net.must(from, &format!("SETSLOT {number} MIGRATING {target}"));
+    net.must(to, &format!("SETSLOT {number} NODE {target}"));
+    net.must(from, &format!("SETSLOT {number} NODE {target}"));
+}
+
+#[test]
+fn a_slot_moves_and_its_new_owner_takes_a_new_epoch() {
+    let mut net = Net::new(6, 1, |_| {});
+    net.create(3);
+    net.run(500);
+    let before = net.engine(1).current_epoch();
+    hand_over(&mut net, 7, 0, 1);
+    let took = net.run_until(1000, "all know", |net| net.agree() && net.owner_of(5, 7) == Some(net.id(1)));
+    assert!(took < 50, "{took}");
+    assert_eq!(net.engine(1).current_epoch(), before + 1);
+    assert_eq!(net.engine(1).importing_from(slot(7)), None);
+    assert_eq!(net.engine(0).migrating_to(slot(7)), None);
+}
+
+#[test]
+fn setslot_refuses_nonsense() {
+    let mut net = Net::new(4, 2, |_| {});
+    net.create(3);
+    let (a, b, replica) = (net.id(0), net.id(1), net.id(3));
+    let mut refuse =
+        |i: usize, words: String, text: &str| assert_eq!(net.admin(i, &words), Err(text.into()), "{words}");
+    refuse(0, format!("SETSLOT 16383 MIGRATING {b}"), "I'm not the owner of hash slot 16383");
+    refuse(0, format!("SETSLOT 0 IMPORTING {b}"), "I'm already the owner of hash slot 0");
+    refuse(
+        0,
+        format!("SETSLOT 0 MIGRATING {}", "x".repeat(40)),
+        &format!("I don't know about node {}", "x".repeat(40)),
+    );
+    refuse(0, format!("SETSLOT 0 MIGRATING {a}"), "Target node is myself");
+    refuse(0, format!("SETSLOT 0 MIGRATING {replica}"), "Target node is not a master");
+    refuse(0, format!("SETSLOT 0 NODE {replica}"), "Target node is not a master");
+    refuse(0, "SETSLOT 0 NODE nobody".into(), "Unknown node nobody");
+    refuse(3, format!("SETSLOT 0 NODE {b}"), "Please use SETSLOT only with masters.");
+    refuse(0, "SETSLOT 16384 STABLE".into(), "Invalid or out of range slot");
+    refuse(0, "SETSLOT 1 BOGUS".into(), "Invalid CLUSTER SETSLOT action or number of arguments. Try CLUSTER HELP");
+    refuse(0, format!("SETSLOT 1 NODE {b} TIMEOUT"), "Missing timeout value");
+    net.nodes[0].keys.insert(slot(0), 1);
+    assert_eq!(
+        net.admin(0, &format!("SETSLOT 0 NODE {b}")),
+        Err("Can't assign hashslot 0 to a different node while I still hold keys for this hash slot.".into())
+    );
+}
+
+#[test]
+fn an_open_slot_sends_clients_to_and_fro() {
+    let mut net = Net::new(3, 3, |_| {});
+    net.create(3);
+    let (a, b) = (net.id(0), net.id(1));
+    net.must(1, &format!("SETSLOT 7 IMPORTING {a}"));
+    net.must(0, &format!("SETSLOT 7 MIGRATING {b}"));
+    let ask = |i: usize, request: Request, present: usize, missing: usize| {
+        net.engine(i).redirect(slot(7), request, || Presence { present, missing })
+    };
+    let text = |i: usize, redirect: Redirect| redirect.error(net.engine(i), slot(7), ClientNet::default());
+    let (plain, asking) = (Request::default(), Request { asking: true, ..Request::default() });
+    assert_eq!(ask(0, plain, 1, 0), Redirect::Serve);
+    assert_eq!(text(0, ask(0, plain, 0, 1)).as_deref(), Some("ASK 7 127.0.0.1:7001"));
+    assert_eq!(ask(0, plain, 1, 1), Redirect::TryAgain);
+    assert_eq!(ask(0, Request { migrate: true, ..plain }, 0, 1), Redirect::Serve);
+    assert_eq!(ask(0, Request { other_db: true, ..plain }, 1, 0), Redirect::TryAgain);
+    assert_eq!(text(1, ask(1, plain, 0, 1)).as_deref(), Some("MOVED 7 127.0.0.1:7000"));
+    assert_eq!(ask(1, asking, 0, 1), Redirect::Serve);
+    assert_eq!(ask(1, Request { multiple_keys: true, ..asking }, 1, 1), Redirect::TryAgain);
+    assert_eq!(ask(1, Request { multiple_keys: true, ..asking }, 2, 0), Redirect::Serve);
+    net.must(0, "SETSLOT 7 STABLE");
+    assert_eq!(net.engine(0).redirect(slot(7), plain, || panic!("no need to count")), Redirect::Serve);
+}
+
+#[test]
+fn replicas_serve_readonly_clients_only() {
+    let mut net = Net::new(4, 4, |_| {});
+    net.create(3);
+    let on_replica = |request| net.engine(3).redirect(slot(7), request, Presence::default);
+    let readonly = Request { readonly: true, ..Request::default() };
+    assert!(matches!(on_replica(Request::default()), Redirect::Moved(_)));
+    assert_eq!(on_replica(readonly), Redirect::Serve);
+    assert!(matches!(on_replica(Request { write: true, ..readonly }), Redirect::Moved(_)));
+    assert_eq!(on_replica(Request { shard_pubsub: true, ..Request::default() }), Redirect::Serve);
+    assert!(matches!(net.engine(3).redirect(slot(16383), readonly, Presence::default), Redirect::Moved(_)));
+}
+
+#[test]
+fn a_cluster_that_is_down_says_so() {
+    let mut net = Net::new(1, 5, |_| {});
+    let first = net.engine(0).redirect(slot(0), Request::default(), Presence::default);
+    assert_eq!(first, Redirect::Unserved);
+    net.must(0, "ADDSLOTS 0 1 2");
+    let tell = |net: &Net, request| net.engine(0).redirect(slot(0), request, Presence::default);
+    let (read, write) = (Request::default(), Request { write: true, ..Request::default() });
+    assert_eq!(tell(&net, read), Redirect::Down);
+    let mut config = net.engine(0).config().clone();
+    config.allow_reads_when_down = true;
+    net.with_engine(0, |engine, now| engine.set_config(now, config));
+    assert_eq!(tell(&net, read), Redirect::Serve);
+    assert_eq!(tell(&net, write), Redirect::DownReadOnly);
+}
+
+#[test]
+fn a_node_that_missed_a_move_is_told_by_update() {
+    let mut net = Net::new(3, 6, |c| c.node_timeout_ms = 30_000);
+    net.create(3);
+    net.run(500);
+    // Node 0 is cut off while its slot 7 goes to node 1, forced there.
+    net.partition(&[1, 0, 0]);
+    net.nodes[0].keys.insert(slot(7), 3);
+    let target = net.id(1);
+    let source = net.id(0);
+    net.must(1, &format!("SETSLOT 7 IMPORTING {source}"));
+    net.must(1, &format!("SETSLOT 7 NODE {target}"));
+    net.must(2, &format!("SETSLOT 7 NODE {target}"));
+    net.run(1000);
+    assert_eq!(net.owner_of(0, 7), Some(net.id(0)));
+    net.heal();
+    net.run_until(40_000, "node 0 knows", |net| net.agree() && net.owner_of(0, 7) == Some(target));
+    assert_eq!(net.nodes[0].deleted, [slot(7)], "and has dropped the keys");
+}
+
+#[test]
+fn a_primary_that_gives_away_its_last_slot_becomes_a_replica() {
+    let mut net = Net::new(3, 7, |_| {});
+    net.must(0, "ADDSLOTSRANGE 0 16382");
+    net.must(1, "ADDSLOTS 16383");
+    for i in 1..3 {
+        net.must(i, "MEET 127.0.0.1 7000");
+    }
+    net.run_until(1000, "met", |net| net.knows_all(3));
+    let replica_of = net.id(1);
+    net.must(2, &format!("REPLICATE {replica_of}"));
+    net.run(100);
+    hand_over(&mut net, 16383, 1, 0);
+    net.run_until(1000, "joined", Net::agree);
+    assert_eq!(net.nodes[1].following, Some(net.id(0)));
+    assert_eq!(net.nodes[2].following, Some(net.id(0)), "and its replica with it");
+}
+
+#[test]
+fn bumpepoch_and_its_limits() {
+    let mut net = Net::new(3, 8, |_| {});
+    net.create(3);
+    assert_eq!(net.admin(2, "BUMPEPOCH"), Ok(AdminReply::Still(3)));
+    assert_eq!(net.admin(0, "BUMPEPOCH"), Ok(AdminReply::Bumped(4)));
+    net.run(100);
+    assert!(net.agree());
+    assert_eq!(
+        net.admin(0, "SET-CONFIG-EPOCH 9"),
+        Err("The user can assign a config epoch only when the node does not know any other node.".into())
+    );
+}
+
+#[test]
+fn keys_found_at_start_decide_about_slots() {
+    let mut net = Net::new(2, 9, |_| {});
+    net.must(0, "ADDSLOTSRANGE 0 9999");
+    net.must(1, "MEET 127.0.0.1 7000");
+    net.run_until(1000, "met", |net| net.knows_all(2) && net.owner_of(1, 0).is_some());
+    for n in [5, 12000] {
+        net.nodes[1].keys.insert(slot(n), 1);
+    }
+    let keys = net.nodes[1].keys.clone();
+    net.with_engine(1, |engine, now| engine.verify_keys(now, &super::super::harness::Keys(&keys)));
+    assert_eq!(net.nodes[1].deleted, [slot(5)]);
+    assert!(net.engine(1).owns(slot(12000)));
+}
