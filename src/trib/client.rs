@@ -34,7 +34,7 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Timeouts {
-        Timeouts { connect: Duration::from_secs(5), reply: Duration::from_secs(15) }
+        Timeouts { connect: Duration::from_secs(5), reply: Duration::from_secs(10) }
     }
 }
 

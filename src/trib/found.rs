@@ -24,6 +24,10 @@ use crate::base::NodeId;
 const EXPLAIN_AFTER: Duration = Duration::from_secs(10);
 /// How long replicas may take to reach their primaries once the cluster serves.
 const LINK_GRACE: Duration = Duration::from_secs(10);
+/// A greeting is on its way for a moment.
+const GREET_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Up to this many nodes each hears of every replica before the work is called done.
+const ROLES_EVERYWHERE_MAX: usize = 20;
 /// Rounds of resetting; the first is enough unless an introduction was still under way.
 const UNDO_ROUNDS: usize = 10;
 
@@ -51,7 +55,13 @@ impl Founding<'_> {
             self.undo().await;
             return Err(error);
         }
-        self.come_up().await
+        // The signal is caught from now on, so it has to be heeded here as well.
+        tokio::select! {
+            result = self.come_up() => result,
+            _ = tokio::signal::ctrl_c() => {
+                Err(Error::failed("*** Interrupted.").hint("the nodes have joined; 'trib check' says whether they serve"))
+            }
+        }
     }
 
     async fn form(&self) -> Result<(), Error> {
@@ -106,7 +116,8 @@ impl Founding<'_> {
         let wanted = self.opinion();
         let mut waiting: Vec<(usize, usize)> = self.plan.replicas.iter().map(|r| (r.node, r.primary)).collect();
         let started = Instant::now();
-        let (mut explained, mut greeted) = (false, false);
+        let mut explained = false;
+        let mut greeted: Option<Instant> = None;
         let mut missed = Vec::new();
         let result = wait::until(Some(self.ctx.ui), self.limit, async || {
             let reports = join_all(self.nodes.iter().map(|node| view::ask(&self.ctx.pool, &node.addr))).await;
@@ -117,13 +128,13 @@ impl Founding<'_> {
             let reports: Vec<_> = given.zip(reports.into_iter().map(Ok)).collect();
             missed = join::missing_links(&members, &reports);
             if missed.is_empty() && waiting.is_empty() {
-                let agree = |report: &Report| report.opinion() == wanted && self.roles_are_known(report);
-                if reports.iter().flat_map(|(_, report)| report).all(agree) {
+                let unheard = self.unheard(&wanted, &reports);
+                if unheard.is_empty() {
                     return Ok(Look::Done(()));
                 }
-                if !greeted {
-                    greeted = true;
-                    join::greet_again(&self.ctx.pool, self.nodes).await?;
+                if greeted.is_none_or(|at| at.elapsed() >= GREET_AGAIN_AFTER) {
+                    greeted = Some(Instant::now());
+                    join::greet(&self.ctx.pool, unheard).await?;
                 }
             }
             if !missed.is_empty() && !explained && started.elapsed() >= EXPLAIN_AFTER {
@@ -159,15 +170,28 @@ impl Founding<'_> {
         Ok(results.into_iter().collect::<Result<Vec<_>, Failure>>()?)
     }
 
-    /// Whether a node sees every replica below its primary. A large cluster is not held up for it.
-    fn roles_are_known(&self, report: &Report) -> bool {
-        if !join::is_full_mesh(self.nodes.len()) {
-            return true;
-        }
-        self.plan.replicas.iter().all(|replica| {
-            let line = report.line(&self.nodes[replica.node].id);
-            line.is_some_and(|line| line.primary == Some(self.nodes[replica.primary].id))
-        })
+    /// Who has to greet whom, because that one has not heard yet what it owns or whom it replicates. In a
+    /// large cluster only the primary has to know its replica; the others hear of it by and by.
+    fn unheard(&self, wanted: &Opinion, reports: &[(Addr, Result<Report, Failure>)]) -> Vec<(&Fresh, Vec<&Fresh>)> {
+        let primaries: BTreeMap<usize, usize> = self.plan.replicas.iter().map(|r| (r.node, r.primary)).collect();
+        let everybody_hears_roles = self.nodes.len() <= ROLES_EVERYWHERE_MAX;
+        let no_slots = SlotSet::new();
+        let has_heard = |listener: usize, speaker: usize| {
+            let Ok(report) = &reports[listener].1 else { return true };
+            let Some(line) = report.line(&self.nodes[speaker].id) else { return false };
+            let role_is_known = match primaries.get(&speaker) {
+                Some(&primary) if everybody_hears_roles || primary == listener => {
+                    line.primary == Some(self.nodes[primary].id)
+                }
+                _ => true,
+            };
+            role_is_known && line.slots == *wanted.get(&line.id).unwrap_or(&no_slots)
+        };
+        let speak = |speaker: usize| {
+            let listeners = (0..self.nodes.len()).filter(|&other| other != speaker && !has_heard(other, speaker));
+            (&self.nodes[speaker], listeners.map(|other| &self.nodes[other]).collect::<Vec<_>>())
+        };
+        (0..self.nodes.len()).map(speak).filter(|(_, listeners)| !listeners.is_empty()).collect()
     }
 
     fn opinion(&self) -> Opinion {

@@ -15,16 +15,10 @@ use crate::base::NodeId;
 /// gossip does the rest: introductions grow with the square of the number.
 const FULL_MESH_MAX: usize = 64;
 
-/// Whether so many nodes are introduced pair by pair.
-#[must_use]
-pub fn is_full_mesh(count: usize) -> bool {
-    count <= FULL_MESH_MAX
-}
-
 /// Whom each node is told to meet, by place. Every pair at most once.
 #[must_use]
 pub fn introductions(count: usize) -> Vec<Vec<usize>> {
-    let reach = if is_full_mesh(count) { count } else { FULL_MESH_MAX / 2 };
+    let reach = if count <= FULL_MESH_MAX { count } else { FULL_MESH_MAX / 2 };
     (0..count)
         .map(|i| {
             let neighbours = (1..=reach).map(|step| i + step).filter(|&j| j < count);
@@ -48,13 +42,32 @@ pub fn meet(node: &Addr) -> redis::Cmd {
 
 /// Introduces all nodes to each other, every node at the same time.
 pub async fn introduce(pool: &Pool, nodes: &[Fresh]) -> Result<(), Error> {
-    greet(pool, nodes, nodes, &introductions(nodes.len())).await
+    let pairs = introductions(nodes.len());
+    let others = pairs.iter().map(|others| others.iter().map(|&other| &nodes[other]).collect());
+    greet(pool, nodes.iter().zip(others)).await
 }
 
-/// Every node of `who` greets its share of `nodes`, all at the same time.
-async fn greet(pool: &Pool, who: &[Fresh], nodes: &[Fresh], whom: &[Vec<usize>]) -> Result<(), Error> {
-    let work = who.iter().zip(whom).map(|(node, others)| async move {
-        let cmds: Vec<redis::Cmd> = others.iter().map(|&other| meet(&nodes[other].meet)).collect();
+/// Introduces the new node to the members, to some of them in a large cluster.
+pub async fn introduce_to(pool: &Pool, new: &Fresh, members: &[Fresh]) -> Result<(), Error> {
+    greet(pool, [(new, members.iter().take(FULL_MESH_MAX).collect())]).await
+}
+
+/// Introduces the members to the new node, some of them in a large cluster.
+pub async fn introduce_each(pool: &Pool, members: &[Fresh], new: &Fresh) -> Result<(), Error> {
+    greet(pool, members.iter().take(FULL_MESH_MAX).map(|member| (member, vec![new]))).await
+}
+
+/// Every node greets some others, all at the same time.
+///
+/// A first greeting makes two nodes known to each other. What the greeting one owns and whom it replicates
+/// is only taken from those that are known already, so a second greeting tells it; of its own accord a
+/// server would do so after a second or, in a large cluster, after half of the node timeout.
+pub async fn greet<'n>(
+    pool: &Pool,
+    greetings: impl IntoIterator<Item = (&'n Fresh, Vec<&'n Fresh>)>,
+) -> Result<(), Error> {
+    let work = greetings.into_iter().map(|(node, others)| async move {
+        let cmds: Vec<redis::Cmd> = others.iter().map(|other| meet(&other.meet)).collect();
         let client = pool.client(&node.addr).await?;
         client.pipeline(client.timeouts().reply, &cmds).await?.into_iter().collect::<Result<Vec<_>, Failure>>()
     });
@@ -62,30 +75,6 @@ async fn greet(pool: &Pool, who: &[Fresh], nodes: &[Fresh], whom: &[Vec<usize>])
         result?;
     }
     Ok(())
-}
-
-/// Introduces the new node to the members, to some of them in a large cluster.
-pub async fn introduce_to(pool: &Pool, new: &Fresh, members: &[Fresh]) -> Result<(), Error> {
-    let nodes: Vec<Fresh> = std::iter::once(new).chain(members.iter().take(FULL_MESH_MAX)).cloned().collect();
-    greet(pool, &nodes[..1], &nodes, &[(1..nodes.len()).collect()]).await
-}
-
-/// Introduces the members to the new node, some of them in a large cluster.
-pub async fn introduce_each(pool: &Pool, members: &[Fresh], new: &Fresh) -> Result<(), Error> {
-    let members = &members[..members.len().min(FULL_MESH_MAX)];
-    greet(pool, members, std::slice::from_ref(new), &vec![vec![0]; members.len()]).await
-}
-
-/// Lets every node greet every other one again, now that they know each other. A first greeting only
-/// makes nodes known; what they own and whom they replicate comes with the next packet, which a server
-/// sends of its own accord only after a second or more. Left to gossip in a large cluster.
-pub async fn greet_again(pool: &Pool, nodes: &[Fresh]) -> Result<(), Error> {
-    if !is_full_mesh(nodes.len()) {
-        return Ok(());
-    }
-    let everybody: Vec<Vec<usize>> =
-        (0..nodes.len()).map(|i| (0..nodes.len()).filter(|&other| other != i).collect()).collect();
-    greet(pool, nodes, nodes, &everybody).await
 }
 
 /// Whom each node does not know yet or has no link to: `(who is missed, by whom)`. Empty when all of

@@ -23,6 +23,7 @@ pub struct Args {
     id: String,
 }
 
+const RESET_LIMIT: Duration = Duration::from_secs(120);
 /// How long the others may take to show that they have forgotten it.
 const FORGET_LIMIT: Duration = Duration::from_secs(10);
 
@@ -49,7 +50,9 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     forget(ctx, &view, node).await?;
     if node.is_reachable() {
         ui.heading(">>> Sending CLUSTER RESET SOFT to the deleted node.");
-        ctx.pool.call(&node.addr, &command("CLUSTER RESET SOFT")).await?;
+        // A replica drops its data first, which may take long.
+        let client = ctx.pool.client(&node.addr).await?;
+        client.call_within(RESET_LIMIT, &command("CLUSTER RESET SOFT")).await?;
     }
     confirm_forgotten(ctx, &view, node).await
 }
