@@ -3,10 +3,12 @@
 //! To add a command, add a [`Command`] to its family's `COMMANDS`; everything else (COMMAND, key extraction, ACL
 //! categories, help) follows from the declaration.
 
+pub mod cluster;
 pub mod connection;
 pub mod expiry;
 pub mod generic;
 pub mod parse;
+pub mod server;
 pub mod string;
 pub mod transactions;
 
@@ -15,5 +17,13 @@ use crate::exec::Command;
 /// Every family.
 #[must_use]
 pub fn all() -> Vec<&'static [Command]> {
-    [connection::FAMILIES, generic::FAMILIES, string::FAMILIES, transactions::FAMILIES].concat()
+    [
+        cluster::FAMILIES,
+        connection::FAMILIES,
+        generic::FAMILIES,
+        server::FAMILIES,
+        string::FAMILIES,
+        transactions::FAMILIES,
+    ]
+    .concat()
 }

@@ -69,7 +69,7 @@ impl Server {
     }
 
     /// What the engine has to know of replication.
-    pub(super) fn tell_facts(&mut self) {
+    pub fn tell_facts(&mut self) {
         let clock = self.clock();
         let data = match self.repl.data_age_ms(clock.mono) {
             None => DataAge::Never,

@@ -4,6 +4,7 @@ use super::client::{ClientFlags, Parked};
 use super::effect::Effect;
 use super::server::Server;
 use crate::base::Millis;
+use crate::repl::Input;
 
 /// The share of each tick that active expiry may take, in percent.
 const EXPIRE_SHARE_PERCENT: u64 = 25;
@@ -15,6 +16,9 @@ impl Server {
     /// One tick. `now` is wall time.
     pub fn cron(&mut self, now: Millis) {
         self.now = now;
+        self.repl_input(Input::Tick);
+        self.finish_waits();
+        self.wake_replicas();
         self.expire_actively();
         self.rehash();
         self.watch_clients();

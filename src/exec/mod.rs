@@ -11,6 +11,7 @@ pub mod ctx;
 pub mod effect;
 pub mod frozen;
 mod gates;
+pub mod help;
 pub mod keys;
 pub mod loading;
 mod migrate;

@@ -6,7 +6,8 @@ use super::server::Server;
 use super::snapshot::Purpose;
 use crate::base::{Millis, NodeId};
 use crate::config::Config;
-use crate::repl::{self, Endpoint, Followed, Input, Output, ReplicaId};
+use crate::repl::{self, Endpoint, Followed, Input, Output, ReplicaId, SyncRequest, Synced};
+use crate::resp::ErrorReply;
 use crate::resp::request::{Batch, RequestLimits, RequestParser};
 
 /// The primary's command stream being executed: a client without a connection.
@@ -146,6 +147,35 @@ impl Server {
             if let Some(link) = self.primary_link {
                 self.outbox.push(Effect::ToPrimary(Output::CloseLink(link)));
                 self.repl.handle(self.mono(), Input::LinkDown(link));
+            }
+        }
+    }
+
+    /// Makes a client a replica of this server.
+    ///
+    /// # Errors
+    /// With the engine's words; the client stays an ordinary one.
+    pub fn sync(&mut self, client: &mut Client, request: SyncRequest<'_>) -> Result<(), ErrorReply> {
+        let now = self.mono();
+        let id = ReplicaId(client.id.0);
+        // The client is not among the others while its command runs: what the engine has for it is caught here.
+        self.current_replica = Some((client.id, Vec::new()));
+        let result = self.repl.sync(now, id, request);
+        self.drain_repl();
+        if let Some((_, bytes)) = self.current_replica.take() {
+            client.reply.raw(&bytes);
+        }
+        match result {
+            Err(error) => Err(ErrorReply::text_of(error.to_string())),
+            Ok(synced) => {
+                client.flags |= ClientFlags::REPLICA;
+                client.replica = Some(id);
+                match synced {
+                    Synced::Partial => self.stats.sync_partial_ok += 1,
+                    Synced::Full => self.stats.sync_full += 1,
+                    Synced::Already => {}
+                }
+                Ok(())
             }
         }
     }

@@ -1,0 +1,7 @@
+//! The server group.
+
+mod replication;
+
+use crate::exec::Command;
+
+pub const FAMILIES: &[&[Command]] = &[replication::COMMANDS];

@@ -1,0 +1,172 @@
+//! ROLE, REPLICAOF, REPLCONF, PSYNC, SYNC, WAIT: who follows whom.
+
+use crate::base::num;
+use crate::commands::parse;
+use crate::exec::client::ClientFlags;
+use crate::exec::effect::LogLevel;
+use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group};
+use crate::repl::{Endpoint, Followed, ReplconfReply, ReplicaId, RoleView, SyncKind, SyncRequest};
+use crate::resp::{Args, ErrorReply};
+
+const TARGET: &[Arg] = &[Arg::one_of(
+    "args",
+    &[
+        Arg::block("host-port", &[Arg::string("host"), Arg::int("port")]),
+        Arg::block("no-one", &[Arg::flag("no", "NO"), Arg::flag("one", "ONE")]),
+    ],
+)];
+const FOLLOWS: Flags = Flags::ADMIN.union(Flags::NO_ASYNC_LOADING).union(Flags::NOSCRIPT).union(Flags::STALE);
+const SYNCS: Flags = Flags::ADMIN.union(Flags::NO_ASYNC_LOADING).union(Flags::NO_MULTI).union(Flags::NOSCRIPT);
+
+pub const COMMANDS: &[Command] = &[
+    Command::new("role", 1, role)
+        .flags(Flags::FAST.union(Flags::LOADING).union(Flags::NOSCRIPT).union(Flags::STALE))
+        .acl(Acl::ADMIN.union(Acl::DANGEROUS))
+        .doc(Group::Server, "2.8.12", "O(1)", "Says whether this is a primary or a replica, and of whom."),
+    Command::new("replicaof", 3, replicaof)
+        .flags(FOLLOWS)
+        .doc(Group::Server, "5.0.0", "O(1)", "Makes this server a replica of another, or of none.")
+        .args(TARGET),
+    Command::new("slaveof", 3, replicaof)
+        .flags(FOLLOWS)
+        .doc(Group::Server, "1.0.0", "O(1)", "Makes this server a replica of another, or of none.")
+        .args(TARGET)
+        .deprecated("5.0.0", "`REPLICAOF`"),
+    Command::new("replconf", -1, replconf)
+        .flags(Flags::ADMIN.union(Flags::ALLOW_BUSY).union(Flags::LOADING).union(Flags::NOSCRIPT).union(Flags::STALE))
+        .doc(Group::Server, "3.0.0", "O(1)", "What a replica and its primary tell each other."),
+    Command::new("psync", -3, psync)
+        .flags(SYNCS)
+        .doc(Group::Server, "2.8.0", "", "Makes this connection a replica, going on where it was if possible.")
+        .args(&[Arg::string("replicationid"), Arg::int("offset")]),
+    Command::new("sync", 1, sync).flags(SYNCS).doc(Group::Server, "1.0.0", "", "Makes this connection a replica."),
+    Command::new("wait", 3, wait)
+        .flags(Flags::BLOCKING)
+        .acl(Acl::CONNECTION)
+        .doc(Group::Generic, "3.0.0", "O(1)", "Waits until replicas have acknowledged this connection's writes.")
+        .tips(&["request_policy:all_shards", "response_policy:agg_min"])
+        .args(&[Arg::int("numreplicas"), Arg::int("timeout")]),
+];
+
+fn role(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
+    let view = ctx.server.repl.role_view();
+    let reply = ctx.reply();
+    match view {
+        RoleView::Primary { offset, replicas } => {
+            reply.array(3);
+            reply.bulk_str("master");
+            reply.int(offset as i64);
+            reply.array(replicas.len());
+            for replica in replicas {
+                reply.array(3);
+                reply.bulk_str(&replica.ip);
+                reply.bulk_int(i64::from(replica.port));
+                reply.bulk_int(replica.ack as i64);
+            }
+        }
+        RoleView::Replica { host, port, state, offset } => {
+            reply.array(5);
+            reply.bulk_str("slave");
+            reply.bulk_str(&host);
+            reply.int(i64::from(port));
+            reply.bulk_str(state);
+            reply.int(offset);
+        }
+    }
+    Ok(())
+}
+
+fn replicaof(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    if ctx.server.config.cluster_enabled {
+        return Err(ErrorReply::Static("ERR REPLICAOF not allowed in cluster mode."));
+    }
+    if ctx.server.repl.is_failing_over() {
+        return Err(ErrorReply::Static("ERR REPLICAOF not allowed while failing over."));
+    }
+    if args.is(1, "no") && args.is(2, "one") {
+        if ctx.server.promote() {
+            let text = format!("MASTER MODE enabled (user request from '{}')", ctx.client.peer);
+            ctx.server.log(LogLevel::Notice, text);
+        }
+        ctx.server.config.replicaof = None;
+        ctx.reply().ok();
+        return Ok(());
+    }
+    if ctx.client.is(ClientFlags::REPLICA) {
+        return Err(ErrorReply::Static("ERR Command is not valid when client is a replica."));
+    }
+    let port = num::parse_i64(args.at(2)).and_then(|n| u16::try_from(n).ok());
+    let port = port.ok_or(ErrorReply::Static("ERR Invalid master port"))?;
+    let host = String::from_utf8_lossy(args.at(1)).into_owned();
+    match ctx.server.follow(Endpoint { host: host.clone(), port }) {
+        Followed::Started => {
+            ctx.server.config.replicaof = Some(crate::config::PrimaryAddr { host, port });
+            ctx.reply().ok();
+        }
+        Followed::AlreadyFollowing => ctx.reply().simple("OK Already connected to specified master"),
+        Followed::FailingOver => {
+            return Err(ErrorReply::Static("ERR REPLICAOF not allowed while failing over."));
+        }
+    }
+    Ok(())
+}
+
+fn replconf(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let now = ctx.server.mono();
+    let words: Vec<&[u8]> = args.from(1).iter().collect();
+    if ctx.client.is(ClientFlags::PRIMARY) {
+        if args.is(1, "getack") {
+            ctx.server.repl.on_getack(now);
+            ctx.server.drain_repl();
+        }
+        return Ok(());
+    }
+    let result = ctx.server.repl.replconf(now, ReplicaId(ctx.client.id.0), &words);
+    ctx.server.drain_repl();
+    match result {
+        Ok(ReplconfReply::Ok) => ctx.reply().ok(),
+        Ok(ReplconfReply::Silent) => {}
+        Err(error) => return Err(ErrorReply::text_of(error.to_string())),
+    }
+    Ok(())
+}
+
+fn psync(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let offset = parse::int(args.at(2))?;
+    let kind = SyncKind::Psync { id: args.at(1), offset, failover: args.is(3, "failover") };
+    become_replica(ctx, kind)
+}
+
+fn sync(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
+    become_replica(ctx, SyncKind::Sync)
+}
+
+fn become_replica(ctx: &mut Ctx<'_>, kind: SyncKind<'_>) -> Done {
+    let peer_ip = ctx.client.peer_ip().map_or_else(String::new, |ip| ip.to_string());
+    let request = SyncRequest { kind, peer_ip: &peer_ip, output_pending: !ctx.client.reply.buf.is_empty() };
+    ctx.server.sync(ctx.client, request)
+}
+
+fn wait(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    if !ctx.server.repl.is_primary() {
+        return Err(ErrorReply::Static(
+            "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is \
+             configured to be writable (which is not the default) writes to replicas are just local and are not \
+             propagated.",
+        ));
+    }
+    let replicas = num::parse_i64(args.at(1)).ok_or(ErrorReply::NotInteger)?;
+    let timeout_ms =
+        num::parse_i64(args.at(2)).ok_or(ErrorReply::Static("ERR timeout is not an integer or out of range"))?;
+    if timeout_ms < 0 {
+        return Err(ErrorReply::Static("ERR timeout is negative"));
+    }
+    let acked = ctx.server.repl.acked_by(ctx.client.write_offset);
+    if acked as i64 >= replicas || ctx.client.in_transaction() {
+        ctx.reply().uint(acked);
+        return Ok(());
+    }
+    let until = (timeout_ms > 0).then(|| ctx.now + timeout_ms);
+    ctx.server.wait_for_acks(ctx.client, replicas as usize, until);
+    Ok(())
+}
