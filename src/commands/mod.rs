@@ -5,9 +5,16 @@
 
 pub mod cluster;
 pub mod connection;
+pub mod decimal;
+pub mod element;
 pub mod expiry;
 pub mod generic;
+pub mod hash;
+pub mod list;
+pub mod mpop;
 pub mod parse;
+pub mod sample;
+pub mod scan;
 pub mod server;
 pub mod string;
 pub mod transactions;
@@ -21,6 +28,8 @@ pub fn all() -> Vec<&'static [Command]> {
         cluster::FAMILIES,
         connection::FAMILIES,
         generic::FAMILIES,
+        hash::FAMILIES,
+        list::FAMILIES,
         server::FAMILIES,
         string::FAMILIES,
         transactions::FAMILIES,

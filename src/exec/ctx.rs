@@ -4,7 +4,8 @@ use super::client::Client;
 use super::effect::{Effect, Token};
 use super::server::Server;
 use super::spec::Command;
-use crate::base::Millis;
+use crate::base::{Millis, Rng};
+use crate::data::Limits;
 use crate::keyspace::Db;
 use crate::resp::{Argv, Reply};
 
@@ -21,6 +22,16 @@ impl Ctx<'_> {
     /// The client's database and its output, side by side.
     pub fn split(&mut self) -> (Db<'_>, &mut Reply) {
         (self.server.keyspace.db(self.client.db), &mut self.client.reply)
+    }
+
+    /// As [`Ctx::split`], together with what governs the encodings of collections.
+    pub fn split_with_limits(&mut self) -> (Db<'_>, &mut Reply, &Limits) {
+        (self.server.keyspace.db(self.client.db), &mut self.client.reply, &self.server.config.limits)
+    }
+
+    /// As [`Ctx::split`], together with the source of random numbers.
+    pub fn split_with_rng(&mut self) -> (Db<'_>, &mut Reply, &mut Rng) {
+        (self.server.keyspace.db(self.client.db), &mut self.client.reply, &mut self.server.rng)
     }
 
     /// The client's database.

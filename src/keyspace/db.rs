@@ -102,6 +102,13 @@ impl Db<'_> {
         Some(entry)
     }
 
+    /// Looks several keys up as [`Db::read`] does, and gives them side by side.
+    pub fn read_all<'k>(&mut self, keys: impl Iterator<Item = &'k [u8]> + Clone) -> Vec<Option<&Entry>> {
+        let found: Vec<bool> = keys.clone().map(|key| self.read(key).is_some()).collect();
+        let find = |key| self.tables().get(self.table_of(key)).find(key);
+        keys.zip(found).map(|(key, found)| if found { find(key) } else { None }).collect()
+    }
+
     /// Looks a key up without counting and without marking it as used (TYPE, TTL, OBJECT).
     pub fn peek(&mut self, key: &[u8]) -> Option<&Entry> {
         let table = self.table_of(key);

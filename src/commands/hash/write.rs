@@ -1,0 +1,99 @@
+//! HSET, HMSET, HSETNX, HDEL.
+
+use crate::data::value::Value;
+use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
+use crate::keyspace::TypedMut;
+use crate::resp::{Args, ErrorReply};
+
+const FLAGS_FAST_GROW: Flags = Flags::DENYOOM.union(Flags::FAST).union(Flags::WRITE);
+const KEY_RW_UPDATE: KeyFlags = KeyFlags::RW.union(KeyFlags::UPDATE);
+
+pub const COMMANDS: &[Command] = &[
+    Command::new("hset", -4, hset)
+        .flags(FLAGS_FAST_GROW)
+        .acl(Acl::HASH)
+        .keys(&[KeySpec::range(1, 0, 1, KEY_RW_UPDATE)])
+        .doc(Group::Hash, "2.0.0", "O(1)", "Sets fields of a hash.")
+        .args(&[Arg::key("key", 0), Arg::block("data", &[Arg::string("field"), Arg::string("value")]).multiple()]),
+    Command::new("hmset", -4, hmset)
+        .flags(FLAGS_FAST_GROW)
+        .acl(Acl::HASH)
+        .keys(&[KeySpec::range(1, 0, 1, KEY_RW_UPDATE)])
+        .doc(Group::Hash, "2.0.0", "O(N)", "Sets fields of a hash.")
+        .args(&[Arg::key("key", 0), Arg::block("data", &[Arg::string("field"), Arg::string("value")]).multiple()]),
+    Command::new("hsetnx", 4, hsetnx)
+        .flags(FLAGS_FAST_GROW)
+        .acl(Acl::HASH)
+        .keys(&[KeySpec::range(1, 0, 1, KeyFlags::RW.union(KeyFlags::INSERT))])
+        .doc(Group::Hash, "2.0.0", "O(1)", "Sets a field that does not exist.")
+        .args(&[Arg::key("key", 0), Arg::string("field"), Arg::string("value")]),
+    Command::new("hdel", -3, hdel)
+        .flags(Flags::FAST.union(Flags::WRITE))
+        .acl(Acl::HASH)
+        .keys(&[KeySpec::range(1, 0, 1, KeyFlags::RW.union(KeyFlags::DELETE))])
+        .doc(Group::Hash, "2.0.0", "O(N)", "Removes fields.")
+        .args(&[Arg::key("key", 0), Arg::string("field").multiple()]),
+];
+
+fn hset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let created = set_fields(ctx, args)?;
+    ctx.reply().uint(created);
+    Ok(())
+}
+
+fn hmset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    set_fields(ctx, args)?;
+    ctx.reply().ok();
+    Ok(())
+}
+
+/// Sets the pairs behind the key; says how many fields are new.
+fn set_fields(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<usize, ErrorReply> {
+    let pairs = args.from(2);
+    if pairs.len() % 2 == 1 {
+        return Err(ErrorReply::arity(ctx.command.name));
+    }
+    let count = pairs.len() / 2;
+    let (mut db, _, limits) = ctx.split_with_limits();
+    let mut entry = db.write_or_insert(args.at(1), || Value::Hash(Box::default()));
+    let hash = entry.hash_mut()?;
+    hash.expect(count, limits);
+    let mut created = 0;
+    let mut words = pairs.iter();
+    while let (Some(field), Some(value)) = (words.next(), words.next()) {
+        created += usize::from(hash.set(field, value, limits));
+    }
+    ctx.changed(count);
+    Ok(created)
+}
+
+fn hsetnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let (mut db, reply, limits) = ctx.split_with_limits();
+    let mut entry = db.write_or_insert(args.at(1), || Value::Hash(Box::default()));
+    let hash = entry.hash_mut()?;
+    if hash.contains(args.at(2)) {
+        reply.int(0);
+        return Ok(());
+    }
+    hash.set(args.at(2), args.at(3), limits);
+    reply.int(1);
+    ctx.changed(1);
+    Ok(())
+}
+
+fn hdel(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let key = args.at(1);
+    let (mut db, reply) = ctx.split();
+    let Some(mut entry) = db.write(key) else {
+        reply.int(0);
+        return Ok(());
+    };
+    let hash = entry.hash_mut()?;
+    let removed = args.from(2).iter().filter(|field| hash.remove(field)).count();
+    if hash.is_empty() {
+        db.remove(key);
+    }
+    reply.uint(removed);
+    ctx.changed(removed);
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! The arguments of LMPOP and ZMPOP, which pop from the first of several keys that has something.
+
+use super::parse;
+use crate::resp::{Args, ErrorReply};
+
+/// `numkeys key [key …] END [COUNT count]`
+#[derive(Clone, Copy)]
+pub struct MultiPop<'a, E> {
+    pub keys: Args<'a>,
+    pub end: E,
+    /// How many elements at most, at least 1.
+    pub count: usize,
+}
+
+impl<'a, E> MultiPop<'a, E> {
+    /// Reads the arguments from number `from` on; `end` knows the words for the two ends.
+    pub fn parse(
+        args: Args<'a>,
+        from: usize,
+        end: impl Fn(&[u8]) -> Result<E, ErrorReply>,
+    ) -> Result<MultiPop<'a, E>, ErrorReply> {
+        let keys = positive(args.at(from), "ERR numkeys should be greater than 0")?;
+        let end_at = keys.checked_add(from + 1).ok_or(ErrorReply::Syntax)?;
+        let end = end(args.get(end_at).ok_or(ErrorReply::Syntax)?)?;
+        let mut count = None;
+        let mut i = end_at + 1;
+        while i < args.len() {
+            match args.get(i + 1) {
+                Some(n) if args.is(i, "count") && count.is_none() => {
+                    count = Some(positive(n, "ERR count should be greater than 0")?);
+                }
+                _ => return Err(ErrorReply::Syntax),
+            }
+            i += 2;
+        }
+        Ok(MultiPop { keys: args.range(from + 1, end_at), end, count: count.unwrap_or(1) })
+    }
+}
+
+/// A number above 0, or the error of this text.
+pub fn positive(arg: &[u8], error: &'static str) -> Result<usize, ErrorReply> {
+    parse::count(arg).ok().filter(|n| *n > 0).ok_or(ErrorReply::Static(error))
+}
