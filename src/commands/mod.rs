@@ -10,6 +10,7 @@ pub mod element;
 pub mod expiry;
 pub mod generic;
 pub mod hash;
+pub mod help;
 pub mod list;
 pub mod mpop;
 pub mod parse;

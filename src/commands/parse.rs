@@ -8,6 +8,12 @@ pub fn int(arg: &[u8]) -> Result<i64, ErrorReply> {
     num::parse_i64(arg).ok_or(ErrorReply::NotInteger)
 }
 
+/// A signed integer of 32 bits.
+pub fn int32(arg: &[u8]) -> Result<i32, ErrorReply> {
+    i32::try_from(int(arg)?)
+        .map_err(|_| ErrorReply::Static("ERR value is out of range, value must between -2147483648 and 2147483647"))
+}
+
 /// A count that must not be negative.
 pub fn count(arg: &[u8]) -> Result<usize, ErrorReply> {
     let n = num::parse_i64(arg).filter(|n| *n >= 0).ok_or(ErrorReply::NotPositive)?;

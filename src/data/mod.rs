@@ -4,6 +4,7 @@
 
 pub mod alloc;
 pub mod blob;
+pub mod copy;
 pub mod dict;
 pub mod entry;
 pub mod hash;

@@ -47,6 +47,19 @@ impl AccessPolicy {
         (bits & 0xff).saturating_sub(elapsed.checked_div(decay_minutes).unwrap_or(0))
     }
 
+    /// The LRU bits of a value last used that long ago.
+    #[must_use]
+    pub fn idle_for(idle_seconds: u64, now: Millis) -> u32 {
+        let now = now.secs() as u64;
+        now.saturating_sub(idle_seconds) as u32 & 0x00ff_ffff
+    }
+
+    /// The LFU bits of a value whose counter stood at `counter` just now.
+    #[must_use]
+    pub fn counted(counter: u8, now: Millis) -> u32 {
+        minutes(now) << 8 | u32::from(counter)
+    }
+
     /// Seconds since the last use (OBJECT IDLETIME).
     #[must_use]
     pub fn idle_seconds(bits: u32, now: Millis) -> u32 {
@@ -70,6 +83,14 @@ mod tests {
     fn lru_counts_seconds_around_the_wrap() {
         let bits = AccessPolicy::Lru.fresh(Millis(((1 << 24) - 1) * 1000));
         assert_eq!(AccessPolicy::idle_seconds(bits, Millis((1 << 24) * 1000 + 4000)), 5);
+    }
+
+    #[test]
+    fn bits_can_be_told() {
+        let now = Millis(1 << 40);
+        assert_eq!(AccessPolicy::idle_seconds(AccessPolicy::idle_for(1000, now), now), 1000);
+        let lfu = AccessPolicy::Lfu { log_factor: 10, decay_minutes: 1 };
+        assert_eq!(lfu.frequency(AccessPolicy::counted(77, now), now), 77);
     }
 
     #[test]

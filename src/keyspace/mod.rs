@@ -124,6 +124,11 @@ impl Keyspace {
         self.access = access;
     }
 
+    #[must_use]
+    pub fn access_policy(&self) -> AccessPolicy {
+        self.access
+    }
+
     /// Whether changes of keys have to be told to anybody.
     fn is_followed(&self) -> bool {
         self.observed || self.snapshot.is_some()

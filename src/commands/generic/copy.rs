@@ -1,0 +1,103 @@
+//! COPY, MOVE: values under other names and in other databases.
+
+use crate::base::Millis;
+use crate::commands::parse;
+use crate::data::copy;
+use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
+use crate::keyspace::SetExpire;
+use crate::resp::{Args, ErrorReply};
+
+pub const COMMANDS: &[Command] = &[
+    Command::new("copy", -3, copy)
+        .flags(Flags::DENYOOM.union(Flags::WRITE))
+        .acl(Acl::KEYSPACE)
+        .keys(&[
+            KeySpec::range(1, 0, 1, KeyFlags::RO.union(KeyFlags::ACCESS)),
+            KeySpec::range(2, 0, 1, KeyFlags::OW.union(KeyFlags::UPDATE)),
+        ])
+        .doc(
+            Group::Generic,
+            "6.2.0",
+            "O(N) where N is the number of elements of the value, O(1) for strings",
+            "Copies the value of a key to another key.",
+        )
+        .args(&[
+            Arg::key("source", 0),
+            Arg::key("destination", 1),
+            Arg::int("destination-db").token("DB").optional(),
+            Arg::flag("replace", "REPLACE").optional(),
+        ]),
+    Command::new("move", 3, move_key)
+        .flags(Flags::FAST.union(Flags::WRITE))
+        .acl(Acl::KEYSPACE)
+        .keys(&[KeySpec::range(1, 0, 1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::UPDATE))])
+        .doc(Group::Generic, "1.0.0", "O(1)", "Moves a key to another database.")
+        .args(&[Arg::key("key", 0), Arg::int("db")]),
+];
+
+const SAME: ErrorReply = ErrorReply::Static("ERR source and destination objects are the same");
+
+/// The number of a database that exists.
+fn database(ctx: &Ctx<'_>, arg: &[u8]) -> Result<u32, ErrorReply> {
+    let number = parse::int32(arg)?;
+    u32::try_from(number).ok().filter(|db| *db < ctx.server.keyspace.databases()).ok_or(ErrorReply::DbOutOfRange)
+}
+
+fn expires(at: Option<Millis>) -> SetExpire {
+    at.map_or(SetExpire::Never, SetExpire::At)
+}
+
+fn copy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let (from, to) = (args.at(1), args.at(2));
+    let (mut target, mut replace) = (ctx.client.db, false);
+    let mut i = 3;
+    while i < args.len() {
+        if args.is(i, "replace") {
+            replace = true;
+        } else if let (true, Some(number)) = (args.is(i, "db"), args.get(i + 1)) {
+            target = database(ctx, number)?;
+            i += 1;
+        } else {
+            return Err(ErrorReply::Syntax);
+        }
+        i += 1;
+    }
+    if target == ctx.client.db && from == to {
+        return Err(SAME);
+    }
+    let limits = &ctx.server.config.limits;
+    let mut source = ctx.server.keyspace.db(ctx.client.db);
+    let copied = source.read(from).map(|entry| (copy::copy(entry.value(), limits), entry.expire_at()));
+    let mut db = ctx.server.keyspace.db(target);
+    let done = match copied {
+        Some((value, expire)) if replace || !db.exists(to) => {
+            db.set(to, value, expires(expire));
+            true
+        }
+        _ => false,
+    };
+    ctx.changed(usize::from(done));
+    ctx.reply().int(i64::from(done));
+    Ok(())
+}
+
+fn move_key(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let key = args.at(1);
+    if ctx.server.keyspace.is_slotted() && ctx.server.keyspace.databases() == 1 {
+        return Err(ErrorReply::Static("ERR MOVE is not allowed in cluster mode"));
+    }
+    let target = database(ctx, args.at(2))?;
+    if target == ctx.client.db {
+        return Err(SAME);
+    }
+    let free = !ctx.server.keyspace.db(target).exists(key);
+    let moved = if free { ctx.db().remove(key) } else { None };
+    let done = moved.is_some();
+    if let Some(entry) = moved {
+        let expire = entry.expire_at();
+        ctx.server.keyspace.db(target).set(key, entry.into_value(), expires(expire));
+        ctx.changed(1);
+    }
+    ctx.reply().int(i64::from(done));
+    Ok(())
+}

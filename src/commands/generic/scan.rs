@@ -1,0 +1,192 @@
+//! KEYS, SCAN, RANDOMKEY: finding keys whose names are not known.
+
+use crate::base::slot::{Slot, hash_tag, key_slot};
+use crate::base::{glob, num};
+use crate::data::entry::Entry;
+use crate::data::value::Kind;
+use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group};
+use crate::resp::reply::{Proto, Reply};
+use crate::resp::{Args, ErrorReply};
+
+pub const COMMANDS: &[Command] = &[
+    Command::new("keys", 2, keys)
+        .flags(Flags::READONLY)
+        .acl(Acl::DANGEROUS.union(Acl::KEYSPACE))
+        .doc(
+            Group::Generic,
+            "1.0.0",
+            "O(N) where N is the number of keys in the database",
+            "Gives all keys whose names match a pattern.",
+        )
+        .tips(&["request_policy:all_shards", "nondeterministic_output_order"])
+        .args(&[Arg::pattern("pattern")]),
+    Command::new("scan", -2, scan)
+        .flags(Flags::READONLY)
+        .acl(Acl::KEYSPACE)
+        .doc(
+            Group::Generic,
+            "2.8.0",
+            "O(1) for every call, O(N) for a whole walk, where N is the number of keys in the database",
+            "Walks the keys of the database in pieces.",
+        )
+        .tips(&["nondeterministic_output", "request_policy:special", "response_policy:special"])
+        .args(&[
+            Arg::int("cursor"),
+            Arg::pattern("pattern").token("MATCH").optional(),
+            Arg::int("count").token("COUNT").optional(),
+            Arg::string("type").token("TYPE").since("6.0.0").optional(),
+        ]),
+    Command::new("randomkey", 1, randomkey)
+        .flags(Flags::READONLY)
+        .acl(Acl::KEYSPACE)
+        .doc(Group::Generic, "1.0.0", "O(1)", "Gives the name of some key.")
+        .tips(&["request_policy:all_shards", "response_policy:special", "nondeterministic_output"]),
+];
+
+/// Pieces of the keyspace that one SCAN visits at most, for each key that was asked for.
+const STEPS_PER_KEY: usize = 10;
+
+/// The one slot in which keys that match `pattern` can be: its hash tag is without wildcards, and so is everything
+/// before it.
+fn only_slot(pattern: &[u8]) -> Option<Slot> {
+    let tag = hash_tag(pattern);
+    if tag.len() == pattern.len() {
+        return glob::is_literal(pattern).then(|| key_slot(pattern));
+    }
+    let tag_ends = pattern.iter().position(|&b| b == b'{')? + tag.len() + 2;
+    glob::is_literal(&pattern[..tag_ends]).then(|| key_slot(pattern))
+}
+
+fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let pattern = args.at(1);
+    let all = pattern == b"*";
+    let (db, reply) = ctx.split();
+    let open = reply.open();
+    let mut found = 0;
+    let mut each = |entry: &Entry| {
+        if !db.is_due(entry) && (all || glob::matches(pattern, entry.key(), false)) {
+            reply.bulk(entry.key());
+            found += 1;
+        }
+    };
+    match only_slot(pattern) {
+        Some(slot) => {
+            let mut cursor = 0;
+            loop {
+                cursor = db.scan(cursor, Some(slot), &mut each);
+                if cursor == 0 {
+                    break;
+                }
+            }
+        }
+        None => db.for_each(each),
+    }
+    reply.end_array(open, found);
+    Ok(())
+}
+
+/// The options of SCAN.
+struct Wanted<'a> {
+    pattern: Option<&'a [u8]>,
+    count: usize,
+    /// Of this type only; an unknown one matches nothing.
+    kind: Option<Option<Kind>>,
+}
+
+impl<'a> Wanted<'a> {
+    fn parse(options: Args<'a>) -> Result<Wanted<'a>, ErrorReply> {
+        let mut wanted = Wanted { pattern: None, count: 10, kind: None };
+        let mut i = 0;
+        while i < options.len() {
+            let value = options.get(i + 1).ok_or(ErrorReply::Syntax)?;
+            if options.is(i, "count") {
+                let count = num::parse_i64(value).ok_or(ErrorReply::NotInteger)?;
+                wanted.count = usize::try_from(count).ok().filter(|count| *count > 0).ok_or(ErrorReply::Syntax)?;
+            } else if options.is(i, "match") {
+                wanted.pattern = Some(value).filter(|pattern| *pattern != b"*");
+            } else if options.is(i, "type") {
+                wanted.kind = Some(Kind::parse(value));
+            } else {
+                return Err(ErrorReply::Syntax);
+            }
+            i += 2;
+        }
+        Ok(wanted)
+    }
+
+    fn has(&self, entry: &Entry) -> bool {
+        self.kind.is_none_or(|kind| kind == Some(entry.kind()))
+            && self.pattern.is_none_or(|pattern| glob::matches(pattern, entry.key(), false))
+    }
+}
+
+/// A cursor; nothing at all begins a walk as well as 0 does.
+fn parse_cursor(arg: &[u8]) -> Result<u64, ErrorReply> {
+    if arg.is_empty() {
+        return Ok(0);
+    }
+    std::str::from_utf8(arg).ok().and_then(|text| text.parse().ok()).ok_or(ErrorReply::InvalidCursor)
+}
+
+fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let mut cursor = parse_cursor(args.at(1))?;
+    let wanted = Wanted::parse(args.from(2))?;
+    let only = wanted.pattern.and_then(only_slot);
+    let (db, reply) = ctx.split();
+    // The cursor is told before the keys, but known after them.
+    let mut names = Reply::new(Proto::Resp2);
+    let (mut seen, mut found) = (0, 0);
+    let mut steps = wanted.count.saturating_mul(STEPS_PER_KEY);
+    loop {
+        cursor = db.scan(cursor, only, &mut |entry| {
+            seen += 1;
+            if wanted.has(entry) && !db.is_due(entry) {
+                names.bulk(entry.key());
+                found += 1;
+            }
+        });
+        steps -= 1;
+        if cursor == 0 || seen >= wanted.count || steps == 0 {
+            break;
+        }
+    }
+    reply.array(2);
+    let mut text = Vec::with_capacity(20);
+    num::push_u64(&mut text, cursor);
+    reply.bulk(&text);
+    reply.array(found);
+    reply.raw(&names.buf);
+    Ok(())
+}
+
+fn randomkey(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
+    let (mut db, reply) = ctx.split();
+    match db.random_key() {
+        Some(key) => reply.bulk(&key),
+        None => reply.null(),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_without_wildcards_names_the_slot() {
+        for (pattern, key) in [
+            ("{user}*", Some("user")),
+            ("a{user}:*", Some("user")),
+            ("{user}", Some("user")),
+            ("plain", Some("plain")),
+            ("*{user}", None),
+            ("{us?r}*", None),
+            ("{}*", None),
+            ("user*", None),
+            ("{user*", None),
+            ("a\\{user}*", None),
+        ] {
+            assert_eq!(only_slot(pattern.as_bytes()), key.map(|key| key_slot(key.as_bytes())), "{pattern}");
+        }
+    }
+}
