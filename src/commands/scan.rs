@@ -1,4 +1,4 @@
-//! What HSCAN, SSCAN and ZSCAN have in common: their arguments and the shape of their replies.
+//! What SCAN, HSCAN, SSCAN and ZSCAN have in common: their arguments and the shape of their replies.
 
 use super::{element, parse};
 use crate::base::{glob, num};
@@ -43,8 +43,11 @@ impl<'a> ScanOptions<'a> {
     }
 }
 
-/// A cursor: any unsigned number.
+/// A cursor: any unsigned number; nothing at all begins a walk as well as 0 does.
 pub fn cursor(arg: &[u8]) -> Result<u64, ErrorReply> {
+    if arg.is_empty() {
+        return Ok(0);
+    }
     std::str::from_utf8(arg).ok().and_then(|text| text.parse().ok()).ok_or(ErrorReply::InvalidCursor)
 }
 
@@ -97,6 +100,7 @@ mod tests {
         assert_eq!(parse(&[b"COUNT"]), Err(ErrorReply::Syntax));
         assert_eq!(parse(&[b"COUNT", b"x"]), Err(ErrorReply::NotInteger));
         assert_eq!(cursor(b"18446744073709551615"), Ok(u64::MAX));
+        assert_eq!(cursor(b""), Ok(0));
         assert_eq!(cursor(b"-1"), Err(ErrorReply::InvalidCursor));
     }
 }

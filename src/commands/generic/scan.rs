@@ -2,10 +2,11 @@
 
 use crate::base::slot::{Slot, hash_tag, key_slot};
 use crate::base::{glob, num};
+use crate::commands::scan::{self, Found};
+use crate::data::Item;
 use crate::data::entry::Entry;
 use crate::data::value::Kind;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group};
-use crate::resp::reply::{Proto, Reply};
 use crate::resp::{Args, ErrorReply};
 
 pub const COMMANDS: &[Command] = &[
@@ -20,7 +21,7 @@ pub const COMMANDS: &[Command] = &[
         )
         .tips(&["request_policy:all_shards", "nondeterministic_output_order"])
         .args(&[Arg::pattern("pattern")]),
-    Command::new("scan", -2, scan)
+    Command::new("scan", -2, scan_keys)
         .flags(Flags::READONLY)
         .acl(Acl::KEYSPACE)
         .doc(
@@ -120,29 +121,19 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// A cursor; nothing at all begins a walk as well as 0 does.
-fn parse_cursor(arg: &[u8]) -> Result<u64, ErrorReply> {
-    if arg.is_empty() {
-        return Ok(0);
-    }
-    std::str::from_utf8(arg).ok().and_then(|text| text.parse().ok()).ok_or(ErrorReply::InvalidCursor)
-}
-
-fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let mut cursor = parse_cursor(args.at(1))?;
+fn scan_keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let mut cursor = scan::cursor(args.at(1))?;
     let wanted = Wanted::parse(args.from(2))?;
     let only = wanted.pattern.and_then(only_slot);
     let (db, reply) = ctx.split();
-    // The cursor is told before the keys, but known after them.
-    let mut names = Reply::new(Proto::Resp2);
-    let (mut seen, mut found) = (0, 0);
+    let mut found = Found::new(reply);
+    let mut seen = 0;
     let mut steps = wanted.count.saturating_mul(STEPS_PER_KEY);
     loop {
         cursor = db.scan(cursor, only, &mut |entry| {
             seen += 1;
             if wanted.has(entry) && !db.is_due(entry) {
-                names.bulk(entry.key());
-                found += 1;
+                found.push(Item::Bytes(entry.key()));
             }
         });
         steps -= 1;
@@ -150,12 +141,7 @@ fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
             break;
         }
     }
-    reply.array(2);
-    let mut text = Vec::with_capacity(20);
-    num::push_u64(&mut text, cursor);
-    reply.bulk(&text);
-    reply.array(found);
-    reply.raw(&names.buf);
+    found.finish(cursor, reply);
     Ok(())
 }
 
