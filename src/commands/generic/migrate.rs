@@ -120,12 +120,12 @@ fn migrate(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let cluster = ctx.server.config.cluster_enabled;
     let compress = ctx.server.config.rdbcompression;
     let now = ctx.now;
-    let (mut keys, mut restores) = (Vec::new(), Vec::new());
+    let (mut keys, mut restores) = (Vec::<Box<[u8]>>::new(), Vec::new());
     let mut db = ctx.db();
     for position in key_positions(args) {
         let key = args.at(position);
         let Some(entry) = db.peek(key) else { continue };
-        if keys.iter().any(|k: &Box<[u8]>| **k == *key) {
+        if keys.iter().any(|k| **k == *key) {
             continue;
         }
         let ttl_ms = entry.expire_at().map_or(0, |at| (at - now).max(1));

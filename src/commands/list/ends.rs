@@ -114,9 +114,9 @@ fn pop(ctx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Done {
     let (mut db, reply, limits) = ctx.split_with_limits();
     let Some(mut entry) = db.write(key) else {
         if count.is_some() {
-            reply.null_array()
+            reply.null_array();
         } else {
-            reply.null()
+            reply.null();
         }
         return Ok(());
     };
