@@ -21,7 +21,7 @@ pub enum Event {
     /// A slot import that was under way when the file was written: its job and its ranges, both ends included.
     SlotImport { job: Vec<u8>, ranges: Vec<(u16, u16)> },
     /// A key with its value. Whether it is past its expiry, or there twice, is for the caller to say.
-    Entry(Box<LoadedEntry>),
+    Entry(LoadedEntry),
     /// A key whose collection has no elements: to be skipped, with a word in the log.
     EmptyKey(Vec<u8>),
     /// The end, and again the end if it is asked for once more.
@@ -83,9 +83,7 @@ impl<R: BufRead> RdbReader<R> {
     fn entry(&mut self, head: KeyRecord) -> Result<Event> {
         let KeyRecord { value_type, key, expire, idle_secs, frequency } = head;
         match read_value(self.records.input(), value_type, &self.limits) {
-            Ok(Loaded::Value(value)) => {
-                Ok(Event::Entry(Box::new(LoadedEntry { key, value, expire, idle_secs, frequency })))
-            }
+            Ok(Loaded::Value(value)) => Ok(Event::Entry(LoadedEntry { key, value, expire, idle_secs, frequency })),
             Ok(Loaded::Empty) => Ok(Event::EmptyKey(key)),
             Err(RdbError::Unsupported { what, .. }) => Err(RdbError::Unsupported { what, key: Some(key) }),
             Err(error) => Err(error),
@@ -121,7 +119,7 @@ mod tests {
             match reader.next()? {
                 Event::SelectDb(selected) => db = selected,
                 Event::Entry(entry) => {
-                    let LoadedEntry { key, value, expire, idle_secs, frequency } = *entry;
+                    let LoadedEntry { key, value, expire, idle_secs, frequency } = entry;
                     keys.push((db, key, contents(value.as_ref()).1, expire, idle_secs, frequency));
                 }
                 Event::End { .. } => return Ok(keys),

@@ -12,7 +12,7 @@ use super::input::Input;
 use crate::data::hash::Hash;
 use crate::data::list::{End, List, Loaded as Node};
 use crate::data::set::Set;
-use crate::data::value::Value;
+use crate::data::value::{Value, int_of};
 use crate::data::zset::ZSet;
 use crate::data::{Corrupt, Intset, Limits, Listpack, listpack};
 use crate::persist::ziplist::Ziplist;
@@ -30,7 +30,7 @@ pub enum Loaded {
 pub fn read_value<R: BufRead>(input: &mut Input<R>, code: u8, limits: &Limits) -> Result<Loaded> {
     use value_type as t;
     Ok(match code {
-        t::STRING => Loaded::Value(Value::from_bytes(&input.string()?)),
+        t::STRING => Loaded::Value(string_value(input.string()?)),
         t::LIST | t::LIST_ZIPLIST | t::LIST_QUICKLIST | t::LIST_QUICKLIST_2 => {
             let list = read_list(input, code, limits)?;
             full(list.len(), || Value::List(Box::new(list)))
@@ -56,6 +56,11 @@ pub fn read_value<R: BufRead>(input: &mut Input<R>, code: u8, limits: &Limits) -
         }
         _ => return Err(RdbError::UnknownCode { code, offset: input.offset() }),
     })
+}
+
+/// Without copying what may be long.
+fn string_value(bytes: Vec<u8>) -> Value {
+    int_of(&bytes).map_or(Value::Bytes(bytes), Value::Int)
 }
 
 fn full(len: usize, value: impl FnOnce() -> Value) -> Loaded {

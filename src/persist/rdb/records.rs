@@ -121,7 +121,8 @@ impl<R: BufRead> RecordReader<R> {
             let code = self.input.byte()?;
             match code {
                 opcode::EXPIRE_SECS => head.expire = Some(Millis(i64::from(self.input.i32_le()?) * 1000)),
-                opcode::EXPIRE_MS => head.expire = Some(Millis(self.input.i64_le()?)),
+                // -1 is how servers say "never" in memory; read as a time it would drop the key.
+                opcode::EXPIRE_MS => head.expire = Some(Millis(self.input.i64_le()?)).filter(|at| at.0 != -1),
                 opcode::IDLE => head.idle_secs = Some(self.input.length()?),
                 opcode::FREQUENCY => head.frequency = Some(self.input.byte()?),
                 opcode::SELECT_DB => return Ok(Record::SelectDb(self.input.length()?)),
@@ -296,6 +297,15 @@ mod tests {
             assert_eq!(reader.next().unwrap(), Record::End { checksum: Checksum::Verified });
         }
         assert_eq!(reader.into_inner().unwrap(), b"*1\r\n");
+    }
+
+    #[test]
+    fn a_time_of_minus_one_is_none() {
+        for (ms, expire) in [(-1i64, None), (-2, Some(Millis(-2)))] {
+            let body = [&[opcode::EXPIRE_MS][..], &ms.to_le_bytes(), &[value_type::STRING, 1, b'k', 1, b'v']].concat();
+            let Ok(Record::Key(key)) = first("REDIS0010", &body) else { panic!() };
+            assert_eq!(key.expire, expire);
+        }
     }
 
     #[test]
