@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::support::{Ran, Server, ServerKind, redis_cli_is_available};
 use crate::{addrs, assert_in_order, redis_cli, trib, trib_with};
 
-/// A key for each primary of a cluster of three: slots 5061, 9577 (`{b}`: 3300, `{c}`: 7365, `{a}`: 15495).
+/// A key for each primary of a cluster of three: slots 3300, 7365 and 15495.
 const KEYS: [&str; 3] = ["b", "c", "a"];
 
 #[test]
@@ -121,8 +121,6 @@ fn without_replicas_and_with_one_too_many() {
     let ran = trib(&format!("create --yes --replicas 1 {named}"));
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stdout.contains(&format!("Adding replica localhost:{} to localhost:{}", seven[6].port, seven[0].port)));
-    let replicas: Vec<String> = seven[0].call("CLUSTER REPLICAS ".to_owned().as_str()).unwrap_or_default();
-    assert!(replicas.is_empty());
     let id = seven[0].text("CLUSTER MYID");
     let replicas: Vec<String> = seven[0].call(&format!("CLUSTER REPLICAS {id}")).unwrap();
     assert_eq!(replicas.len(), 2);
