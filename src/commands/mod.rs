@@ -17,8 +17,10 @@ pub mod parse;
 pub mod sample;
 pub mod scan;
 pub mod server;
+pub mod set;
 pub mod string;
 pub mod transactions;
+pub mod zset;
 
 use crate::exec::Command;
 
@@ -32,8 +34,10 @@ pub fn all() -> Vec<&'static [Command]> {
         hash::FAMILIES,
         list::FAMILIES,
         server::FAMILIES,
+        set::FAMILIES,
         string::FAMILIES,
         transactions::FAMILIES,
+        zset::FAMILIES,
     ]
     .concat()
 }

@@ -1,0 +1,141 @@
+//! ZPOPMIN, ZPOPMAX, ZMPOP.
+
+use std::ops::Range;
+
+use super::{push_element, push_elements};
+use crate::commands::mpop::MultiPop;
+use crate::commands::parse;
+use crate::data::zset::ZSet;
+use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
+use crate::keyspace::TypedMut;
+use crate::resp::{Args, Argv, ErrorReply};
+
+const FLAGS_FAST_WRITE: Flags = Flags::FAST.union(Flags::WRITE);
+const KEY_RW_ACCESS_DELETE: KeyFlags = KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::DELETE);
+
+pub const COMMANDS: &[Command] = &[
+    Command::new("zpopmin", -2, zpopmin)
+        .flags(FLAGS_FAST_WRITE)
+        .acl(Acl::SORTEDSET)
+        .keys(&[KeySpec::range(1, 0, 1, KEY_RW_ACCESS_DELETE)])
+        .doc(Group::SortedSet, "5.0.0", "O(log(N)*M)", "Removes and gives the elements with the lowest scores.")
+        .args(&[Arg::key("key", 0), Arg::int("count").optional()]),
+    Command::new("zpopmax", -2, zpopmax)
+        .flags(FLAGS_FAST_WRITE)
+        .acl(Acl::SORTEDSET)
+        .keys(&[KeySpec::range(1, 0, 1, KEY_RW_ACCESS_DELETE)])
+        .doc(Group::SortedSet, "5.0.0", "O(log(N)*M)", "Removes and gives the elements with the highest scores.")
+        .args(&[Arg::key("key", 0), Arg::int("count").optional()]),
+    Command::new("zmpop", -4, zmpop)
+        .flags(Flags::MOVABLE_KEYS.union(Flags::WRITE))
+        .acl(Acl::SORTEDSET)
+        .keys(&[KeySpec::counted(1, KEY_RW_ACCESS_DELETE)])
+        .doc(Group::SortedSet, "7.0.0", "O(K)", "Pops from the first of several sorted sets that has elements.")
+        .args(&[
+            Arg::int("numkeys"),
+            Arg::key("key", 0).multiple(),
+            Arg::one_of("where", &[Arg::flag("min", "MIN"), Arg::flag("max", "MAX")]),
+            Arg::int("count").token("COUNT").optional(),
+        ]),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extreme {
+    Min,
+    Max,
+}
+
+impl Extreme {
+    fn parse(word: &[u8]) -> Result<Extreme, ErrorReply> {
+        if word.eq_ignore_ascii_case(b"min") {
+            Ok(Extreme::Min)
+        } else if word.eq_ignore_ascii_case(b"max") {
+            Ok(Extreme::Max)
+        } else {
+            Err(ErrorReply::Syntax)
+        }
+    }
+
+    /// The ranks of `count` elements at this end, or of as many as there are.
+    fn ranks(self, set: &ZSet, count: usize) -> Range<usize> {
+        let len = set.len();
+        let count = count.min(len);
+        match self {
+            Extreme::Min => 0..count,
+            Extreme::Max => len - count..len,
+        }
+    }
+}
+
+fn zpopmin(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    pop(ctx, args, Extreme::Min)
+}
+
+fn zpopmax(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    pop(ctx, args, Extreme::Max)
+}
+
+fn pop(ctx: &mut Ctx<'_>, args: Args<'_>, from: Extreme) -> Done {
+    if args.len() > 3 {
+        return Err(ErrorReply::Syntax);
+    }
+    let key = args.at(1);
+    let count = args.get(2).map(parse::count).transpose()?;
+    let (mut db, reply) = ctx.split();
+    let Some(mut entry) = db.write(key) else {
+        reply.array(0);
+        return Ok(());
+    };
+    let set = entry.zset_mut()?;
+    let ranks = from.ranks(set, count.unwrap_or(1));
+    let removed = ranks.len();
+    let elements = set.range(ranks.clone());
+    match (count, from) {
+        // Without a count there is one element, which is not nested.
+        (None, _) => {
+            reply.array(2 * removed);
+            for (member, score) in elements {
+                push_element(reply, member, Some(score), false);
+            }
+        }
+        (Some(_), Extreme::Min) => push_elements(reply, elements, true),
+        (Some(_), Extreme::Max) => push_elements(reply, elements.rev(), true),
+    }
+    set.remove_ranks(ranks);
+    if set.is_empty() {
+        db.remove(key);
+    }
+    ctx.changed(removed);
+    Ok(())
+}
+
+fn zmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let pop = MultiPop::parse(args, 1, Extreme::parse)?;
+    let (mut db, reply) = ctx.split();
+    for key in pop.keys.iter() {
+        let Some(mut entry) = db.write(key) else { continue };
+        let set = entry.zset_mut()?;
+        let ranks = pop.end.ranks(set, pop.count);
+        let removed = ranks.len();
+        reply.array(2);
+        reply.bulk(key);
+        reply.array(removed);
+        let mut push = |(member, score)| push_element(reply, member, Some(score), true);
+        match pop.end {
+            Extreme::Min => set.range(ranks.clone()).for_each(&mut push),
+            Extreme::Max => set.range(ranks.clone()).rev().for_each(&mut push),
+        }
+        set.remove_ranks(ranks);
+        if set.is_empty() {
+            db.remove(key);
+        }
+        let verb: &[u8] = if pop.end == Extreme::Min { b"ZPOPMIN" } else { b"ZPOPMAX" };
+        let mut argv = Argv::of(&[verb, key]);
+        argv.push_i64(removed as i64);
+        ctx.propagate_as(argv);
+        ctx.changed(removed);
+        return Ok(());
+    }
+    reply.null_array();
+    Ok(())
+}
