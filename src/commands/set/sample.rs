@@ -76,7 +76,7 @@ fn pop_some(ctx: &mut Ctx<'_>, key: &[u8], count: usize) -> Done {
         return Ok(());
     }
     let mut popped = Vec::with_capacity(count);
-    let mut take = |member: crate::data::Item<'_>| popped.push(member.to_vec());
+    let take = |member: Item<'_>| popped.push(member.to_vec());
     Draw::Distinct(count).each(len, rng, set.iter(), |rng| set.random(rng), |member| *member, take);
     reply.set(popped.len());
     for member in &popped {
