@@ -17,6 +17,7 @@ pub mod loading;
 mod migrate;
 pub mod multi;
 pub mod propagate;
+mod reconfigure;
 pub mod replication;
 mod route;
 pub mod server;

@@ -24,6 +24,12 @@ impl Unit {
         self.replaced.clear();
     }
 
+    /// Whether the running command is one of an EXEC.
+    #[must_use]
+    pub fn is_collecting(&self) -> bool {
+        self.collecting
+    }
+
     /// Propagates `argv` in the place of the running command.
     pub fn replace(&mut self, argv: Argv) {
         self.replaced.push(argv);

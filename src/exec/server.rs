@@ -140,9 +140,11 @@ impl Server {
         let keyspace_rng = Rng::seeded(rng.next_u64());
         let databases = if config.cluster_enabled { config.cluster_databases } else { config.databases };
         let repl_rng = Rng::seeded(rng.next_u64());
+        let mut keyspace = Keyspace::new(databases as u32, config.cluster_enabled, keyspace_rng);
+        keyspace.set_access_policy(Server::access_policy(&config));
         let primary = config.replicaof.as_ref().map(|p| Endpoint { host: p.host.clone(), port: p.port });
         Server {
-            keyspace: Keyspace::new(databases as u32, config.cluster_enabled, keyspace_rng),
+            keyspace,
             repl: repl::Engine::new(Server::repl_config(&config, None), repl_rng, primary),
             cluster: None,
             frozen: Frozen::default(),

@@ -221,7 +221,11 @@ impl Server {
         let Some(job) = self.job.take() else { return };
         match job.purpose {
             Purpose::File { waiting } => {
-                self.count_save(job.started, job.dirty_at_start, &result);
+                if job.cancelled {
+                    self.log(LogLevel::Notice, "Background saving cancelled");
+                } else {
+                    self.count_save(job.started, job.dirty_at_start, &result);
+                }
                 if let Some(token) = waiting {
                     let result = result.map(drop).map_err(|_| ErrorReply::Static("ERR"));
                     self.finish_ok(token, result);
@@ -254,6 +258,17 @@ impl Server {
             Err(error) => {
                 self.log(LogLevel::Warning, format!("Background saving error: {error}"));
             }
+        }
+    }
+
+    /// Gives up the save under way. False when there is none.
+    pub fn cancel_save(&mut self) -> bool {
+        match &mut self.job {
+            Some(Job { purpose: Purpose::File { .. }, cancelled, .. }) => {
+                *cancelled = true;
+                true
+            }
+            _ => false,
         }
     }
 

@@ -156,12 +156,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             client.reply.error(&ErrorReply::text_of(format!("ERR {error}")));
             client.flags |= ClientFlags::CLOSE_AFTER_REPLY;
         }
-        if self.next > had {
-            client.net_input_bytes += (self.batch.done_bytes(self.next) - self.batch.done_bytes(had)) as u64;
-        }
+        let read = if self.next > had { self.batch.done_bytes(self.next) - self.batch.done_bytes(had) } else { 0 };
+        let written = client.reply.buf.len();
+        client.net_input_bytes += read as u64;
         client.query_bytes = self.buf.len() - self.batch.done_bytes(self.next);
         client.query_capacity = self.buf.capacity();
-        client.net_output_bytes += client.reply.buf.len() as u64;
+        client.net_output_bytes += written as u64;
         if self.out.is_empty() {
             std::mem::swap(&mut self.out, &mut client.reply.buf);
         } else {
@@ -174,6 +174,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.written = 0;
         }
         self.limits.authenticated = client.authenticated;
+        let counters = &mut server.stats;
+        counters.net_input_bytes += read as u64;
+        counters.net_output_bytes += written as u64;
+        counters.reads_processed += u64::from(read > 0);
+        counters.writes_processed += u64::from(written > 0);
         self.limits.bulk_max_bytes = server.config.proto_max_bulk_len as u64;
         self.query_max_bytes = server.config.client_query_buffer_limit;
         self.hold_until = server.durable_offset_needed(!self.out.is_empty());

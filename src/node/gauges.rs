@@ -25,7 +25,20 @@ pub fn read(old: &Gauges) -> Gauges {
     if let Some(bytes) = resident_bytes() {
         gauges.rss_bytes = bytes;
     }
+    if let Some((user_us, sys_us)) = cpu_times() {
+        (gauges.cpu_user_us, gauges.cpu_sys_us) = (user_us, sys_us);
+    }
     gauges
+}
+
+/// CPU time of the process in user mode and in the kernel, in microseconds.
+fn cpu_times() -> Option<(u64, u64)> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The program's name is in parentheses and may hold anything, so the numbers are counted from its end.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    let tick_us = 1_000_000 / rustix::param::clock_ticks_per_second().max(1);
+    let mut next = || fields.next()?.parse::<u64>().ok().map(|ticks| ticks * tick_us);
+    Some((next()?, next()?))
 }
 
 fn resident_bytes() -> Option<u64> {

@@ -162,7 +162,7 @@ fn wait(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         return Err(ErrorReply::Static("ERR timeout is negative"));
     }
     let acked = ctx.server.repl.acked_by(ctx.client.write_offset);
-    if acked as i64 >= replicas || ctx.client.in_transaction() {
+    if acked as i64 >= replicas || ctx.server.unit.is_collecting() {
         ctx.reply().uint(acked);
         return Ok(());
     }

@@ -1,0 +1,83 @@
+//! CONFIG: the directives while the server runs.
+
+use crate::exec::client::{Client, ClientFlags};
+use crate::exec::{Arg, Command, Ctx, Done, Effect, Flags, Group};
+use crate::resp::{Args, ErrorReply};
+
+const ADMIN: Flags = Flags::ADMIN.union(Flags::LOADING).union(Flags::NOSCRIPT).union(Flags::STALE);
+const ALL_NODES: &[&str] = &["request_policy:all_nodes", "response_policy:all_succeeded"];
+
+pub const COMMANDS: &[Command] = &[Command::container(
+    "config",
+    &[
+        Command::new("config|get", -3, get)
+            .flags(ADMIN)
+            .doc(Group::Server, "2.0.0", "O(N)", "Shows the directives whose names match.")
+            .args(&[Arg::string("parameter").multiple()]),
+        Command::new("config|help", 2, super::help).flags(Flags::LOADING.union(Flags::STALE)).doc(
+            Group::Server,
+            "5.0.0",
+            "O(1)",
+            "Prints this help.",
+        ),
+        Command::new("config|resetstat", 2, resetstat)
+            .flags(ADMIN)
+            .doc(Group::Server, "2.0.0", "O(1)", "Sets the counters of INFO to zero.")
+            .tips(ALL_NODES),
+        Command::new("config|rewrite", 2, rewrite)
+            .flags(ADMIN)
+            .doc(Group::Server, "2.8.0", "O(1)", "Writes the directives as they are into the configuration file.")
+            .tips(ALL_NODES),
+        Command::new("config|set", -4, set)
+            .flags(ADMIN)
+            .doc(Group::Server, "2.0.0", "O(N)", "Changes directives, all of them or none.")
+            .tips(ALL_NODES)
+            .args(&[Arg::block("data", &[Arg::string("parameter"), Arg::string("value")]).multiple()]),
+    ],
+)
+.doc(Group::Server, "2.0.0", "", "Directives while the server runs.")];
+
+fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let patterns: Vec<&[u8]> = args.from(2).iter().collect();
+    let found = ctx.server.config.get_matching(&patterns);
+    let reply = ctx.reply();
+    reply.map(found.len());
+    for (name, value) in found {
+        reply.bulk_str(name);
+        reply.bulk(&value);
+    }
+    Ok(())
+}
+
+fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    if !args.len().is_multiple_of(2) {
+        return Err(ErrorReply::Syntax);
+    }
+    let pairs: Vec<(&[u8], &[u8])> = (2..args.len()).step_by(2).map(|i| (args.at(i), args.at(i + 1))).collect();
+    let local = is_local(ctx.client);
+    let change =
+        ctx.server.config.with_set(&pairs, local).map_err(|error| ErrorReply::text_of(format!("ERR {error}")))?;
+    ctx.server.reconfigure(change).map_err(|error| ErrorReply::text_of(format!("ERR {error}")))?;
+    ctx.reply().ok();
+    Ok(())
+}
+
+fn resetstat(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
+    ctx.server.stats.reset();
+    ctx.server.commands.reset_stats();
+    ctx.server.keyspace.reset_stats();
+    ctx.reply().ok();
+    Ok(())
+}
+
+fn rewrite(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
+    super::refuse_in_exec(ctx)?;
+    let token = ctx.park();
+    ctx.effect(Effect::RewriteConfig { token });
+    Ok(())
+}
+
+/// Whether the client is on this machine: over the loopback or the Unix socket.
+pub(super) fn is_local(client: &Client) -> bool {
+    client.is(ClientFlags::UNIX_SOCKET) || client.peer_ip().is_some_and(|ip| ip.to_canonical().is_loopback())
+}

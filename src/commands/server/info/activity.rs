@@ -1,0 +1,103 @@
+//! INFO persistence, stats, replication, commandstats, errorstats and keyspace: what the server has done and holds.
+
+use super::Info;
+use crate::exec::snapshot::Purpose;
+
+pub(super) fn persistence(info: &mut Info<'_>) {
+    let server = info.server;
+    let saves = &server.saves;
+    let running_secs = |of: fn(&Purpose) -> bool| {
+        server.job.as_ref().filter(|job| of(&job.purpose)).map(|job| server.now.since(job.started) / 1000)
+    };
+    let saving = running_secs(|p| !matches!(p, Purpose::AofBase));
+    let rewriting = running_secs(|p| matches!(p, Purpose::AofBase));
+    let ok = |failed: bool| if failed { "err" } else { "ok" };
+    info.flag("loading", server.is_loading());
+    info.field("async_loading", 0);
+    info.field("rdb_changes_since_last_save", server.keyspace.dirty().saturating_sub(saves.dirty_at_last_save));
+    info.flag("rdb_bgsave_in_progress", saving.is_some());
+    info.field("rdb_last_save_time", saves.last_success.secs());
+    info.field("rdb_last_bgsave_status", ok(saves.last_failed));
+    info.field("rdb_last_bgsave_time_sec", saves.last_seconds.unwrap_or(-1));
+    info.field("rdb_current_bgsave_time_sec", saving.unwrap_or(-1));
+    info.field("rdb_saves", saves.count);
+    info.flag("aof_enabled", server.config.appendonly);
+    info.flag("aof_rewrite_in_progress", rewriting.is_some());
+    info.field("aof_current_rewrite_time_sec", rewriting.unwrap_or(-1));
+    info.field("aof_last_write_status", ok(server.aof_error.is_some()));
+    if let Some(loading) = &server.loading {
+        let total = loading.total_bytes;
+        let percent = if total > 0 { loading.loaded_bytes as f64 / total as f64 * 100.0 } else { 0.0 };
+        info.field("loading_start_time", loading.started.secs());
+        info.field("loading_total_bytes", total);
+        info.field("loading_loaded_bytes", loading.loaded_bytes);
+        info.field("loading_loaded_perc", format_args!("{percent:.2}"));
+    }
+}
+
+pub(super) fn stats(info: &mut Info<'_>) {
+    let server = info.server;
+    let stats = &server.stats;
+    let (hits, misses, expired) = server.keyspace.lookup_stats();
+    let [commands, input, output] = stats.rate.per_second();
+    let kib = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
+    info.field("total_connections_received", stats.connections);
+    info.field("total_commands_processed", stats.commands);
+    info.field("instantaneous_ops_per_sec", commands);
+    info.field("total_net_input_bytes", stats.net_input_bytes);
+    info.field("total_net_output_bytes", stats.net_output_bytes);
+    info.field("total_net_repl_input_bytes", stats.repl_input_bytes);
+    info.field("total_net_repl_output_bytes", stats.repl_output_bytes);
+    info.field("instantaneous_input_kbps", kib(input));
+    info.field("instantaneous_output_kbps", kib(output));
+    info.field("rejected_connections", stats.rejected_connections);
+    info.field("sync_full", stats.sync_full);
+    info.field("sync_partial_ok", stats.sync_partial_ok);
+    info.field("sync_partial_err", stats.sync_partial_err);
+    info.field("expired_keys", expired);
+    info.field("evicted_keys", 0);
+    info.field("keyspace_hits", hits);
+    info.field("keyspace_misses", misses);
+    info.field("latest_fork_usec", 0);
+    info.field("total_forks", 0);
+    info.field("unexpected_error_replies", stats.unexpected_errors);
+    info.field("total_error_replies", stats.errors);
+    info.field("total_reads_processed", stats.reads_processed);
+    info.field("total_writes_processed", stats.writes_processed);
+}
+
+pub(super) fn replication(info: &mut Info<'_>) {
+    info.server.repl.push_info(&mut info.out, info.server.mono());
+}
+
+pub(super) fn commandstats(info: &mut Info<'_>) {
+    for entry in info.server.commands.iter() {
+        let stats = entry.stats;
+        if stats.calls == 0 && stats.rejected == 0 && stats.failed == 0 {
+            continue;
+        }
+        let per_call = if stats.calls > 0 { stats.usec as f64 / stats.calls as f64 } else { 0.0 };
+        info.field(
+            &format!("cmdstat_{}", entry.command.name),
+            format_args!(
+                "calls={},usec={},usec_per_call={per_call:.2},rejected_calls={},failed_calls={}",
+                stats.calls, stats.usec, stats.rejected, stats.failed
+            ),
+        );
+    }
+}
+
+pub(super) fn errorstats(info: &mut Info<'_>) {
+    for (code, count) in &info.server.stats.errors_by_code {
+        info.field(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+}
+
+pub(super) fn keyspace(info: &mut Info<'_>) {
+    for db in 0..info.server.keyspace.databases() {
+        let (keys, expires) = info.server.keyspace.sizes(db);
+        if keys > 0 {
+            info.field(&format!("db{db}"), format_args!("keys={keys},expires={expires},avg_ttl=0"));
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! INFO memory.
+
+use super::Info;
+use crate::exec::client::ClientFlags;
+
+pub(super) fn memory(info: &mut Info<'_>) {
+    let server = info.server;
+    let gauges = server.gauges;
+    let used = gauges.used_memory_bytes;
+    let peak = server.stats.peak_memory_bytes.max(used);
+    let (replicas, normal) = client_bytes(info);
+    let backlog = server.repl.memory() as u64;
+    let overhead = gauges.startup_memory_bytes + backlog + replicas + normal + server.aof.pending() as u64;
+    let dataset = used.saturating_sub(overhead);
+    size(info, "used_memory", used);
+    size(info, "used_memory_rss", gauges.rss_bytes);
+    size(info, "used_memory_peak", peak);
+    info.field("used_memory_peak_perc", percent(used, peak));
+    info.field("used_memory_overhead", overhead);
+    info.field("used_memory_startup", gauges.startup_memory_bytes);
+    info.field("used_memory_dataset", dataset);
+    info.field("used_memory_dataset_perc", percent(dataset, used.saturating_sub(gauges.startup_memory_bytes)));
+    info.field("allocator_allocated", used);
+    info.field("allocator_active", gauges.allocator_active_bytes);
+    info.field("allocator_resident", gauges.allocator_resident_bytes);
+    size(info, "total_system_memory", server.facts.total_system_memory_bytes);
+    size(info, "maxmemory", server.config.maxmemory);
+    info.field("maxmemory_policy", String::from_utf8_lossy(&directive(info, "maxmemory-policy")).into_owned());
+    excess(info, ["allocator_frag_ratio", "allocator_frag_bytes"], gauges.allocator_active_bytes, used);
+    let (resident, active) = (gauges.allocator_resident_bytes, gauges.allocator_active_bytes);
+    excess(info, ["allocator_rss_ratio", "allocator_rss_bytes"], resident, active);
+    excess(info, ["rss_overhead_ratio", "rss_overhead_bytes"], gauges.rss_bytes, resident);
+    excess(info, ["mem_fragmentation_ratio", "mem_fragmentation_bytes"], gauges.rss_bytes, used);
+    info.field("mem_not_counted_for_evict", replicas + server.aof.pending() as u64);
+    info.field("mem_replication_backlog", backlog);
+    info.field("mem_total_replication_buffers", backlog + replicas);
+    info.field("mem_clients_slaves", replicas);
+    info.field("mem_clients_normal", normal);
+    info.field("mem_aof_buffer", server.aof.pending());
+    info.field("mem_allocator", &server.facts.allocator);
+    info.field("active_defrag_running", 0);
+}
+
+/// The value of a directive as CONFIG GET shows it.
+fn directive(info: &Info<'_>, name: &str) -> Vec<u8> {
+    crate::config::find(name.as_bytes()).map(|d| d.get(&info.server.config)).unwrap_or_default()
+}
+
+/// Bytes that replicas and other clients hold in their buffers.
+fn client_bytes(info: &Info<'_>) -> (u64, u64) {
+    let (mut replicas, mut normal) = (0, 0);
+    for client in info.clients() {
+        let bytes = (client.query_capacity + client.reply.buf.capacity() + client.unwritten_bytes) as u64;
+        *if client.is(ClientFlags::REPLICA) { &mut replicas } else { &mut normal } += bytes;
+    }
+    (replicas, normal)
+}
+
+/// A size in bytes, and once more for people.
+fn size(info: &mut Info<'_>, name: &str, bytes: u64) {
+    info.field(name, bytes);
+    info.field(&format!("{name}_human"), human(bytes));
+}
+
+/// By how much `whole` is more than `part`: as a ratio and in bytes.
+fn excess(info: &mut Info<'_>, [ratio, bytes]: [&str; 2], whole: u64, part: u64) {
+    info.field(ratio, format_args!("{:.2}", if part > 0 { whole as f64 / part as f64 } else { 0.0 }));
+    info.field(bytes, whole as i64 - part as i64);
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    format!("{:.2}%", if whole > 0 { part as f64 / whole as f64 * 100.0 } else { 0.0 })
+}
+
+/// With the largest unit that leaves at least one before the point.
+fn human(bytes: u64) -> String {
+    let mut scaled = bytes as f64;
+    if bytes < 1024 {
+        return format!("{bytes}B");
+    }
+    let mut unit = 'B';
+    for next in ['K', 'M', 'G', 'T', 'P'] {
+        if scaled < 1024.0 {
+            break;
+        }
+        scaled /= 1024.0;
+        unit = next;
+    }
+    format!("{scaled:.2}{unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_for_people() {
+        for (bytes, text) in [
+            (0, "0B"),
+            (1023, "1023B"),
+            (1024, "1.00K"),
+            (916_128, "894.66K"),
+            (12_288_000, "11.72M"),
+            (25_276_518_400, "23.54G"),
+            (3 << 50, "3.00P"),
+        ] {
+            assert_eq!(human(bytes), text);
+        }
+        assert_eq!(percent(1, 0), "0.00%");
+        assert_eq!(percent(1, 8), "12.50%");
+    }
+}

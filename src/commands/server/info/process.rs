@@ -1,0 +1,61 @@
+//! INFO server, clients, cpu and cluster: the process and who is connected to it.
+
+use super::Info;
+use crate::exec::client::ClientFlags;
+use crate::exec::state::COMPAT_VERSION;
+
+pub(super) fn server(info: &mut Info<'_>) {
+    let server = info.server;
+    let facts = &server.facts;
+    let uptime_secs = server.now.since(server.started).max(0) / 1000;
+    info.field("redis_version", COMPAT_VERSION);
+    info.field("redis_git_sha1", "00000000");
+    info.field("redis_git_dirty", 0);
+    info.field("redis_build_id", format_args!("node-{}", env!("CARGO_PKG_VERSION")));
+    info.field("redis_mode", server.mode_name());
+    info.field("server_name", &facts.server_name);
+    info.field("node_version", env!("CARGO_PKG_VERSION"));
+    info.field("os", &facts.os);
+    info.field("arch_bits", usize::BITS);
+    info.field("monotonic_clock", "POSIX clock_gettime");
+    info.field("process_id", facts.pid);
+    info.field("run_id", server.run_id);
+    info.field("tcp_port", server.config.port);
+    info.field("server_time_usec", server.now.0 * 1000);
+    info.field("uptime_in_seconds", uptime_secs);
+    info.field("uptime_in_days", uptime_secs / 86_400);
+    info.field("hz", server.config.hz);
+    info.field("configured_hz", server.config.hz);
+    info.field("lru_clock", server.now.secs() & 0x00ff_ffff);
+    info.field("executable", &facts.executable);
+    info.field("config_file", facts.config_file.as_deref().unwrap_or_default());
+    info.flag("io_threads_active", server.config.io_threads > 1);
+}
+
+pub(super) fn clients(info: &mut Info<'_>) {
+    let server = info.server;
+    let connected = info.clients().filter(|c| !c.is(ClientFlags::REPLICA)).count();
+    let input = info.clients().map(|c| c.query_bytes).max().unwrap_or(0);
+    let output = info.clients().map(|c| c.unwritten_bytes).max().unwrap_or(0);
+    let links = server.cluster.as_ref().map_or(0, |engine| engine.links().count());
+    info.field("connected_clients", connected);
+    info.field("cluster_connections", links);
+    info.field("maxclients", server.config.maxclients);
+    info.field("client_recent_max_input_buffer", input);
+    info.field("client_recent_max_output_buffer", output);
+    info.field("blocked_clients", server.blocked_clients());
+    info.field("tracking_clients", 0);
+    info.field("watching_clients", info.clients().filter(|c| !c.watched.is_empty()).count());
+    info.field("total_watched_keys", server.watches.len());
+}
+
+pub(super) fn cpu(info: &mut Info<'_>) {
+    let gauges = info.server.gauges;
+    for (name, usec) in [("used_cpu_sys", gauges.cpu_sys_us), ("used_cpu_user", gauges.cpu_user_us)] {
+        info.field(name, format_args!("{}.{:06}", usec / 1_000_000, usec % 1_000_000));
+    }
+}
+
+pub(super) fn cluster(info: &mut Info<'_>) {
+    info.flag("cluster_enabled", info.server.config.cluster_enabled);
+}
