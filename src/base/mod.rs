@@ -1,6 +1,8 @@
 //! Leaf helpers without state.
 
+pub mod big;
 pub mod crc64;
+pub mod extended;
 pub mod glob;
 pub mod id;
 pub mod lzf;
@@ -10,6 +12,7 @@ pub mod slot;
 pub mod time;
 pub mod words;
 
+pub use extended::Extended;
 pub use id::NodeId;
 pub use rng::Rng;
 pub use slot::{SLOTS, Slot, key_slot};

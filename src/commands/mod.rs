@@ -3,9 +3,9 @@
 //! To add a command, add a [`Command`] to its family's `COMMANDS`; everything else (COMMAND, key extraction, ACL
 //! categories, help) follows from the declaration.
 
+pub mod bitmap;
 pub mod cluster;
 pub mod connection;
-pub mod decimal;
 pub mod element;
 pub mod expiry;
 pub mod generic;
@@ -28,6 +28,7 @@ use crate::exec::Command;
 #[must_use]
 pub fn all() -> Vec<&'static [Command]> {
     [
+        bitmap::FAMILIES,
         cluster::FAMILIES,
         connection::FAMILIES,
         generic::FAMILIES,

@@ -54,6 +54,13 @@ pub fn range(start: i64, stop: i64, len: usize) -> Option<std::ops::Range<usize>
     (start <= stop && start < len && stop >= 0).then(|| start as usize..stop as usize + 1)
 }
 
+/// As [`range`], for bytes and bits of strings: an end before the beginning still means the first one.
+#[must_use]
+pub fn text_range(start: i64, end: i64, len: usize) -> std::ops::Range<usize> {
+    let end = if end < 0 { end.saturating_add(len as i64).max(0) } else { end };
+    range(start, end, len).unwrap_or(0..0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,5 +75,15 @@ mod tests {
         assert_eq!(range(0, -4, 3), None);
         assert_eq!(range(i64::MIN, i64::MAX, 3), Some(0..3));
         assert_eq!(range(0, 0, 0), None);
+    }
+
+    #[test]
+    fn text_ranges() {
+        assert_eq!(text_range(0, -1, 3), 0..3);
+        assert_eq!(text_range(0, -100, 3), 0..1);
+        assert_eq!(text_range(-100, -200, 3), 0..1);
+        assert_eq!(text_range(1, -100, 3), 0..0);
+        assert_eq!(text_range(0, i64::MIN, 3), 0..1);
+        assert_eq!(text_range(0, -1, 0), 0..0);
     }
 }

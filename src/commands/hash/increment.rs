@@ -1,7 +1,7 @@
 //! HINCRBY, HINCRBYFLOAT.
 
-use crate::base::num;
-use crate::commands::{decimal, parse};
+use crate::base::Extended;
+use crate::commands::parse;
 use crate::data::value::Value;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
 use crate::keyspace::TypedMut;
@@ -43,17 +43,18 @@ fn hincrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 
 fn hincrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (key, field, increment) = (args.at(1), args.at(2), args.at(3));
-    if parse::float(increment)?.is_infinite() {
-        return Err(ErrorReply::Static("ERR value is NaN or Infinity"));
-    }
+    let by = match Extended::parse(increment).ok_or(ErrorReply::NotFloat)? {
+        Extended::Infinite => return Err(ErrorReply::Static("ERR value is NaN or Infinity")),
+        by => by,
+    };
     let (mut db, reply, limits) = ctx.split_with_limits();
     let mut entry = db.write_or_insert(key, || Value::Hash(Box::default()));
     let hash = entry.hash_mut()?;
     let old = hash.get(field).map_or_else(|| b"0".to_vec(), |value| value.to_vec());
-    if num::parse_f64(&old).is_none() {
-        return Err(ErrorReply::Static("ERR hash value is not a float"));
-    }
-    let new = decimal::add(&old, increment).ok_or(ErrorReply::Static("ERR increment would produce NaN or Infinity"))?;
+    let old = Extended::parse(&old).ok_or(ErrorReply::Static("ERR hash value is not a float"))?;
+    let sum = old.checked_add(by).ok_or(ErrorReply::Static("ERR increment would produce NaN or Infinity"))?;
+    let mut new = Vec::with_capacity(32);
+    sum.push_to(&mut new);
     hash.set(field, &new, limits);
     reply.bulk(&new);
     // Replicas get the sum, so that differences in arithmetic cannot add up.

@@ -45,7 +45,7 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 /// Refuses a string that would become longer than a client may send one.
-pub(in crate::commands) fn check_length(ctx: &Ctx<'_>, len: usize) -> Done {
+fn check_length(ctx: &Ctx<'_>, len: usize) -> Done {
     if len > ctx.server.config.proto_max_bulk_len && !ctx.client.is_obeyed() {
         return Err(ErrorReply::Static("ERR string exceeds maximum allowed size (proto-max-bulk-len)"));
     }
@@ -53,7 +53,7 @@ pub(in crate::commands) fn check_length(ctx: &Ctx<'_>, len: usize) -> Done {
 }
 
 /// The length of the string at `key`, if there is one.
-fn length(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<Option<usize>, ErrorReply> {
+pub(in crate::commands) fn length(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<Option<usize>, ErrorReply> {
     let mut digits = itoa::Buffer::new();
     ctx.db().peek(key).map(|entry| Ok(entry.text(&mut digits)?.len())).transpose()
 }
@@ -75,14 +75,10 @@ fn append(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     Ok(())
 }
 
-/// The part of a string of `len` bytes that GETRANGE means. Unlike other ranges, one that ends before the beginning
-/// still has the first byte, unless both ends count from the back.
+/// The part of a string of `len` bytes that GETRANGE means: nothing if both ends count from the back and the second is
+/// before the first.
 fn part(start: i64, end: i64, len: usize) -> std::ops::Range<usize> {
-    if start < 0 && end < 0 && start > end {
-        return 0..0;
-    }
-    let end = if end < 0 && end.saturating_add(len as i64) < 0 { 0 } else { end };
-    parse::range(start, end, len).unwrap_or(0..0)
+    if start < 0 && end < 0 && start > end { 0..0 } else { parse::text_range(start, end, len) }
 }
 
 /// GETRANGE and SUBSTR.
