@@ -1,6 +1,6 @@
 //! `nodes.conf`: the engine's memory across restarts, and the text of CLUSTER NODES, which looks alike.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::clock::Clock;
@@ -87,6 +87,7 @@ impl Engine {
         if loader.nodes.iter().any(|(_, node)| node.is(NodeFlags::HANDSHAKE)) {
             return Err(whole_file("a node is referred to but has no line"));
         }
+        loader.share_shards();
         let max = loader.nodes.iter().map(|(_, node)| node.config_epoch).max().unwrap_or(0);
         let mut engine = Engine::assemble(cfg, rng, loader.nodes, me, loader.slots);
         engine.current_epoch = loader.current_epoch.max(max);
@@ -124,8 +125,8 @@ struct Loader {
     now: Clock,
     nodes: NodeTable,
     slots: SlotTable,
-    /// Primaries read from lines, by replica.
-    shards: BTreeMap<NodeIdx, NodeId>,
+    /// Nodes whose line says their shard.
+    sharded: BTreeSet<NodeIdx>,
     me: Option<NodeIdx>,
     current_epoch: u64,
     last_vote_epoch: u64,
@@ -169,6 +170,17 @@ impl Loader {
         let epoch = epoch.parse().map_err(|_| format!("bad epoch {epoch}"))?;
         self.nodes[idx].config_epoch = if loaded.contains(NodeFlags::REPLICA) { 0 } else { epoch };
         slots.iter().try_for_each(|word| self.slot_word(idx, word))
+    }
+
+    /// Files of servers before shard ids: a replica is in its primary's shard.
+    fn share_shards(&mut self) {
+        for idx in self.nodes.indices() {
+            if let Some(primary) = self.nodes[idx].primary
+                && (self.sharded.contains(&primary) || !self.sharded.contains(&idx))
+            {
+                self.nodes[idx].shard_id = self.nodes[primary].shard_id;
+            }
+        }
     }
 
     fn vars(&mut self, words: &[&str]) -> Result<(), String> {
@@ -224,7 +236,7 @@ impl Loader {
                 "shard-id" => {
                     let shard = NodeId::parse(value.as_bytes()).ok_or_else(|| format!("bad shard id {value}"))?;
                     node.shard_id = shard;
-                    self.shards.insert(idx, shard);
+                    self.sharded.insert(idx);
                 }
                 _ => return Err(format!("unknown field {name}")),
             }

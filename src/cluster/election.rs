@@ -42,10 +42,6 @@ impl Election {
             self.reset();
         }
     }
-
-    pub(super) fn scheduled_at(&self) -> Option<Millis> {
-        self.auth_at.filter(|_| !self.requested)
-    }
 }
 
 impl Engine {

@@ -18,13 +18,15 @@ use super::packet::{self, Header, MessageType, MsgFlags, ReplicaOf};
 use super::slots::SlotTable;
 use super::state::StateTracker;
 use super::stats::BusStats;
-use crate::base::{Millis, NodeId, Rng, Slot};
+use crate::base::{NodeId, Rng, Slot};
 
 /// One link of the bus.
 #[derive(Debug)]
 pub(super) struct Link {
     /// Whose it is; an accepted link is nobody's until a known node speaks.
     pub node: Option<NodeIdx>,
+    /// Who speaks over an accepted link, as long as I don't know that node.
+    pub stranger: Option<NodeId>,
     /// Packets can be sent.
     pub up: bool,
     pub created: Clock,
@@ -390,6 +392,7 @@ impl Engine {
         let (ip, port) = (node.addr.ip.clone(), node.addr.cport);
         let entry = Link {
             node: Some(idx),
+            stranger: None,
             up: false,
             created: now,
             peer_ip: None,
@@ -472,11 +475,5 @@ impl Engine {
     #[must_use]
     pub fn manual_failover_waits_for_offset(&self) -> bool {
         self.manual.waits_for_offset()
-    }
-
-    /// When, on the monotonic clock, the next tick would be useful at the latest.
-    #[must_use]
-    pub fn next_election_step(&self) -> Option<Millis> {
-        self.election.scheduled_at()
     }
 }

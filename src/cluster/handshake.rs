@@ -80,7 +80,7 @@ impl Engine {
         node.flags |= if replica { NodeFlags::REPLICA } else { NodeFlags::PRIMARY };
         node.created = now;
         self.log(LogLevel::Notice, format!("Handshake with node {id} completed"));
-        self.on_learned(now);
+        self.on_learned(now, idx);
         Some(idx)
     }
 
@@ -122,10 +122,11 @@ impl Engine {
         node.addr = self.addr_from_wire(entry.ip, entry.port, entry.pport, entry.cport);
         let idx = self.nodes.insert(node);
         self.connect(now, idx);
-        self.on_learned(now);
+        self.on_learned(now, idx);
     }
 
-    fn on_learned(&mut self, now: Clock) {
+    fn on_learned(&mut self, now: Clock, idx: NodeIdx) {
+        self.bind_stranger(now, idx);
         self.cadence.spread(now, self.nodes.count());
         self.save_soon();
         self.todo.state = true;

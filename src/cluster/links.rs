@@ -37,6 +37,7 @@ impl Engine {
     pub(super) fn on_accepted(&mut self, now: Clock, id: LinkId, peer_ip: IpAddr, local_ip: IpAddr) {
         let link = Link {
             node: None,
+            stranger: None,
             up: true,
             created: now,
             peer_ip: Some(peer_ip.to_canonical()),
@@ -45,6 +46,16 @@ impl Engine {
             queued: 0,
         };
         self.links.insert(id, link);
+    }
+
+    /// A node became known: it may have been speaking over an accepted link for some time.
+    pub(super) fn bind_stranger(&mut self, now: Clock, idx: NodeIdx) {
+        let id = self.nodes[idx].id;
+        let speaks = |link: &Link| link.node.is_none() && link.stranger == Some(id);
+        // The newest, as if it had just replaced the older ones.
+        if let Some(link) = self.links.iter().rev().find(|(_, link)| speaks(link)).map(|(link, _)| *link) {
+            self.bind_inbound(now, link, idx);
+        }
     }
 
     /// Binds an accepted link to the node that speaks over it, in place of an older one.

@@ -59,11 +59,16 @@ impl Engine {
                 let peer = self.links.get(&link)?.node?;
                 if self.nodes[peer].in_handshake() { named } else { Some(peer) }
             }
-            LinkId::Inbound(_) => {
-                let named = named?;
-                self.bind_inbound(now, link, named);
-                Some(named)
-            }
+            LinkId::Inbound(_) => match named {
+                Some(named) => {
+                    self.bind_inbound(now, link, named);
+                    Some(named)
+                }
+                None => {
+                    self.links.get_mut(&link)?.stranger = header.sender;
+                    None
+                }
+            },
         }
     }
 
@@ -135,6 +140,10 @@ impl Engine {
         if header.current_epoch > self.current_epoch {
             self.current_epoch = header.current_epoch;
             self.save_soon();
+        }
+        if self.nodes[sender].primary.is_some_and(|p| self.myself().primary == Some(p) && self.nodes[p].is_failed()) {
+            // What a fellow replica says of itself may make me the first.
+            self.todo.election = true;
         }
         if header.mflags.contains(MsgFlags::PAUSED) && self.myself().primary == Some(sender) {
             self.on_primary_paused(header.offset);

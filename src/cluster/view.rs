@@ -46,7 +46,7 @@ impl NodeView<'_> {
     /// As CLUSTER SHARDS says it: `fail`, `loading` (a replica without data) or `online`.
     #[must_use]
     pub fn health(&self) -> &'static str {
-        if self.node.is(NodeFlags::FAIL | NodeFlags::PFAIL) && !self.is_myself() {
+        if self.node.is_failed() {
             "fail"
         } else if self.node.is_replica() && self.node.repl_offset == 0 {
             "loading"

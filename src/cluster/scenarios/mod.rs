@@ -1,6 +1,7 @@
 //! What a cluster does as a whole, told as short stories in the deterministic world of `harness`.
 
 mod admin;
+mod chaos;
 mod failover;
 mod formation;
 mod hostile;
