@@ -20,6 +20,16 @@ pub fn count(arg: &[u8]) -> Result<usize, ErrorReply> {
     Ok(n as usize)
 }
 
+/// An integer whose negative is one too.
+pub fn signed_count(arg: &[u8]) -> Result<i64, ErrorReply> {
+    match int(arg)? {
+        i64::MIN => Err(ErrorReply::Static(
+            "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+        )),
+        n => Ok(n),
+    }
+}
+
 /// A finite or infinite double.
 pub fn float(arg: &[u8]) -> Result<f64, ErrorReply> {
     num::parse_f64(arg).ok_or(ErrorReply::NotFloat)

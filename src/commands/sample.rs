@@ -22,8 +22,8 @@ pub enum Draw {
 impl Draw {
     /// A count: a negative one allows repetition. `paired` draws have two elements each.
     pub fn parse(arg: &[u8], paired: bool) -> Result<Draw, ErrorReply> {
-        let n = parse::int(arg)?;
-        if n == i64::MIN || (paired && n.unsigned_abs() > i64::MAX as u64 / 2) {
+        let n = parse::signed_count(arg)?;
+        if paired && n.unsigned_abs() > i64::MAX as u64 / 2 {
             return Err(ErrorReply::OutOfRange);
         }
         match n {
@@ -116,7 +116,6 @@ mod tests {
         assert_eq!(Draw::parse(b"3", true), Ok(Draw::Distinct(3)));
         assert_eq!(Draw::parse(b"-3", true), Ok(Draw::Repeated(3)));
         assert_eq!(Draw::parse(b"x", false), Err(ErrorReply::NotInteger));
-        assert_eq!(Draw::parse(b"-9223372036854775808", false), Err(ErrorReply::OutOfRange));
         assert_eq!(Draw::parse(b"-9223372036854775807", false), Err(ErrorReply::OutOfRange));
     }
 }

@@ -137,13 +137,10 @@ impl Search {
 }
 
 fn parse_rank(arg: &[u8]) -> Result<i64, ErrorReply> {
-    match parse::int(arg)? {
+    match parse::signed_count(arg)? {
         0 => Err(ErrorReply::Static(
             "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... \
              or use negative to start from the end of the list",
-        )),
-        i64::MIN => Err(ErrorReply::Static(
-            "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
         )),
         rank => Ok(rank),
     }

@@ -54,11 +54,11 @@ impl<'a> Selection<'a> {
             } else if let (true, Some(from), Some(count)) = (args.is(i, "limit"), args.get(i + 1), args.get(i + 2)) {
                 (offset, limit) = (parse::int(from)?, parse::int(count)?);
                 i += 2;
-            } else if fixed.reverse.is_none() && args.is(i, "rev") {
+            } else if reverse.is_none() && args.is(i, "rev") {
                 reverse = Some(true);
-            } else if fixed.by.is_none() && args.is(i, "bylex") {
+            } else if by.is_none() && args.is(i, "bylex") {
                 by = Some(By::Lex);
-            } else if fixed.by.is_none() && args.is(i, "byscore") {
+            } else if by.is_none() && args.is(i, "byscore") {
                 by = Some(By::Score);
             } else {
                 return Err(ErrorReply::Syntax);
@@ -150,5 +150,7 @@ mod tests {
         assert_eq!(ranks(&[b"-", b"+", b"BYLEX", b"LIMIT", b"3", b"-7"]), Ok(vec![3, 4]));
         assert!(ranks(&[b"0", b"1", b"LIMIT", b"0", b"1"]).is_err());
         assert_eq!(ranks(&[b"0", b"1", b"LIMIT", b"0"]), Err(ErrorReply::Syntax));
+        assert_eq!(ranks(&[b"-", b"+", b"BYLEX", b"BYSCORE"]), Err(ErrorReply::Syntax));
+        assert_eq!(ranks(&[b"0", b"1", b"REV", b"REV"]), Err(ErrorReply::Syntax));
     }
 }
