@@ -1,11 +1,20 @@
 //! The text of `… HELP`, made from the declarations of the subcommands.
 
 use crate::exec::spec::ArgKind;
-use crate::exec::{Arg, Command};
-use crate::resp::Reply;
+use crate::exec::{Arg, Command, Ctx, Done};
+use crate::resp::{Args, Reply};
+
+/// The handler of `<container> HELP`.
+pub fn help(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    if let Some(index) = ctx.server.commands.find(args.at(0)) {
+        let container = ctx.server.commands.command(index);
+        push(ctx.reply(), &container.name.to_ascii_uppercase(), container.subcommands);
+    }
+    Ok(())
+}
 
 /// Writes two lines for each subcommand of `container`: how it is called, and what it does.
-pub fn push(reply: &mut Reply, container: &str, subcommands: &[Command]) {
+fn push(reply: &mut Reply, container: &str, subcommands: &[Command]) {
     reply.array(1 + 2 * subcommands.len());
     reply.simple(&format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
     for command in subcommands {

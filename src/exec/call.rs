@@ -130,6 +130,7 @@ impl Server {
         let result = (command.handler)(&mut Ctx { server: self, client, command, now }, args);
         let usec = self.stopwatch.micros().saturating_sub(started);
 
+        self.note_if_slow(client, command, args, usec);
         let stats = self.commands.stats_mut(index);
         stats.calls += 1;
         stats.usec += usec;

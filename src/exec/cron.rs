@@ -30,7 +30,7 @@ impl Server {
     }
 
     fn expire_actively(&mut self) {
-        if self.is_loading() || self.pause.at(self.now).0 {
+        if !self.active_expire || self.is_loading() || self.pause.at(self.now).0 {
             return;
         }
         let budget_usec = 1_000_000 * EXPIRE_SHARE_PERCENT / 100 / u64::from(self.config.hz.max(1));

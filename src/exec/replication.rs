@@ -257,6 +257,22 @@ impl Server {
         }
     }
 
+    /// Ends the wait for acknowledgements of a client as if its time were over, or with an error. False when it does
+    /// not wait.
+    pub fn end_wait(&mut self, id: ClientId, with_error: bool) -> bool {
+        let Server { clients, repl, outbox, .. } = self;
+        let Some(client) = clients.get_mut(id) else { return false };
+        let Some(Parked::Acks { offset, .. }) = client.parked else { return false };
+        client.parked = None;
+        if with_error {
+            client.reply.error(&ErrorReply::Static("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
+        } else {
+            client.reply.uint(repl.acked_by(offset));
+        }
+        outbox.push(Effect::Wake(id));
+        true
+    }
+
     /// The directives that the engine obeys, as it wants them.
     #[must_use]
     pub fn repl_config(config: &Config, node_id: Option<NodeId>) -> repl::Config {

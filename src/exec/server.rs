@@ -9,6 +9,7 @@ use super::loading::Loading;
 use super::multi::Watches;
 use super::propagate::{AofBuffer, Unit};
 use super::replication::PrimaryStream;
+use super::slowlog::SlowLog;
 use super::snapshot::{Job, Saves};
 use super::stats::Stats;
 use super::table::CommandTable;
@@ -102,6 +103,9 @@ pub struct Server {
     pub aof: AofBuffer,
     pub repl: repl::Engine,
     pub watches: Watches,
+    pub slowlog: SlowLog,
+    /// Expired keys are looked for, and do not wait for their next use.
+    pub active_expire: bool,
     /// The engine of the cluster bus, in cluster mode.
     pub cluster: Option<Box<cluster::Engine>>,
     pub frozen: Frozen,
@@ -171,6 +175,8 @@ impl Server {
             unit: Unit::default(),
             aof: AofBuffer::default(),
             watches: Watches::default(),
+            slowlog: SlowLog::default(),
+            active_expire: true,
             stopwatch: setup.stopwatch,
             scratch: Vec::new(),
             client_is_primary_stream: false,

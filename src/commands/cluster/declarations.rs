@@ -2,7 +2,8 @@
 
 use super::admin::{admin, count_failure_reports, replicas};
 use super::keys::{countkeysinslot, flushslot, getkeysinslot, keyslot};
-use super::topology::{help, info, links, myid, myshardid, nodes, shards, slots};
+use super::topology::{info, links, myid, myshardid, nodes, shards, slots};
+use crate::commands::help::help;
 use crate::exec::{Acl, Arg, Command, Flags, Group};
 
 /// What changes the cluster.

@@ -190,14 +190,3 @@ pub fn links(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
     }
     Ok(())
 }
-
-/// CLUSTER HELP.
-pub fn help(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
-    let Some(container) = super::declarations::COMMANDS.first() else { return Ok(()) };
-    let lines = crate::exec::help::help_lines(container);
-    ctx.reply().array(lines.len());
-    for line in lines {
-        ctx.reply().simple(&line);
-    }
-    Ok(())
-}

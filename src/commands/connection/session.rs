@@ -18,7 +18,7 @@ pub const COMMANDS: &[Command] = &[
         .doc(Group::Connection, "1.0.0", "O(1)", "Answers what it was given.")
         .args(&[Arg::string("message")]),
     Command::new("select", 2, select)
-        .flags(Flags::FAST.union(Flags::LOADING).union(Flags::STALE))
+        .flags(Flags::ALLOW_BUSY.union(Flags::FAST).union(Flags::LOADING).union(Flags::STALE))
         .acl(Acl::CONNECTION)
         .doc(Group::Connection, "1.0.0", "O(1)", "Changes the database of this connection.")
         .args(&[Arg::int("index")]),

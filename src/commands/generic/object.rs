@@ -1,5 +1,6 @@
 //! TYPE, OBJECT: what kind of value a key holds, and how.
 
+use crate::commands::help::help;
 use crate::data::entry::Entry;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
 use crate::keyspace::AccessPolicy;
@@ -118,9 +119,4 @@ fn idletime(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         reply.int(i64::from(AccessPolicy::idle_seconds(entry.access(), now)));
         Ok(())
     })
-}
-
-fn help(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
-    crate::commands::help::push(ctx.reply(), "OBJECT", SUBCOMMANDS);
-    Ok(())
 }

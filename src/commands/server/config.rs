@@ -1,5 +1,6 @@
 //! CONFIG: the directives while the server runs.
 
+use crate::commands::help::help;
 use crate::exec::client::{Client, ClientFlags};
 use crate::exec::{Arg, Command, Ctx, Done, Effect, Flags, Group};
 use crate::resp::{Args, ErrorReply};
@@ -14,7 +15,7 @@ pub const COMMANDS: &[Command] = &[Command::container(
             .flags(ADMIN)
             .doc(Group::Server, "2.0.0", "O(N)", "Shows the directives whose names match.")
             .args(&[Arg::string("parameter").multiple()]),
-        Command::new("config|help", 2, super::help).flags(Flags::LOADING.union(Flags::STALE)).doc(
+        Command::new("config|help", 2, help).flags(Flags::LOADING.union(Flags::STALE)).doc(
             Group::Server,
             "5.0.0",
             "O(1)",

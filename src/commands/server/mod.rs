@@ -2,36 +2,30 @@
 
 mod command;
 mod config;
+mod debug;
 mod info;
 mod keyspace;
+mod memory;
 mod replication;
 mod saving;
+mod slowlog;
 mod time;
 
-use crate::exec::{Command, Ctx, Done, help};
-use crate::resp::{Args, ErrorReply};
+use crate::exec::{Command, Ctx, Done};
+use crate::resp::ErrorReply;
 
 pub const FAMILIES: &[&[Command]] = &[
     command::COMMANDS,
     config::COMMANDS,
+    debug::COMMANDS,
     info::COMMANDS,
     keyspace::COMMANDS,
+    memory::COMMANDS,
     replication::COMMANDS,
     saving::COMMANDS,
+    slowlog::COMMANDS,
     time::COMMANDS,
 ];
-
-/// HELP of any container.
-pub(super) fn help(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let Some(index) = ctx.server.commands.find(args.at(0)) else { return Ok(()) };
-    let lines = help::help_lines(ctx.server.commands.command(index));
-    let reply = ctx.reply();
-    reply.array(lines.len());
-    for line in lines {
-        reply.simple(&line);
-    }
-    Ok(())
-}
 
 /// For commands whose answer comes from outside: inside EXEC the reply would be in the wrong place.
 fn refuse_in_exec(ctx: &Ctx<'_>) -> Done {

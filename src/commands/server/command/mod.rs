@@ -1,10 +1,13 @@
 //! COMMAND: what the server can do, derived from the declarations.
 
 mod docs;
+#[cfg(test)]
+mod facts;
 mod names;
 mod shape;
 
 use crate::base::glob;
+use crate::commands::help::help;
 use crate::exec::keys::{KeyAt, visit_keys};
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group};
 use crate::resp::{Args, ErrorReply};
@@ -42,7 +45,7 @@ pub const COMMANDS: &[Command] = &[Command {
                 .acl(Acl::CONNECTION)
                 .doc(Group::Server, "7.0.0", "O(N)", "The keys of a command line, and what it does with them.")
                 .args(CALL),
-            Command::new("command|help", 2, super::help).flags(ALWAYS).acl(Acl::CONNECTION).doc(
+            Command::new("command|help", 2, help).flags(ALWAYS).acl(Acl::CONNECTION).doc(
                 Group::Server,
                 "5.0.0",
                 "O(1)",

@@ -1,0 +1,258 @@
+//! The filters of CLIENT LIST and CLIENT KILL.
+
+use super::line;
+use crate::base::{Millis, num};
+use crate::exec::Arg;
+use crate::exec::client::{Client, ClientFlags, ClientId};
+use crate::resp::{Args, ErrorReply};
+
+/// The kinds of clients that TYPE tells apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Type {
+    Normal,
+    Primary,
+    Replica,
+    PubSub,
+}
+
+impl Type {
+    fn of(client: &Client) -> Type {
+        if client.is(ClientFlags::PRIMARY) {
+            Type::Primary
+        } else if client.is(ClientFlags::REPLICA) {
+            Type::Replica
+        } else {
+            Type::Normal
+        }
+    }
+
+    fn parse(word: &[u8]) -> Result<Type, ErrorReply> {
+        Ok(match word.to_ascii_lowercase().as_slice() {
+            b"normal" => Type::Normal,
+            b"master" | b"primary" => Type::Primary,
+            b"slave" | b"replica" => Type::Replica,
+            b"pubsub" => Type::PubSub,
+            _ => {
+                let shown = crate::resp::error::shown(word, 128);
+                return Err(ErrorReply::text_of(format!("ERR Unknown client type '{shown}'")));
+            }
+        })
+    }
+}
+
+/// One thing to ask of a client.
+#[derive(Debug)]
+pub enum Filter {
+    Ids(Vec<u64>),
+    Type(Type),
+    /// The only user there is: everybody.
+    User,
+    Addr(String),
+    Laddr(String),
+    Ip(String),
+    Name(Vec<u8>),
+    LibName(Vec<u8>),
+    LibVer(Vec<u8>),
+    Flags(String),
+    Db(i64),
+    /// Connected for at least so many seconds.
+    AgeSecs(i64),
+    IdleSecs(i64),
+}
+
+impl Filter {
+    fn matches(&self, client: &Client, now: Millis) -> bool {
+        match self {
+            Filter::Ids(ids) => ids.contains(&client.id.0),
+            Filter::Type(wanted) => Type::of(client) == *wanted,
+            Filter::User => true,
+            Filter::Addr(addr) => client.peer == *addr,
+            Filter::Laddr(addr) => client.local == *addr,
+            Filter::Ip(ip) => client.peer_ip().is_some_and(|peer| peer.to_string() == *ip),
+            Filter::Name(name) => client.name == *name,
+            Filter::LibName(name) => client.lib_name == *name,
+            Filter::LibVer(version) => client.lib_ver == *version,
+            Filter::Flags(letters) => letters.chars().all(|letter| line::flags(client).contains(letter)),
+            Filter::Db(db) => i64::from(client.db) == *db,
+            Filter::AgeSecs(secs) => now.since(client.created) / 1000 >= *secs,
+            Filter::IdleSecs(secs) => now.since(client.last_interaction) / 1000 >= *secs,
+        }
+    }
+}
+
+/// All filters of one command: a client has to pass every one.
+#[derive(Debug)]
+pub struct Filters {
+    /// With true, the filter must not match.
+    filters: Vec<(bool, Filter)>,
+    skip_me: bool,
+}
+
+impl Filters {
+    /// One filter, for whom it matches, the asking client included.
+    pub fn of(filter: Filter) -> Filters {
+        Filters { filters: vec![(false, filter)], skip_me: false }
+    }
+
+    /// Reads the options from the first argument on.
+    pub fn parse(args: Args<'_>, skip_me: bool) -> Result<Filters, ErrorReply> {
+        let mut filters = Filters { filters: Vec::new(), skip_me };
+        let mut i = 0;
+        while i < args.len() {
+            let Some(value) = args.get(i + 1) else { return Err(ErrorReply::Syntax) };
+            let word = args.at(i).to_ascii_lowercase();
+            i += 2;
+            if word == b"skipme" {
+                filters.skip_me = match value.to_ascii_lowercase().as_slice() {
+                    b"yes" => true,
+                    b"no" => false,
+                    _ => return Err(ErrorReply::Syntax),
+                };
+                continue;
+            }
+            let (negated, name) = match word.strip_prefix(b"not-") {
+                Some(name) => (true, name),
+                None => (false, word.as_slice()),
+            };
+            let filter = if name == b"id" {
+                let mut ids = vec![client_id(value)?];
+                while let Some(more) = args.get(i).filter(|more| more.first().is_some_and(u8::is_ascii_digit)) {
+                    ids.push(client_id(more)?);
+                    i += 1;
+                }
+                Filter::Ids(ids)
+            } else {
+                parse_one(name, value)?
+            };
+            filters.filters.push((negated, filter));
+        }
+        Ok(filters)
+    }
+
+    pub fn match_client(&self, client: &Client, me: ClientId, now: Millis) -> bool {
+        let skipped = self.skip_me && client.id == me;
+        !skipped && self.filters.iter().all(|(negated, filter)| filter.matches(client, now) != *negated)
+    }
+}
+
+fn parse_one(name: &[u8], value: &[u8]) -> Result<Filter, ErrorReply> {
+    let text = || String::from_utf8_lossy(value).into_owned();
+    Ok(match name {
+        b"type" => Filter::Type(Type::parse(value)?),
+        b"user" if value == b"default" => Filter::User,
+        b"user" => {
+            let shown = crate::resp::error::shown(value, 128);
+            return Err(ErrorReply::text_of(format!("ERR No such user '{shown}'")));
+        }
+        b"addr" => Filter::Addr(text()),
+        b"laddr" => Filter::Laddr(text()),
+        b"ip" => Filter::Ip(text()),
+        b"name" => Filter::Name(value.to_vec()),
+        b"lib-name" => Filter::LibName(value.to_vec()),
+        b"lib-ver" => Filter::LibVer(value.to_vec()),
+        b"flags" => Filter::Flags(text()),
+        b"db" => Filter::Db(num::parse_i64(value).ok_or(ErrorReply::NotInteger)?),
+        b"maxage" => Filter::AgeSecs(seconds("maxage", value)?),
+        b"idle" => Filter::IdleSecs(seconds("idle", value)?),
+        _ => return Err(ErrorReply::Syntax),
+    })
+}
+
+fn client_id(word: &[u8]) -> Result<u64, ErrorReply> {
+    num::parse_i64(word)
+        .and_then(|id| u64::try_from(id).ok())
+        .filter(|id| *id > 0)
+        .ok_or(ErrorReply::Static("ERR client-id should be greater than 0"))
+}
+
+fn seconds(name: &str, word: &[u8]) -> Result<i64, ErrorReply> {
+    let secs = num::parse_i64(word)
+        .ok_or_else(|| ErrorReply::text_of(format!("ERR {name} is not an integer or out of range")))?;
+    if secs > 0 { Ok(secs) } else { Err(ErrorReply::text_of(format!("ERR {name} should be greater than 0"))) }
+}
+
+const YES_NO: &[Arg] = &[Arg::flag("yes", "YES"), Arg::flag("no", "NO")];
+
+pub const LIST_ARGS: &[Arg] = &[
+    Arg::one_of("client-type", LIST_TYPES).token("TYPE").since("5.0.0").optional(),
+    Arg::int("client-id").token("ID").since("6.2.0").optional().multiple(),
+    Arg::string("username").token("USER").since("8.1.0").optional(),
+    Arg::string("addr").token("ADDR").since("8.1.0").display("ip:port").optional(),
+    Arg::string("laddr").token("LADDR").since("8.1.0").display("ip:port").optional(),
+    Arg::one_of("skipme", YES_NO).token("SKIPME").since("8.1.0").optional(),
+    Arg::int("maxage").token("MAXAGE").since("8.1.0").optional(),
+    Arg::string("name").token("NAME").since("9.0.0").optional(),
+    Arg::int("idle").token("IDLE").since("9.0.0").optional(),
+    Arg::string("flags").token("FLAGS").since("9.0.0").optional(),
+    Arg::string("lib-name").token("LIB-NAME").since("9.0.0").optional(),
+    Arg::string("lib-ver").token("LIB-VER").since("9.0.0").optional(),
+    Arg::int("db").token("DB").since("9.0.0").optional(),
+    Arg::string("ip").token("IP").since("9.0.0").optional(),
+    Arg::one_of("not-client-type", LIST_TYPES).token("NOT-TYPE").since("9.0.0").optional(),
+    Arg::int("not-client-id").token("NOT-ID").since("9.0.0").optional().multiple(),
+    Arg::string("not-username").token("NOT-USER").since("9.0.0").optional(),
+    Arg::string("not-addr").token("NOT-ADDR").since("9.0.0").display("ip:port").optional(),
+    Arg::string("not-laddr").token("NOT-LADDR").since("9.0.0").display("ip:port").optional(),
+    Arg::string("not-name").token("NOT-NAME").since("9.0.0").optional(),
+    Arg::string("not-flags").token("NOT-FLAGS").since("9.0.0").optional(),
+    Arg::string("not-lib-name").token("NOT-LIB-NAME").since("9.0.0").optional(),
+    Arg::string("not-lib-ver").token("NOT-LIB-VER").since("9.0.0").optional(),
+    Arg::int("not-db").token("NOT-DB").since("9.0.0").optional(),
+    Arg::string("not-ip").token("NOT-IP").since("9.0.0").optional(),
+];
+
+pub const KILL_ARGS: &[Arg] = &[
+    Arg::int("client-id").token("ID").since("2.8.12").optional().multiple(),
+    Arg::one_of(
+        "client-type",
+        &[
+            Arg::flag("normal", "NORMAL"),
+            Arg::flag("master", "MASTER").since("3.2.0"),
+            Arg::flag("primary", "PRIMARY").since("8.0.0"),
+            Arg::flag("slave", "SLAVE"),
+            Arg::flag("replica", "REPLICA").since("5.0.0"),
+            Arg::flag("pubsub", "PUBSUB"),
+        ],
+    )
+    .token("TYPE")
+    .since("2.8.12")
+    .optional(),
+    Arg::string("username").token("USER").optional(),
+    Arg::string("addr").token("ADDR").display("ip:port").optional(),
+    Arg::string("laddr").token("LADDR").since("6.2.0").display("ip:port").optional(),
+    Arg::one_of("skipme", YES_NO).token("SKIPME").optional(),
+    Arg::int("maxage").token("MAXAGE").since("8.0.0").optional(),
+    Arg::string("name").token("NAME").since("9.0.0").optional(),
+    Arg::int("idle").token("IDLE").since("9.0.0").optional(),
+    Arg::string("flags").token("FLAGS").since("9.0.0").optional(),
+    Arg::string("lib-name").token("LIB-NAME").since("9.0.0").optional(),
+    Arg::string("lib-ver").token("LIB-VER").since("9.0.0").optional(),
+    Arg::int("db").token("DB").since("9.0.0").optional(),
+    Arg::string("ip").token("IP").since("9.0.0").optional(),
+    Arg::one_of("not-client-type", KILL_TYPES).token("NOT-TYPE").since("9.0.0").optional(),
+    Arg::int("not-client-id").token("NOT-ID").since("9.0.0").optional().multiple(),
+    Arg::string("not-username").token("NOT-USER").since("9.0.0").optional(),
+    Arg::string("not-addr").token("NOT-ADDR").since("9.0.0").display("ip:port").optional(),
+    Arg::string("not-laddr").token("NOT-LADDR").since("9.0.0").display("ip:port").optional(),
+    Arg::string("not-name").token("NOT-NAME").since("9.0.0").optional(),
+    Arg::string("not-flags").token("NOT-FLAGS").since("9.0.0").optional(),
+    Arg::string("not-lib-name").token("NOT-LIB-NAME").since("9.0.0").optional(),
+    Arg::string("not-lib-ver").token("NOT-LIB-VER").since("9.0.0").optional(),
+    Arg::int("not-db").token("NOT-DB").since("9.0.0").optional(),
+    Arg::string("not-ip").token("NOT-IP").since("9.0.0").optional(),
+];
+
+const LIST_TYPES: &[Arg] = &[
+    Arg::flag("normal", "NORMAL"),
+    Arg::flag("master", "MASTER"),
+    Arg::flag("replica", "REPLICA"),
+    Arg::flag("pubsub", "PUBSUB"),
+];
+const KILL_TYPES: &[Arg] = &[
+    Arg::flag("normal", "NORMAL"),
+    Arg::flag("master", "MASTER"),
+    Arg::flag("primary", "PRIMARY"),
+    Arg::flag("slave", "SLAVE"),
+    Arg::flag("replica", "REPLICA"),
+    Arg::flag("pubsub", "PUBSUB"),
+];
