@@ -34,8 +34,8 @@ impl Server {
         self.now = now;
         self.loading = Some(Loading { started: now, total_bytes, from_primary, ..Loading::default() });
         if from_primary {
+            self.break_watches_of_db(None, None, None);
             drop(self.keyspace.flush(None));
-            self.break_watches_of_db(None, None);
         }
         self.keyspace.begin(now, true, false, None);
     }

@@ -130,12 +130,15 @@ impl Server {
         }
     }
 
-    /// A flush, a swap or a load changes every key of `db` (of all of them when `None`): transactions that watch a key
-    /// that existed break.
-    pub fn break_watches_of_db(&mut self, current: Option<&mut Client>, db: Option<u32>) {
+    /// A flush, a swap or a load changes every key of `db` (of all of them when `None`), which database `replaced_by` is
+    /// to take the place of. Called before that happens: transactions break that watch a key that exists in either.
+    pub fn break_watches_of_db(&mut self, current: Option<&mut Client>, db: Option<u32>, replaced_by: Option<u32>) {
+        let Server { watches, keyspace, .. } = self;
         let mut broken: Vec<ClientId> = Vec::new();
-        for ((watched_db, _), watchers) in &self.watches.by_key {
-            if db.is_none_or(|db| db == *watched_db) {
+        for ((watched_db, key), watchers) in &watches.by_key {
+            if db.is_none_or(|db| db == *watched_db)
+                && (keyspace.db(*watched_db).exists(key) || replaced_by.is_some_and(|db| keyspace.db(db).exists(key)))
+            {
                 broken.extend(watchers);
             }
         }

@@ -2,8 +2,9 @@
 
 mod bit;
 mod combine;
+mod field;
 mod search;
 
 use crate::exec::Command;
 
-pub const FAMILIES: &[&[Command]] = &[bit::COMMANDS, combine::COMMANDS, search::COMMANDS];
+pub const FAMILIES: &[&[Command]] = &[bit::COMMANDS, combine::COMMANDS, field::COMMANDS, search::COMMANDS];

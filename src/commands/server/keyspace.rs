@@ -63,7 +63,7 @@ fn flush(ctx: &mut Ctx<'_>, args: Args<'_>, db: Option<u32>) -> Done {
     if args.len() > 2 || (args.len() == 2 && !args.is(1, "async") && !args.is(1, "sync")) {
         return Err(ErrorReply::Syntax);
     }
-    ctx.server.break_watches_of_db(Some(ctx.client), db);
+    ctx.server.break_watches_of_db(Some(ctx.client), db, None);
     let old = ctx.server.keyspace.flush(db);
     ctx.changed(1 + old.iter().map(Tables::len).sum::<usize>());
     drop(old);
@@ -82,8 +82,8 @@ fn swapdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let existing = |n: i32| u32::try_from(n).ok().filter(|n| *n < databases).ok_or(ErrorReply::DbOutOfRange);
     let (a, b) = (existing(a)?, existing(b)?);
     if a != b {
-        ctx.server.break_watches_of_db(Some(ctx.client), Some(a));
-        ctx.server.break_watches_of_db(Some(ctx.client), Some(b));
+        ctx.server.break_watches_of_db(Some(ctx.client), Some(a), Some(b));
+        ctx.server.break_watches_of_db(Some(ctx.client), Some(b), Some(a));
         ctx.server.keyspace.swap(a, b);
     }
     ctx.changed(1);
