@@ -13,7 +13,7 @@ pub(super) fn intersect<'s>(sets: &[&'s Set], mut each: impl FnMut(Item<'s>) -> 
     sets.sort_by_key(|set| set.len());
     let Some((smallest, others)) = sets.split_first() else { return };
     let mut room = Text::new();
-    for member in smallest.iter() {
+    for member in *smallest {
         let text = member.text(&mut room);
         if others.iter().all(|set| set.contains(text)) && each(member).is_break() {
             return;
@@ -40,7 +40,7 @@ pub(super) fn subtract(first: &Set, others: &[&Set], limits: &Limits, mut each: 
     if looking_up <= taking_out {
         let mut others = others.to_vec();
         others.sort_by_key(|set| std::cmp::Reverse(set.len()));
-        for member in first.iter() {
+        for member in first {
             let text = member.text(&mut room);
             if !others.iter().any(|set| set.contains(text)) {
                 each(member);
@@ -49,7 +49,7 @@ pub(super) fn subtract(first: &Set, others: &[&Set], limits: &Limits, mut each: 
         return;
     }
     let mut left = Set::new();
-    for member in first.iter() {
+    for member in first {
         left.add(member.text(&mut room), limits);
     }
     for member in others.iter().flat_map(|set| set.iter()) {

@@ -121,9 +121,9 @@ fn add(ctx: &mut Ctx<'_>, key: &[u8], pairs: Args<'_>, options: AddOptions) -> D
     let known = db.peek(key).map(Typed::zset).transpose()?.is_some();
     if !known && options.only_present {
         if options.increment {
-            reply.null()
+            reply.null();
         } else {
-            reply.int(0)
+            reply.int(0);
         }
         return Ok(());
     }
