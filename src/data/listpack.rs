@@ -158,15 +158,17 @@ impl Listpack {
     #[must_use]
     pub fn find(&self, at: usize, needle: &[u8], stride: usize) -> Option<usize> {
         let number = num::parse_i64(needle);
+        let last = needle.last().copied();
         let bytes = &self.bytes[..];
         let mut at = at;
         loop {
             let first = bytes[at];
             let next = match first {
-                // The common case, a short string, without the general decoder.
-                0x80..=0xbf => {
+                // The common case, a short string, without the general decoder. Names that are alike tend to differ
+                // at the end.
+                0x81..=0xbf => {
                     let len = usize::from(first & 0x3f);
-                    if len == needle.len() && bytes[at + 1..at + 1 + len] == *needle {
+                    if len == needle.len() && last == Some(bytes[at + len]) && bytes[at + 1..=at + len] == *needle {
                         return Some(at);
                     }
                     at + len + 2
@@ -492,8 +494,14 @@ fn body_len(bytes: &[u8], at: usize) -> usize {
 
 /// The offset behind the entry at `at`.
 fn skip(bytes: &[u8], at: usize) -> usize {
-    let body = body_len(bytes, at);
-    at + body + back_width(body)
+    match bytes[at] {
+        0..=0x7f => at + 2,
+        first @ 0x80..=0xbf => at + 2 + usize::from(first & 0x3f),
+        _ => {
+            let body = body_len(bytes, at);
+            at + body + back_width(body)
+        }
+    }
 }
 
 /// The offset of the entry that ends before `at`.

@@ -13,6 +13,7 @@ mod node;
 use std::cmp::Ordering;
 use std::ops::Range;
 
+use super::dict::prefetch;
 pub(super) use node::Node;
 use node::{Link, MAX_HEIGHT};
 
@@ -73,21 +74,9 @@ impl Skiplist {
 
     /// Number of elements at the front for which `before` holds; it must hold for a prefix of the list.
     #[must_use]
-    pub fn count_while(&self, mut before: impl FnMut(f64, &[u8]) -> bool) -> usize {
-        let mut rank = 0;
-        let mut at = self.head;
-        for level in (0..self.height).rev() {
-            // SAFETY: nodes reached from the head are alive, and on the lane on which they are reached.
-            unsafe {
-                while let Some(next) = at.next(level)
-                    && before(next.score(), next.member())
-                {
-                    rank += at.span(level);
-                    at = next;
-                }
-            }
-        }
-        rank
+    pub fn count_while(&self, before: impl Fn(f64, &[u8]) -> bool) -> usize {
+        // SAFETY: a path asks only about nodes of this list.
+        self.path(|node, _| unsafe { before(node.score(), node.member()) }).ranks[0]
     }
 
     /// Adds an element, which must not be there yet. The node lives until it is removed, or the list is dropped.
@@ -204,9 +193,16 @@ impl Skiplist {
         for level in (0..self.height).rev() {
             // SAFETY: nodes reached from the head are alive, and on the lane on which they are reached.
             unsafe {
-                while let Some(next) = at.next(level)
-                    && before(next, rank + at.span(level))
-                {
+                while let Some(next) = at.next(level) {
+                    // If `next` is too far, the lane below goes on here: let both come from memory at once.
+                    if level > 0
+                        && let Some(nearer) = at.next(level - 1)
+                    {
+                        prefetch(nearer.address());
+                    }
+                    if !before(next, rank + at.span(level)) {
+                        break;
+                    }
                     rank += at.span(level);
                     at = next;
                 }

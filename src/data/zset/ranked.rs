@@ -106,7 +106,7 @@ impl Ranked {
     }
 
     /// Number of elements at the front for which `before` holds; it must hold for a prefix.
-    pub(super) fn count_while(&self, before: impl FnMut(f64, &[u8]) -> bool) -> usize {
+    pub(super) fn count_while(&self, before: impl Fn(f64, &[u8]) -> bool) -> usize {
         self.list.count_while(before)
     }
 
