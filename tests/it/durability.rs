@@ -1,0 +1,83 @@
+//! Data survives restarts, in the form it was asked to be kept in.
+
+use crate::support::{Server, ServerKind, eventually};
+
+fn fill(server: &Server) {
+    for command in ["SET s text", "SET n 42", "RPUSH l a b c", "HSET h f v g w", "SADD t x y z", "ZADD z 1 a 2.5 b"] {
+        let _: redis::Value = server.call(command).unwrap();
+    }
+    let _: redis::Value = server.call("SET temporary x PX 100000000").unwrap();
+}
+
+fn check(server: &Server) {
+    assert_eq!(server.text("GET s"), "text");
+    assert_eq!(server.text("INCR n"), "43");
+    assert_eq!(server.text("LLEN l"), "3");
+    assert_eq!(server.text("HGET h g"), "w");
+    assert_eq!(server.text("SCARD t"), "3");
+    assert_eq!(server.text("ZSCORE z b"), "2.5");
+    assert!(server.call::<i64>("PTTL temporary").unwrap() > 90_000_000);
+    assert_eq!(server.text("DBSIZE"), "7");
+}
+
+/// Ends a server as SIGTERM does, and waits until it has gone.
+fn terminate(server: &Server) {
+    let pid = rustix::process::Pid::from_raw(server.pid() as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    eventually("the server has ended", || std::net::TcpStream::connect(("127.0.0.1", server.port)).is_err());
+}
+
+#[test]
+fn the_log_is_replayed_after_a_crash() {
+    let mut server = Server::start(ServerKind::Node, "appendonly yes\nappendfsync always");
+    fill(&server);
+    server.restart();
+    check(&server);
+    assert!(server.dir().join("appendonlydir/appendonly.aof.manifest").is_file());
+}
+
+#[test]
+fn a_clean_stop_saves_when_there_are_save_points() {
+    let mut server = Server::start(ServerKind::Node, "save 3600 1");
+    fill(&server);
+    terminate(&server);
+    server.restart();
+    check(&server);
+}
+
+#[test]
+fn files_go_to_a_stock_server_and_back() {
+    if !ServerKind::Stock.is_available() {
+        return;
+    }
+    let node = Server::start(ServerKind::Node, "save 3600 1");
+    fill(&node);
+    assert_eq!(node.text("SAVE"), "OK");
+    let mut stock = Server::start(ServerKind::Stock, "");
+    stock.kill();
+    std::fs::copy(node.dir().join("dump.rdb"), stock.dir().join("dump.rdb")).unwrap();
+    stock.restart();
+    check(&stock);
+    assert_eq!(stock.text("SET n 42"), "OK");
+    assert_eq!(stock.text("SAVE"), "OK");
+    let mut back = Server::start(ServerKind::Node, "");
+    back.kill();
+    std::fs::copy(stock.dir().join("dump.rdb"), back.dir().join("dump.rdb")).unwrap();
+    back.restart();
+    check(&back);
+}
+
+#[test]
+fn a_file_that_cannot_be_understood_stops_the_start_and_stays() {
+    let mut server = Server::start(ServerKind::Node, "");
+    server.kill();
+    let path = server.dir().join("dump.rdb");
+    std::fs::write(&path, b"REDIS0010 this is no dump").unwrap();
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_node"))
+        .arg(server.dir().join("redis.conf"))
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(1), "{out:?}");
+    assert!(String::from_utf8_lossy(&out.stdout).contains("Fatal error loading the DB"), "{out:?}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"REDIS0010 this is no dump");
+}

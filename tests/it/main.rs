@@ -1,0 +1,55 @@
+//! `node` as a process: real sockets, real files, the real bus, alone and beside stock servers.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod alone;
+mod bad_input;
+mod cluster;
+mod durability;
+mod replication;
+
+use support::{Ran, Server, ServerKind, eventually, run};
+
+/// Runs `trib` with the words of one line.
+fn trib(line: &str) -> Ran {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    run(env!("CARGO_BIN_EXE_trib"), &words, "", &[])
+}
+
+/// A cluster of three primaries with a replica each, on servers of these kinds in turn.
+fn cluster_of(kinds: &[ServerKind], directives: &str) -> Vec<Server> {
+    let directives = format!("repl-diskless-sync-delay 0\n{directives}");
+    let servers: Vec<Server> =
+        (0..6).map(|i| Server::start_in_cluster_mode(kinds[i % kinds.len()], &directives)).collect();
+    let addrs: Vec<String> = servers.iter().map(Server::addr).collect();
+    let made = trib(&format!("create --yes --replicas 1 {}", addrs.join(" ")));
+    assert_eq!(made.code, 0, "{made:?}");
+    servers
+}
+
+/// A line of INFO, CLUSTER INFO or the like.
+fn field(text: &str, name: &str) -> String {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("no {name} in\n{text}")).trim().to_owned()
+}
+
+fn role(server: &Server) -> String {
+    server.call::<Vec<redis::Value>>("ROLE").map_or_else(
+        |_| String::new(),
+        |values| match values.first() {
+            Some(redis::Value::BulkString(word)) => String::from_utf8_lossy(word).into_owned(),
+            _ => String::new(),
+        },
+    )
+}
+
+/// Waits until every server says the cluster is ok and knows `nodes` of them.
+fn wait_until_ok(servers: &[Server], nodes: usize) {
+    for server in servers {
+        eventually(&format!("{} sees the cluster ok", server.addr()), || {
+            let info = server.call::<String>("CLUSTER INFO").unwrap_or_default();
+            info.contains("cluster_state:ok") && info.contains(&format!("cluster_known_nodes:{nodes}\r"))
+        });
+    }
+}
