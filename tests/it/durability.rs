@@ -73,10 +73,8 @@ fn a_file_that_cannot_be_understood_stops_the_start_and_stays() {
     server.kill();
     let path = server.dir().join("dump.rdb");
     std::fs::write(&path, b"REDIS0010 this is no dump").unwrap();
-    let out = std::process::Command::new(env!("CARGO_BIN_EXE_node"))
-        .arg(server.dir().join("redis.conf"))
-        .output()
-        .unwrap();
+    let out =
+        std::process::Command::new(env!("CARGO_BIN_EXE_node")).arg(server.dir().join("redis.conf")).output().unwrap();
     assert_eq!(out.status.code(), Some(1), "{out:?}");
     assert!(String::from_utf8_lossy(&out.stdout).contains("Fatal error loading the DB"), "{out:?}");
     assert_eq!(std::fs::read(&path).unwrap(), b"REDIS0010 this is no dump");

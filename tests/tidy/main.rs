@@ -5,8 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms from left to right: each may use those before it, and itself.
-const ORDER: [&str; 9] =
-    ["base", "resp", "data", "keyspace", "config", "persist", "exec", "commands", "node"];
+const ORDER: [&str; 9] = ["base", "resp", "data", "keyspace", "config", "persist", "exec", "commands", "node"];
 
 /// Rooms beside the row, and what they may use.
 const BESIDE: [(&str, &[&str]); 3] =
@@ -113,9 +112,9 @@ fn no_file_is_forgotten() {
             (parent, name)
         };
         let holders = [dir.join("mod.rs"), dir.join("lib.rs"), dir.with_extension("rs")];
-        let declared = holders.iter().any(|holder| {
-            fs::read_to_string(holder).is_ok_and(|text| text.contains(&format!("mod {module};")))
-        });
+        let declared = holders
+            .iter()
+            .any(|holder| fs::read_to_string(holder).is_ok_and(|text| text.contains(&format!("mod {module};"))));
         if !declared {
             forgotten.push(file.display().to_string());
         }
