@@ -15,6 +15,7 @@ pub mod found;
 pub mod fresh;
 pub mod join;
 pub mod keycount;
+pub mod local;
 pub mod mover;
 pub mod nodes_text;
 pub mod pick;

@@ -104,6 +104,21 @@ impl Ui {
         }
     }
 
+    /// Says nothing and agrees to everything: for work inside a larger step.
+    #[must_use]
+    pub fn silent() -> Ui {
+        Ui {
+            wording: Wording::Trib,
+            out: RefCell::new(Box::new(io::sink())),
+            err: RefCell::new(Box::new(io::sink())),
+            colour_out: false,
+            colour_err: false,
+            assume_yes: true,
+            verbose: false,
+            answers: Answers::Lines(RefCell::new(Box::new(io::empty()))),
+        }
+    }
+
     #[must_use]
     pub fn wording(&self) -> Wording {
         self.wording

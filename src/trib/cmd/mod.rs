@@ -12,13 +12,16 @@ pub mod call;
 pub mod check;
 pub mod create;
 pub mod del_node;
+pub mod down;
 pub mod fix;
 pub mod help;
 pub mod import;
 pub mod info;
+pub mod ps;
 pub mod rebalance;
 pub mod reshard;
 pub mod set_timeout;
+pub mod up;
 
 /// What a subcommand works with.
 pub struct Context<'a> {
@@ -41,6 +44,9 @@ pub enum Command {
     SetTimeout(set_timeout::Args),
     Call(call::Args),
     Import(import::Args),
+    Up(up::Args),
+    Down(down::Args),
+    Ps(ps::Args),
     Help(help::Args),
 }
 
@@ -59,6 +65,9 @@ impl Command {
             Command::SetTimeout(args) => set_timeout::run(ctx, args).await,
             Command::Call(args) => call::run(ctx, args).await,
             Command::Import(args) => import::run(ctx, args).await,
+            Command::Up(args) => up::run(ctx, args).await,
+            Command::Down(args) => down::run(ctx, args).await,
+            Command::Ps(args) => ps::run(ctx, args).await,
             Command::Help(args) => help::run(ctx, args),
         }
     }

@@ -63,13 +63,18 @@ pub enum Refusal {
 
 /// Plans a cluster of `nodes` with `replicas` replicas for each primary.
 pub fn plan(nodes: &[Addr], replicas: usize) -> Result<CreatePlan, Refusal> {
+    plan_with_least(nodes, replicas, PRIMARIES_MIN)
+}
+
+/// The same for at least `least` primaries, which is at least one.
+pub fn plan_with_least(nodes: &[Addr], replicas: usize, least: usize) -> Result<CreatePlan, Refusal> {
     if let Some(twice) = nodes.iter().enumerate().find_map(|(i, addr)| nodes[..i].contains(addr).then_some(addr)) {
         return Err(Refusal::Duplicate(twice.clone()));
     }
     let group = replicas.saturating_add(1);
     let count = nodes.len() / group;
-    if count < PRIMARIES_MIN {
-        return Err(Refusal::TooFew { needed: group.saturating_mul(PRIMARIES_MIN) });
+    if count < least.max(1) {
+        return Err(Refusal::TooFew { needed: group.saturating_mul(least.max(1)) });
     }
     if count > SLOTS {
         return Err(Refusal::TooMany);
