@@ -4,6 +4,8 @@
 //! own, is killed when its value is dropped, and shows the end of its log when the test fails.
 #![allow(dead_code, reason = "every test target uses its own part of the fixtures")]
 
+pub mod cluster_client;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write as _};
@@ -292,4 +294,17 @@ pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "not within {} s: {what}", LIMIT.as_secs());
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// So many ports in a row that are free, with their bus ports.
+#[must_use]
+pub fn free_ports(count: u16) -> u16 {
+    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    for _ in 0..PORTS.end - PORTS.start {
+        let first = free_port();
+        if (first..first + count).all(|port| is_free(port) && is_free(port + 10_000)) {
+            return first;
+        }
+    }
+    panic!("no {count} free ports in a row");
 }

@@ -4,9 +4,12 @@
 mod support;
 
 mod create;
+mod fix;
+mod local;
 mod look;
 mod members;
 mod misuse;
+mod slots;
 mod work;
 
 use support::{Ran, Server, ServerKind, run};

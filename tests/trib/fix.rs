@@ -1,0 +1,149 @@
+//! `trib fix`: every way in which slots can be in disorder, on stock servers.
+
+use crate::slots::{id_of, key_in, keys_in, plant};
+use crate::support::cluster_client::ClusterClient;
+use crate::support::{Server, ServerKind, eventually};
+use crate::{assert_in_order, cluster, trib, trib_with};
+
+fn set_slot(server: &Server, slot: u16, rest: &str) {
+    let _: String = server.text(&format!("CLUSTER SETSLOT {slot} {rest}"));
+}
+
+fn value_of(seed: &Server, slot: u16) -> String {
+    let key = key_in(slot);
+    let value = ClusterClient::new(seed.port).query(redis::cmd("GET").arg(&key), &key).unwrap();
+    redis::from_redis_value(value).unwrap()
+}
+
+fn assert_well(servers: &[Server]) {
+    let ran = trib(&format!("check --search-multiple-owners {}", servers[0].addr()));
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+#[test]
+fn open_slots_are_closed_whatever_their_state() {
+    if !ServerKind::Stock.is_available() {
+        return;
+    }
+    let servers = cluster(3, 1, "");
+    let seed = servers[4].addr();
+    let ids: Vec<String> = servers[..3].iter().map(id_of).collect();
+    for slot in 1..=6 {
+        let _: String = servers[0].text(&format!("SET {} v{slot}", key_in(slot)));
+    }
+    // 1: a move that has begun. 2: keys at an importer of which the owner knows nothing. 3: several
+    // importers. 4: a migration that nobody expects. 5: importers only, without keys. 6: several importers,
+    // none of them meant.
+    set_slot(&servers[1], 1, &format!("IMPORTING {}", ids[0]));
+    set_slot(&servers[0], 1, &format!("MIGRATING {}", ids[1]));
+    let _: String = servers[0].text(&format!("DEL {}", key_in(2)));
+    plant(&servers, 0, 2, 2, "v2");
+    set_slot(&servers[2], 2, &format!("IMPORTING {}", ids[0]));
+    for importer in [1, 2] {
+        set_slot(&servers[importer], 3, &format!("IMPORTING {}", ids[0]));
+        set_slot(&servers[importer], 5, &format!("IMPORTING {}", ids[0]));
+    }
+    set_slot(&servers[0], 3, &format!("MIGRATING {}", ids[2]));
+    set_slot(&servers[0], 4, &format!("MIGRATING {}", ids[2]));
+    set_slot(&servers[0], 6, &format!("MIGRATING {}", ids[1]));
+    set_slot(&servers[2], 6, &format!("IMPORTING {}", ids[0]));
+    assert_eq!(trib(&format!("fix --dry-run {seed}")).code, 4);
+    assert_eq!(trib(&format!("check {seed}")).code, 3);
+    let ran = trib(&format!("fix {seed}"));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let names: Vec<String> = servers.iter().map(Server::addr).collect();
+    assert_in_order(
+        &ran.stdout,
+        &[
+            ">>> Fixing open slot 1\n",
+            &format!("Set as migrating in: {}\nSet as importing in: {}\n", names[0], names[1]),
+            &format!(">>> Case 1: Moving slot 1 from {} to {}\n", names[0], names[1]),
+            ">>> Fixing open slot 2\n",
+            &format!("*** Found keys about slot 2 in non-owner node {}!\n", names[2]),
+            ">>> Case 2: Moving all the 2 slot keys (1)",
+            &format!(">>> Case 3: Moving slot 3 from {} to {} and closing", names[0], names[2]),
+            &format!(">>> Case 4: Closing slot 4 on {}\n", names[0]),
+            ">>> Case 2: Moving all the 5 slot keys (0)",
+            ">>> Fixing open slot 6\n",
+            "[OK] All nodes agree about slots configuration.",
+            "[OK] All 16384 slots covered.",
+        ],
+    );
+    for slot in 1..=6 {
+        assert_eq!(value_of(&servers[3], slot), format!("v{slot}"));
+    }
+    assert_well(&servers);
+}
+
+#[test]
+fn uncovered_slots_are_covered_with_consent() {
+    if !ServerKind::Stock.is_available() {
+        return;
+    }
+    let servers = cluster(3, 0, "");
+    let seed = servers[0].addr();
+    // Slot 1: no keys. Slot 2: keys in one place, which is not the last owner. Slot 3: in two places.
+    let _: String = servers[0].text(&format!("SET {} v3", key_in(3)));
+    plant(&servers, 0, 1, 2, "v2");
+    plant(&servers, 0, 2, 3, "v3");
+    for server in &servers {
+        let _: String = server.text("CLUSTER DELSLOTS 1 2 3");
+    }
+    let questions = [
+        "The following uncovered slots have no keys across the cluster:\n",
+        "Fix these slots by covering with a random node? (type 'yes' to accept): ",
+        "The following uncovered slots have keys in just one node:\n",
+        "Fix these slots by covering with those nodes? (type 'yes' to accept): ",
+        "The following uncovered slots have keys in multiple nodes:\n",
+        "Fix these slots by moving keys into a single node? (type 'yes' to accept): ",
+    ];
+    let ran = trib_with(&format!("--cluster fix {seed} --cluster-yes"), "yes\nno\n", &[]);
+    assert_eq!(ran.code, 1, "redis-cli's grammar asks all the same: {ran:?}");
+    assert_in_order(&ran.stdout, &questions[..4]);
+    assert_eq!(trib(&format!("check {seed}")).code, 3, "nothing was done before all was agreed to");
+    let ran = trib_with(&format!("fix {seed}"), "yes\nyes\nyes\n", &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_in_order(&ran.stdout, &questions);
+    assert!(ran.stdout.contains(&format!(">>> Covering slot 2 with {}\n", servers[1].addr())), "{ran:?}");
+    assert!(ran.stdout.contains(">>> Covering slot 3 moving keys to "), "{ran:?}");
+    assert_eq!([value_of(&servers[0], 2), value_of(&servers[0], 3)], ["v2", "v3"]);
+    assert_well(&servers);
+}
+
+#[test]
+fn keys_astray_are_brought_home() {
+    if !ServerKind::Stock.is_available() {
+        return;
+    }
+    let servers = cluster(3, 0, "");
+    let seed = servers[0].addr();
+    plant(&servers, 0, 1, 9, "v9");
+    assert_eq!(trib(&format!("fix {seed}")).code, 0, "it is not looked for unless asked");
+    assert_eq!(trib(&format!("check --search-multiple-owners {seed}")).code, 3);
+    let ran = trib(&format!("fix --search-multiple-owners {seed}"));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.contains(">>> Fixing multiple owners for slot 9...\n"), "{ran:?}");
+    assert_eq!(value_of(&servers[2], 9), "v9");
+    assert_eq!(keys_in(&servers), 1);
+    assert_well(&servers);
+}
+
+#[test]
+fn the_slots_of_a_dead_primary_are_given_away_only_on_demand() {
+    if !ServerKind::Stock.is_available() {
+        return;
+    }
+    let mut servers = cluster(3, 0, "");
+    let seed = servers[0].addr();
+    servers[2].kill();
+    eventually("the failure is noticed", || servers[0].text("CLUSTER NODES").contains("master,fail "));
+    let ran = trib(&format!("fix --yes {seed}"));
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stdout.contains("*** Fixing slots coverage with 1 unreachable masters is dangerous"), "{ran:?}");
+    let ran = trib(&format!("fix --yes --fix-with-unreachable-masters {seed}"));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(ran.stdout.matches(">>> Covering slot ").count(), 5461);
+    eventually("the rest serves", || {
+        servers[..2].iter().all(|server| server.text("CLUSTER INFO").starts_with("cluster_state:ok"))
+    });
+}
