@@ -13,6 +13,7 @@ pub mod cmd;
 pub mod error;
 pub mod found;
 pub mod fresh;
+pub mod harmony;
 pub mod join;
 pub mod keycount;
 pub mod local;

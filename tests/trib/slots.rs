@@ -1,9 +1,10 @@
 //! `trib reshard` and `trib rebalance`: slots and keys in motion, under load and in trouble.
 
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::cluster_client::{ClusterClient, Writer};
-use crate::support::{Server, ServerKind, eventually, redis_cli_is_available};
+use crate::support::{Ran, Server, ServerKind, eventually, redis_cli_is_available};
 use crate::{assert_in_order, cluster, trib, trib_with};
 use trib::base::key_slot;
 
@@ -247,19 +248,87 @@ fn keys_in_the_way_are_compared() {
     assert_eq!(slots_of(&servers[1]), 5464);
 }
 
+/// A move of many keys that has begun: a thread that gives its end.
+fn begin_to_move(servers: &[Server], extra: &str) -> std::thread::JoinHandle<Ran> {
+    fill(servers[0].port, 30_000);
+    let (from, to) = (id_of(&servers[0]), id_of(&servers[1]));
+    let line = format!("reshard --from {from} --to {to} --slots 5000 --yes {extra} {}", servers[2].addr());
+    let moving = std::thread::spawn(move || trib(&line));
+    eventually("keys are on their way", || servers[0].call::<usize>("DBSIZE").unwrap() < 9900);
+    moving
+}
+
+#[test]
+fn ctrl_c_stops_between_slots() {
+    if !ServerKind::Stock.is_available() {
+        return;
+    }
+    let servers = cluster(3, 1, "");
+    fill(servers[0].port, 30_000);
+    let (from, to) = (id_of(&servers[0]), id_of(&servers[1]));
+    let line = format!("reshard --from {from} --to {to} --slots 5000 --yes --pipeline 1 {}", servers[2].addr());
+    let child = Command::new(env!("CARGO_BIN_EXE_trib"))
+        .args(line.split(' '))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    eventually("slots are on their way", || slots_of(&servers[0]) < 5400);
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{told}");
+    assert_in_order(
+        &told,
+        &["Stopping when the slots in flight are done", " of 5000 slots were moved, and none is left open"],
+    );
+    let gone = 5461 - slots_of(&servers[0]);
+    assert!(gone > 0 && gone < 5000, "{gone} slots moved");
+    assert_eq!(trib(&format!("check --search-multiple-owners {}", servers[5].addr())).code, 0);
+    assert_eq!(keys_in(&servers[..3]), 30_000);
+}
+
+#[test]
+fn a_failover_in_the_middle_is_mended() {
+    if !ServerKind::Stock.is_available() {
+        return;
+    }
+    for victim in [0, 1] {
+        let servers = cluster(3, 1, "");
+        let seed = servers[2].addr();
+        let moving = begin_to_move(&servers, "--pipeline 1");
+        let _: String = servers[3 + victim].text("CLUSTER FAILOVER");
+        eventually("the replica has taken over", || {
+            servers[3 + victim].text("INFO replication").contains("role:master")
+        });
+        let ran = moving.join().unwrap();
+        assert_eq!(ran.code, 1, "{ran:?}");
+        eventually("the old primary has heard of it", || {
+            servers[victim].text("INFO replication").contains("role:slave")
+        });
+        let ran = trib(&format!("fix --yes {seed}"));
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let ran = trib(&format!("check --search-multiple-owners {seed}"));
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let held: usize = (0..3)
+            .map(|n| {
+                let at = if n == victim { &servers[3 + n] } else { &servers[n] };
+                at.call::<usize>("DBSIZE").unwrap()
+            })
+            .sum();
+        assert_eq!(held, 30_000);
+    }
+}
+
 #[test]
 fn a_target_that_dies_leaves_nothing_lost() {
     if !ServerKind::Stock.is_available() {
         return;
     }
     let mut servers = cluster(3, 0, "appendonly yes\ncluster-require-full-coverage no\n");
-    let seed = servers[0].addr();
-    fill(servers[0].port, 30_000);
-    let (from, to) = (id_of(&servers[0]), id_of(&servers[1]));
-    let line = format!("reshard --from {from} --to {to} --slots 5000 --yes --timeout 500 {seed}");
-    let moving = std::thread::spawn(move || trib(&line));
+    let seed = servers[2].addr();
+    let moving = begin_to_move(&servers, "--timeout 500");
     let begun = Instant::now();
-    eventually("keys are on their way", || servers[0].call::<usize>("DBSIZE").unwrap() < 9900);
     servers[1].kill();
     let ran = moving.join().unwrap();
     assert_eq!(ran.code, 1, "{ran:?}");

@@ -6,6 +6,7 @@ use super::{Context, info};
 use crate::base::{NodeId, Slot};
 use crate::trib::cli::{MoveArgs, SeedArgs};
 use crate::trib::error::{Error, Kind};
+use crate::trib::harmony::harmonise;
 use crate::trib::keycount;
 use crate::trib::plan::fix::coverage::{self, Coverage};
 use crate::trib::plan::fix::{self, Case, NodeFacts, Repair};
@@ -15,7 +16,7 @@ use crate::trib::slots::SlotSet;
 use crate::trib::ui::{Ui, Wording};
 use crate::trib::view::{ClusterView, Node};
 
-/// Repair open slots, slots that nobody owns and slots that several own
+/// Repair open slots, slots that nobody owns or several, and disagreement about them
 ///
 /// Finishes or undoes interrupted moves. Keys are brought together before a slot is closed; none is dropped.
 /// Ends with 0 only when the cluster is consistent afterwards.
@@ -60,16 +61,15 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     guard_against_the_dead(&view, &problems, args)?;
     let coverage = coverage::cover(&problems.uncovered, &nodes);
     let repairs = plan(ui, &view, &nodes, &problems, coverage, args)?;
-    if repairs.is_empty() {
-        let health = Health::examine(&view, None);
-        return if health.is_consistent() { Ok(()) } else { Err(Error::reported(Kind::Unhealthy)) };
+    if repairs.is_empty() && Health::examine(&view, None).is_consistent() {
+        return Ok(());
     }
     if args.dry_run {
         return Err(Error::reported(Kind::Pending));
     }
     let settings = (&args.moving).into();
     Repairing { ui, pool: &ctx.pool, view: &view, settings }.run(&repairs).await?;
-    let after = ClusterView::load(&ctx.pool, &seed).await?;
+    let after = harmonise(ui, &ctx.pool, &seed).await?;
     ui.heading(format!(">>> Performing Cluster Check (using node {})", after.seed().addr));
     match report::configuration_check(ui, &after, None).is_consistent() {
         true => Ok(()),

@@ -5,6 +5,7 @@ use crate::base::NodeId;
 use crate::trib::cli::{MoveArgs, SeedArgs};
 use crate::trib::client::{command, info_field, text_of};
 use crate::trib::error::{Error, Kind};
+use crate::trib::harmony;
 use crate::trib::mover::apply::apply;
 use crate::trib::mover::progress::Style;
 use crate::trib::plan::Primary;
@@ -54,7 +55,7 @@ fn parse_threshold(text: &str) -> Result<f64, String> {
 
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let ui = ctx.ui;
-    let view = ClusterView::load(&ctx.pool, &args.seed.addr()?).await?;
+    let view = harmony::load(&ctx.pool, &args.seed.addr()?).await?;
     let weights = weigh(ctx, &view, args).await?;
     ui.heading(format!(">>> Performing Cluster Check (using node {})", view.seed().addr));
     if !report::configuration_check(ui, &view, None).is_consistent() {

@@ -4,6 +4,7 @@ use super::Context;
 use crate::base::SLOTS;
 use crate::trib::cli::{MoveArgs, SeedArgs};
 use crate::trib::error::{Error, Kind};
+use crate::trib::harmony;
 use crate::trib::mover::apply::apply;
 use crate::trib::mover::progress::Style;
 use crate::trib::pick;
@@ -39,7 +40,7 @@ pub struct Args {
 
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let ui = ctx.ui;
-    let view = ClusterView::load(&ctx.pool, &args.seed.addr()?).await?;
+    let view = harmony::load(&ctx.pool, &args.seed.addr()?).await?;
     if !report::cluster_check(ui, &view, None).is_consistent() {
         ui.note("*** Please fix your cluster problems before resharding");
         return Err(Error::reported(Kind::Unhealthy).hint(format!("trib fix {}", view.seed().addr)));

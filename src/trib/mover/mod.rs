@@ -31,6 +31,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::addr::Addr;
 use super::cli::MoveArgs;
@@ -188,14 +189,22 @@ impl<'a> Mover<'a> {
     }
 
     /// Does the jobs, those of different nodes at the same time, and waits for none but its own end: see
-    /// [`settle`] for the cluster's agreement. Ctrl-C stops after the slots in flight, once more at once.
+    /// [`settle`] for the cluster's agreement. Ctrl-C (or SIGTERM) stops after the slots in flight, once
+    /// more at once.
     pub async fn run(&self, jobs: &[Job]) -> Outcome {
         let work = self.work(jobs);
         tokio::pin!(work);
+        let mut terminate = signal(SignalKind::terminate()).ok();
         loop {
+            let interrupted = async {
+                tokio::select! {
+                    _ = tokio::signal::ctrl_c() => {}
+                    Some(()) = async { terminate.as_mut()?.recv().await } => {}
+                }
+            };
             tokio::select! {
                 outcome = &mut work => return outcome,
-                _ = tokio::signal::ctrl_c() => {
+                () = interrupted => {
                     self.stop.set(if self.stop.get() == Stop::No { Stop::Soon } else { Stop::Now });
                     self.observer.stopping();
                 }

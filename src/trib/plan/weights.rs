@@ -31,9 +31,10 @@ pub fn parse(text: &str) -> Result<(&str, f64), WeightError> {
     Ok((id, weight))
 }
 
-/// The one id of `ids` that begins with `prefix`.
+/// The one id of `ids` that begins with `prefix`, in upper or lower case.
 pub fn find(ids: &[NodeId], prefix: &str) -> Result<NodeId, WeightError> {
-    let mut found = ids.iter().filter(|id| id.as_str().starts_with(prefix));
+    let lower = prefix.to_ascii_lowercase();
+    let mut found = ids.iter().filter(|id| id.as_str().starts_with(&lower));
     match (found.next(), found.next()) {
         (Some(&id), None) => Ok(id),
         (None, _) => Err(WeightError::Unknown(prefix.to_owned())),
