@@ -140,7 +140,9 @@ impl Server {
     #[must_use]
     pub fn new(setup: Setup) -> Server {
         let mut rng = Rng::seeded(setup.seed);
-        let config = setup.config;
+        let mut config = setup.config;
+        // Nobody outside can know where a large collection's members collide.
+        config.limits.hash_seed = rng.next_u64();
         let keyspace_rng = Rng::seeded(rng.next_u64());
         let databases = if config.cluster_enabled { config.cluster_databases } else { config.databases };
         let repl_rng = Rng::seeded(rng.next_u64());

@@ -64,6 +64,12 @@ enum Event {
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub fn new(shared: Arc<Shared>, id: ClientId, stream: S) -> Connection<S> {
         let bell = shared.add_bell(id);
+        let (limits, query_max_bytes) = {
+            let server = shared.server();
+            let authenticated = server.clients.get(id).is_some_and(|client| client.authenticated);
+            let bulk_max_bytes = server.config.proto_max_bulk_len as u64;
+            (RequestLimits { bulk_max_bytes, authenticated }, server.config.client_query_buffer_limit)
+        };
         Connection {
             shared,
             id,
@@ -75,9 +81,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             next: 0,
             out: Vec::new(),
             written: 0,
-            // Until the server says what this client may: as little as the least trusted.
-            limits: RequestLimits { authenticated: false, ..RequestLimits::default() },
-            query_max_bytes: usize::MAX,
+            limits,
+            query_max_bytes,
             hold_until: None,
             broken: None,
             ending: false,

@@ -101,7 +101,7 @@ fn populate(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let count = parse::count(args.at(2))?;
     let prefix = args.get(3).unwrap_or(b"key");
     let size = args.get(4).map(parse::count).transpose()?;
-    let size_max = ctx.server.config.proto_max_bulk_len as usize;
+    let size_max = ctx.server.config.proto_max_bulk_len;
     if size.is_some_and(|size| size > size_max) {
         return Err(ErrorReply::OutOfRange);
     }

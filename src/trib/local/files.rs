@@ -12,7 +12,7 @@ use crate::trib::error::Error;
 pub const CONFIG: &str = "node.conf";
 const LOG: &str = "node.log";
 /// What a server with our configuration makes.
-const MADE_BY_SERVERS: [&str; 4] = ["nodes.conf", "dump.rdb", "appendonlydir", "appendonly.aof"];
+const MADE_BY_SERVERS: [&str; 5] = ["nodes.conf", "nodes.conf.lock", "dump.rdb", "appendonlydir", "appendonly.aof"];
 /// How much of a log is shown when a node does not come up.
 const TAIL_LINES: usize = 15;
 
@@ -54,6 +54,7 @@ fn config(port: u16, directives: &[String]) -> String {
          cluster-enabled yes\n\
          cluster-config-file nodes.conf\n\
          cluster-node-timeout 2000\n\
+         repl-diskless-sync-delay 0\n\
          appendonly yes\n\
          daemonize no\n\
          logfile \"\"\n"

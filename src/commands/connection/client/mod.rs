@@ -117,9 +117,9 @@ fn getredir(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
 fn getname(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
     let client = &mut *ctx.client;
     if client.name.is_empty() {
-        client.reply.null()
+        client.reply.null();
     } else {
-        client.reply.bulk(&client.name)
+        client.reply.bulk(&client.name);
     }
     Ok(())
 }
