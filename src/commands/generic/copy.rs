@@ -37,10 +37,20 @@ pub const COMMANDS: &[Command] = &[
 
 const SAME: ErrorReply = ErrorReply::Static("ERR source and destination objects are the same");
 
-/// The number of a database that exists.
+/// The number of a database that exists, or would without cluster mode.
 fn database(ctx: &Ctx<'_>, arg: &[u8]) -> Result<u32, ErrorReply> {
     let number = parse::int32(arg)?;
-    u32::try_from(number).ok().filter(|db| *db < ctx.server.keyspace.databases()).ok_or(ErrorReply::DbOutOfRange)
+    let databases = if has_one_database(ctx) { ctx.server.config.databases } else { databases(ctx) as usize };
+    u32::try_from(number).ok().filter(|db| (*db as usize) < databases).ok_or(ErrorReply::DbOutOfRange)
+}
+
+fn databases(ctx: &Ctx<'_>) -> u32 {
+    ctx.server.keyspace.databases()
+}
+
+/// Cluster mode, with the one database that it usually has.
+fn has_one_database(ctx: &Ctx<'_>) -> bool {
+    ctx.server.keyspace.is_slotted() && databases(ctx) == 1
 }
 
 fn expires(at: Option<Millis>) -> SetExpire {
@@ -61,6 +71,9 @@ fn copy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
             return Err(ErrorReply::Syntax);
         }
         i += 1;
+    }
+    if target != ctx.client.db && has_one_database(ctx) {
+        return Err(ErrorReply::Static("ERR Copying to another database is not allowed in cluster mode"));
     }
     if target == ctx.client.db && from == to {
         return Err(SAME);
@@ -83,7 +96,7 @@ fn copy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 
 fn move_key(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let key = args.at(1);
-    if ctx.server.keyspace.is_slotted() && ctx.server.keyspace.databases() == 1 {
+    if has_one_database(ctx) {
         return Err(ErrorReply::Static("ERR MOVE is not allowed in cluster mode"));
     }
     let target = database(ctx, args.at(2))?;

@@ -1,0 +1,167 @@
+//! What makes two replies the same: their bytes, unless the command's contract promises less.
+
+use crate::pair::Argv;
+use crate::reply::Reply;
+
+/// How the replies to a command are compared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rule {
+    Exact,
+    /// The order of elements is nobody's promise.
+    Unordered,
+    /// The same of pairs, which RESP2 sends flat.
+    UnorderedPairs,
+    /// A cursor, and elements in any order.
+    Scan,
+    /// The same with pairs.
+    ScanPairs,
+    /// A remaining time: so much may pass between the two servers.
+    Near(i64),
+    /// A moment: as [`Rule::Near`] in the unit given, unless it is so far away that it was set as a moment.
+    NearMoment(i64),
+}
+
+/// Seconds since 1970 that no test reaches by adding to the present.
+const FAR_SECS: i64 = 4_000_000_000;
+
+/// How long a command may take to reach the second server.
+const DELAY_MAX_MS: i64 = 5000;
+
+/// The rule for a command.
+pub fn rule(args: &[Vec<u8>]) -> Rule {
+    let word = |i: usize| args.get(i).map(|word| String::from_utf8_lossy(word).to_ascii_uppercase());
+    let (name, second) = (word(0).unwrap_or_default(), word(1).unwrap_or_default());
+    match name.as_str() {
+        "SMEMBERS" | "SINTER" | "SUNION" | "SDIFF" | "KEYS" | "HKEYS" | "HVALS" | "SPOP" => Rule::Unordered,
+        "HGETALL" => Rule::UnorderedPairs,
+        "SCAN" | "SSCAN" => Rule::Scan,
+        "HSCAN" | "ZSCAN" => Rule::ScanPairs,
+        "TTL" => Rule::Near(DELAY_MAX_MS / 1000),
+        "PTTL" => Rule::Near(DELAY_MAX_MS),
+        "EXPIRETIME" => Rule::NearMoment(1),
+        "PEXPIRETIME" => Rule::NearMoment(1000),
+        "OBJECT" if second == "IDLETIME" => Rule::Near(DELAY_MAX_MS / 1000),
+        _ => Rule::Exact,
+    }
+}
+
+/// Whether both replies say the same.
+pub fn same(rule: Rule, node: &Reply, stock: &Reply) -> bool {
+    if node == stock {
+        return true;
+    }
+    match rule {
+        Rule::Exact => false,
+        Rule::Unordered => head(node) == head(stock) && sorted(&node.items, 1) == sorted(&stock.items, 1),
+        Rule::UnorderedPairs => head(node) == head(stock) && sorted(&node.items, 2) == sorted(&stock.items, 2),
+        Rule::Scan => scans(node, stock, 1),
+        Rule::ScanPairs => scans(node, stock, 2),
+        Rule::Near(tolerance) => near(node, stock, tolerance),
+        Rule::NearMoment(per_second) => {
+            let far = |reply: &Reply| reply.int().is_some_and(|n| n > FAR_SECS * per_second);
+            !far(node) && !far(stock) && near(node, stock, DELAY_MAX_MS * per_second / 1000)
+        }
+    }
+}
+
+fn head(reply: &Reply) -> (u8, &[u8]) {
+    (reply.kind, &reply.text)
+}
+
+/// The elements in order, `width` of them at a time.
+fn sorted(items: &[Reply], width: usize) -> Vec<&[Reply]> {
+    let mut groups: Vec<&[Reply]> = items.chunks(width).collect();
+    groups.sort();
+    groups
+}
+
+fn scans(node: &Reply, stock: &Reply, width: usize) -> bool {
+    match (&node.items[..], &stock.items[..]) {
+        ([cursor, found], [stock_cursor, stock_found]) => {
+            cursor == stock_cursor
+                && head(found) == head(stock_found)
+                && sorted(&found.items, width) == sorted(&stock_found.items, width)
+        }
+        _ => false,
+    }
+}
+
+/// Negative numbers mean something, and are never near to anything.
+fn near(node: &Reply, stock: &Reply, tolerance: i64) -> bool {
+    match (node.int(), stock.int()) {
+        (Some(a), Some(b)) => a >= 0 && b >= 0 && (a - b).abs() <= tolerance,
+        _ => false,
+    }
+}
+
+/// The rules of a connection: the reply to EXEC is made of those to the commands queued before.
+#[derive(Default)]
+pub struct Session {
+    queued: Option<Vec<Rule>>,
+}
+
+impl Session {
+    /// Whether the replies to `args` are the same. `rule` is that of the command when it runs at once.
+    pub fn same(&mut self, args: &Argv, rule: Rule, node: &Reply, stock: &Reply) -> bool {
+        let is = |name: &str| args.first().is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()));
+        if is("exec") {
+            let rules = self.queued.take().unwrap_or_default();
+            return node == stock
+                || head(node) == head(stock)
+                    && node.items.len() == rules.len()
+                    && rules.iter().zip(node.items.iter().zip(&stock.items)).all(|(rule, (a, b))| same(*rule, a, b));
+        }
+        if is("discard") || is("reset") {
+            self.queued = None;
+        } else if is("multi") && stock.string() == Some(b"OK") {
+            self.queued = Some(Vec::new());
+        } else if let Some(queued) = &mut self.queued
+            && stock.string() == Some(b"QUEUED")
+        {
+            queued.push(rule);
+        }
+        same(rule, node, stock)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pair::argv;
+
+    fn reply(wire: &str) -> Reply {
+        Reply::read(wire.replace(' ', "\r\n").as_bytes()).unwrap().0
+    }
+
+    #[test]
+    fn order_counts_unless_it_is_nobodys_promise() {
+        let (a, b) = (reply("*2 :1 :2 "), reply("*2 :2 :1 "));
+        assert!(!same(rule(&argv("LRANGE l 0 -1")), &a, &b));
+        assert!(same(rule(&argv("smembers s")), &a, &b));
+        assert!(!same(Rule::Unordered, &reply("~2 :1 :2 "), &b));
+        assert!(!same(Rule::UnorderedPairs, &a, &b));
+        assert!(same(Rule::UnorderedPairs, &reply("*4 :1 :2 :3 :4 "), &reply("*4 :3 :4 :1 :2 ")));
+        assert!(!same(Rule::UnorderedPairs, &reply("*4 :1 :2 :3 :4 "), &reply("*4 :3 :2 :1 :4 ")));
+    }
+
+    #[test]
+    fn time_may_pass_but_no_meaning_be_lost() {
+        assert!(same(Rule::Near(2), &reply(":100 "), &reply(":99 ")));
+        assert!(!same(Rule::Near(2), &reply(":-1 "), &reply(":-2 ")));
+        assert!(!same(Rule::Near(2), &reply(":1 "), &reply(":-1 ")));
+        assert!(!same(Rule::NearMoment(1), &reply(":4102444800 "), &reply(":4102444801 ")));
+        assert!(same(Rule::NearMoment(1), &reply(":1700000000 "), &reply(":1700000001 ")));
+    }
+
+    #[test]
+    fn exec_is_compared_as_what_it_ran() {
+        let mut session = Session::default();
+        let ok = reply("+OK ");
+        let queued = reply("+QUEUED ");
+        assert!(session.same(&argv("MULTI"), Rule::Exact, &ok, &ok));
+        assert!(session.same(&argv("SMEMBERS s"), Rule::Unordered, &queued, &queued));
+        let (a, b) = (reply("*1 *2 :1 :2 "), reply("*1 *2 :2 :1 "));
+        assert!(session.same(&argv("EXEC"), Rule::Exact, &a, &b));
+        assert!(!session.same(&argv("EXEC"), Rule::Exact, &a, &b));
+    }
+}
