@@ -6,6 +6,7 @@
 //! - [`resp`]: the wire protocol, without IO: request parser, reply writer, every error text
 //! - [`data`]: the containers and the values built from them
 //! - [`keyspace`]: databases: lookup, expiry, scan, watch, snapshot
+//! - [`pubsub`]: who listens to which channels, patterns and shard channels
 //! - [`config`]: the one table of directives, and the configuration file
 //! - [`persist`]: RDB, DUMP and AOF formats over `Read` and `Write`
 //! - [`cluster`]: the engine of the cluster bus, without IO (uses only `base` and `resp`)
@@ -26,6 +27,7 @@ pub mod exec;
 pub mod keyspace;
 pub mod node;
 pub mod persist;
+pub mod pubsub;
 pub mod repl;
 pub mod resp;
 pub mod trib;

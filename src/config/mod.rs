@@ -24,7 +24,7 @@ pub use file::{Host, LoadError};
 pub use kind::{Choice, Kind, Refusal, parse_bytes};
 pub use lines::ExtraLines;
 pub use set::{Change, SetError};
-pub use special::{ClientsMemory, NotifyFlags, OutputLimit, OutputLimits, PrimaryAddr, SavePoint, ShutdownFlags};
+pub use special::{ClientsMemory, OutputLimit, OutputLimits, PrimaryAddr, SavePoint, ShutdownFlags};
 pub use table::{Config, DIRECTIVES};
 pub use title::{TitleFacts, expand as expand_title};
 

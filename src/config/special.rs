@@ -5,6 +5,7 @@ use bitflags::bitflags;
 use super::kind::{Kind, Number, Refusal, bytes_with_unit, must_be_one_of, parse_bytes, single};
 use super::quote;
 use crate::base::num;
+use crate::keyspace::EventClass;
 
 fn join(words: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
     words.into_iter().collect::<Vec<_>>().join(&b' ')
@@ -159,83 +160,54 @@ impl Kind for OutputLimitsKind {
     }
 }
 
-bitflags! {
-    /// Which keyspace events are published, and on which channels.
-    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-    pub struct NotifyFlags: u32 {
-        /// `K`: publish on `__keyspace@<db>__`.
-        const KEYSPACE = 1;
-        /// `E`: publish on `__keyevent@<db>__`.
-        const KEYEVENT = 1 << 1;
-        const GENERIC = 1 << 2;
-        const STRING = 1 << 3;
-        const LIST = 1 << 4;
-        const SET = 1 << 5;
-        const HASH = 1 << 6;
-        const ZSET = 1 << 7;
-        const EXPIRED = 1 << 8;
-        const EVICTED = 1 << 9;
-        const STREAM = 1 << 10;
-        const MODULE = 1 << 11;
-        /// `m`: a read found no key. Not part of `A`.
-        const KEY_MISS = 1 << 12;
-        /// `n`: a key was added. Not part of `A`.
-        const NEW = 1 << 13;
-        /// `A`: every class but `m` and `n`.
-        const ALL = Self::GENERIC.bits() | Self::STRING.bits() | Self::LIST.bits() | Self::SET.bits()
-            | Self::HASH.bits() | Self::ZSET.bits() | Self::EXPIRED.bits() | Self::EVICTED.bits()
-            | Self::STREAM.bits() | Self::MODULE.bits();
-    }
-}
-
 /// The letters in the order in which CONFIG GET shows them. `A` goes first and stands for the classes up to `d`.
-const NOTIFY_LETTERS: [(u8, NotifyFlags); 14] = [
-    (b'g', NotifyFlags::GENERIC),
-    (b'$', NotifyFlags::STRING),
-    (b'l', NotifyFlags::LIST),
-    (b's', NotifyFlags::SET),
-    (b'h', NotifyFlags::HASH),
-    (b'z', NotifyFlags::ZSET),
-    (b'x', NotifyFlags::EXPIRED),
-    (b'e', NotifyFlags::EVICTED),
-    (b't', NotifyFlags::STREAM),
-    (b'd', NotifyFlags::MODULE),
-    (b'K', NotifyFlags::KEYSPACE),
-    (b'E', NotifyFlags::KEYEVENT),
-    (b'm', NotifyFlags::KEY_MISS),
-    (b'n', NotifyFlags::NEW),
+const NOTIFY_LETTERS: [(u8, EventClass); 14] = [
+    (b'g', EventClass::GENERIC),
+    (b'$', EventClass::STRING),
+    (b'l', EventClass::LIST),
+    (b's', EventClass::SET),
+    (b'h', EventClass::HASH),
+    (b'z', EventClass::ZSET),
+    (b'x', EventClass::EXPIRED),
+    (b'e', EventClass::EVICTED),
+    (b't', EventClass::STREAM),
+    (b'd', EventClass::MODULE),
+    (b'K', EventClass::KEYSPACE),
+    (b'E', EventClass::KEYEVENT),
+    (b'm', EventClass::KEY_MISS),
+    (b'n', EventClass::NEW),
 ];
 
 /// `notify-keyspace-events`: letters in one word.
 pub struct Notify;
 
 impl Kind for Notify {
-    type Value = NotifyFlags;
+    type Value = EventClass;
 
-    fn parse(&self, args: &[&[u8]], _: &NotifyFlags) -> Result<NotifyFlags, Refusal> {
-        let mut flags = NotifyFlags::empty();
+    fn parse(&self, args: &[&[u8]], _: &EventClass) -> Result<EventClass, Refusal> {
+        let mut flags = EventClass::empty();
         for letter in single(args)? {
             flags |= match NOTIFY_LETTERS.iter().find(|(l, _)| l == letter) {
                 Some((_, flag)) => *flag,
-                None if *letter == b'A' => NotifyFlags::ALL,
+                None if *letter == b'A' => EventClass::ALL,
                 None => return Err("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".into()),
             };
         }
         Ok(flags)
     }
 
-    fn show(&self, value: &NotifyFlags) -> Vec<u8> {
+    fn show(&self, value: &EventClass) -> Vec<u8> {
         let mut out = Vec::new();
         let mut rest = *value;
-        if value.contains(NotifyFlags::ALL) {
+        if value.contains(EventClass::ALL) {
             out.push(b'A');
-            rest -= NotifyFlags::ALL;
+            rest -= EventClass::ALL;
         }
         out.extend(NOTIFY_LETTERS.iter().filter(|(_, flag)| rest.contains(*flag)).map(|(letter, _)| *letter));
         out
     }
 
-    fn lines(&self, value: &NotifyFlags) -> Vec<Vec<u8>> {
+    fn lines(&self, value: &EventClass) -> Vec<Vec<u8>> {
         vec![quote::quoted(&self.show(value))]
     }
 }

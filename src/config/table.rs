@@ -13,12 +13,13 @@ use super::directive::{Directive, Flags, directives};
 use super::kind::{Kind, Octal, YesNo, int, memory, one_of, text, text_where};
 use super::lines::ExtraLines;
 use super::special::{
-    ClientsMemory, MemoryOrPercent, Notify, NotifyFlags, OomScores, OutputLimits, OutputLimitsKind, Percentiles,
-    PrimaryAddr, ReplicaOf, SavePoint, SavePoints, Shutdown, ShutdownFlags, Words, check_appenddirname,
-    check_appendfilename, check_dbfilename, check_hostname,
+    ClientsMemory, MemoryOrPercent, Notify, OomScores, OutputLimits, OutputLimitsKind, Percentiles, PrimaryAddr,
+    ReplicaOf, SavePoint, SavePoints, Shutdown, ShutdownFlags, Words, check_appenddirname, check_appendfilename,
+    check_dbfilename, check_hostname,
 };
 use super::title::check_template;
 use crate::data::Limits;
+use crate::keyspace::EventClass;
 
 const I32: i64 = i32::MAX as i64;
 const I64: i64 = i64::MAX;
@@ -98,7 +99,7 @@ directives! {
         OutputLimitsKind, MULTI;
     "maxmemory-clients" => maxmemory_clients: ClientsMemory = ClientsMemory::Bytes(0), MemoryOrPercent;
     "tracking-table-max-keys" => tracking_table_max_keys: usize = 1_000_000, int(0, I64);
-    "notify-keyspace-events" => notify_keyspace_events: NotifyFlags = NotifyFlags::empty(), Notify;
+    "notify-keyspace-events" => notify_keyspace_events: EventClass = EventClass::empty(), Notify;
     "busy-reply-threshold" / "lua-time-limit" => busy_reply_threshold_ms: i64 = 5000, int(0, I64), NOT_YET;
     "acl-pubsub-default" => acl_pubsub_default: AclPubsubDefault = AclPubsubDefault::ResetChannels, one_of(),
         NOT_YET;

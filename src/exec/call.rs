@@ -57,6 +57,9 @@ impl Server {
                 client.reply_mode = ReplyMode::On;
             }
         }
+        if !self.own_messages.is_empty() && !client.is_obeyed() {
+            self.own_messages.deliver(client);
+        }
         step
     }
 
@@ -146,6 +149,9 @@ impl Server {
         if changed || self.keyspace.has_expired() {
             self.propagate_call(db, args, changed);
             client.write_offset = self.repl.offset();
+        }
+        if self.keyspace.has_events() {
+            self.publish_events();
         }
         if self.keyspace.has_touched() {
             let touched = self.keyspace.take_touched();

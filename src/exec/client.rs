@@ -37,6 +37,8 @@ bitflags! {
         const LOADER = 1 << 8;
         /// Came over the Unix socket.
         const UNIX_SOCKET = 1 << 9;
+        /// Has subscriptions.
+        const PUBSUB = 1 << 10;
     }
 }
 

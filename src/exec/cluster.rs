@@ -105,7 +105,12 @@ impl Server {
                 }
                 Output::SlotsChanged | Output::StateChanged { .. } => self.retry_parked(),
                 Output::DeleteSlotKeys(slots) => self.delete_slot_keys(&slots),
-                Output::PublishLocal { .. } => {}
+                Output::PublishLocal { channel, message, sharded: false } => {
+                    self.publish_here(&channel, &message);
+                }
+                Output::PublishLocal { channel, message, sharded: true } => {
+                    self.publish_shard_here(&channel, &message);
+                }
                 Output::FlushAll => drop(self.keyspace.flush(None)),
                 Output::Log { level, text } => self.log(log_level(level), text),
                 bus @ (Output::SaveConfig { .. }

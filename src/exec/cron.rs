@@ -42,6 +42,7 @@ impl Server {
         if self.keyspace.has_expired() {
             self.propagate_expired();
         }
+        self.publish_events();
         if self.keyspace.has_touched() {
             let touched = self.keyspace.take_touched();
             self.break_watches(None, &touched);

@@ -6,7 +6,7 @@ use super::server::Server;
 use super::spec::Command;
 use crate::base::{Millis, Rng};
 use crate::data::Limits;
-use crate::keyspace::Db;
+use crate::keyspace::{Db, EventClass};
 use crate::resp::{Argv, Reply};
 
 /// One call of one command.
@@ -47,6 +47,12 @@ impl Ctx<'_> {
     /// Counts changes of the dataset: a command that changed nothing is not propagated.
     pub fn changed(&mut self, n: usize) {
         self.server.keyspace.changed(n);
+    }
+
+    /// Tells subscribers of `event`, which happened to `key` of the client's database: `notify-keyspace-events` decides
+    /// whether anybody hears of it. [`Db::notify`] does the same for any database.
+    pub fn notify(&mut self, class: EventClass, event: &'static str, key: &[u8]) {
+        self.db().notify(class, event, key);
     }
 
     /// Propagates `argv` in the place of the command as it was sent. Called several times, all of them in order.

@@ -33,6 +33,7 @@ impl Server {
     pub fn begin_loading(&mut self, now: Millis, total_bytes: u64, from_primary: bool) {
         self.now = now;
         self.loading = Some(Loading { started: now, total_bytes, from_primary, ..Loading::default() });
+        self.update_events_wanted();
         if from_primary {
             self.break_watches_of_db(None, None, None);
             drop(self.keyspace.flush(None));
@@ -91,6 +92,7 @@ impl Server {
     pub fn end_loading(&mut self, now: Millis, facts: &LoadedFacts, result: Result<(), String>) {
         self.now = now;
         let Some(loading) = self.loading.take() else { return };
+        self.update_events_wanted();
         if loading.from_primary {
             if let Err(error) = &result {
                 self.log(LogLevel::Warning, format!("Failed trying to load the MASTER synchronization DB: {error}"));

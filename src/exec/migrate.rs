@@ -2,6 +2,7 @@
 
 use super::effect::{MigrateOutcome, Token};
 use super::server::Server;
+use crate::keyspace::EventClass;
 use crate::resp::{Argv, ErrorReply};
 
 impl Server {
@@ -30,7 +31,9 @@ impl Server {
             match answer {
                 Ok(()) if frozen.copy => {}
                 Ok(()) => {
-                    if self.keyspace.db(frozen.db).remove(key).is_some() {
+                    let mut db = self.keyspace.db(frozen.db);
+                    if db.remove(key).is_some() {
+                        db.notify(EventClass::GENERIC, "del", key);
                         self.keyspace.changed(1);
                         moved.push(key);
                     }
@@ -44,6 +47,7 @@ impl Server {
             self.propagate(frozen.db, moved.args());
             self.wake_replicas();
         }
+        self.publish_events();
         self.finish_ok(token, failure.or(refused).map_or(Ok(()), Err));
         self.retry_parked();
     }

@@ -16,6 +16,8 @@ pub mod loading;
 mod migrate;
 pub mod multi;
 pub mod propagate;
+pub mod pubsub;
+pub mod push;
 mod reconfigure;
 pub mod replication;
 mod route;

@@ -23,6 +23,7 @@ impl Server {
         let names: Vec<&'static str> = change.changed.iter().map(|directive| directive.name).collect();
         self.config = change.config;
         self.keyspace.set_access_policy(Server::access_policy(&self.config));
+        self.update_events_wanted();
         let node_id = self.cluster.as_ref().map(|engine| engine.my_id());
         self.repl_input(Input::Reconfigure(Box::new(Server::repl_config(&self.config, node_id))));
         let clock = self.clock();

@@ -8,6 +8,7 @@ use super::frozen::Frozen;
 use super::loading::Loading;
 use super::multi::Watches;
 use super::propagate::{AofBuffer, Unit};
+use super::push::OwnMessages;
 use super::replication::PrimaryStream;
 use super::slowlog::SlowLog;
 use super::snapshot::{Job, Saves};
@@ -17,6 +18,7 @@ use crate::base::{Millis, NodeId, Rng};
 use crate::cluster;
 use crate::config::Config;
 use crate::keyspace::{ExpireCursor, Keyspace};
+use crate::pubsub::Subscriptions;
 use crate::repl::{self, Endpoint};
 use crate::resp::ErrorReply;
 
@@ -103,6 +105,9 @@ pub struct Server {
     pub aof: AofBuffer,
     pub repl: repl::Engine,
     pub watches: Watches,
+    pub pubsub: Subscriptions,
+    /// Messages that the running command sends to its own client.
+    pub own_messages: OwnMessages,
     pub slowlog: SlowLog,
     /// Expired keys are looked for, and do not wait for their next use.
     pub active_expire: bool,
@@ -177,6 +182,8 @@ impl Server {
             unit: Unit::default(),
             aof: AofBuffer::default(),
             watches: Watches::default(),
+            pubsub: Subscriptions::default(),
+            own_messages: OwnMessages::default(),
             slowlog: SlowLog::default(),
             active_expire: true,
             stopwatch: setup.stopwatch,
@@ -210,6 +217,7 @@ impl Server {
     pub fn disconnect(&mut self, id: ClientId) {
         let Some(mut client) = self.clients.take(id) else { return };
         self.unwatch(&mut client);
+        self.unsubscribe_all(&mut client);
         if let Some(Parked::Waiting(token)) = client.parked {
             self.waiting.remove(&token);
         }

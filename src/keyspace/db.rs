@@ -1,6 +1,6 @@
 //! The door to one database: every read and every change of a key goes through here.
 
-use super::{AccessPolicy, Keyspace, Tables};
+use super::{AccessPolicy, EventClass, Keyspace, Tables};
 use crate::base::{self, Millis, Rng, key_slot};
 use crate::data::entry::Entry;
 use crate::data::table::{EntryMut, Slot};
@@ -90,11 +90,13 @@ impl Db<'_> {
         if self.is_due_key(table, key) {
             self.expire_if_due(table, key);
             self.ks.misses += 1;
+            self.notify(EventClass::KEY_MISS, "keymiss", key);
             return None;
         }
         let ks = &mut *self.ks;
         let Some(entry) = ks.dbs[self.index as usize].get(table).find(key) else {
             ks.misses += 1;
+            ks.events.tell(EventClass::KEY_MISS, "keymiss", self.index, key);
             return None;
         };
         ks.hits += 1;
@@ -158,6 +160,7 @@ impl Db<'_> {
         entry.set_access(self.ks.access.fresh(self.ks.now));
         let old = self.tables_mut().with(table, |t| t.insert(entry));
         debug_assert!(old.is_none(), "insert is for keys that do not exist");
+        self.notify(EventClass::NEW, "new", key);
     }
 
     /// Sets a key to `value`, whatever it held.
@@ -166,14 +169,21 @@ impl Db<'_> {
         self.expire_if_due(table, key);
         self.opened(table, key);
         let fresh = self.ks.access.fresh(self.ks.now);
-        self.tables_mut().with(table, |t| match t.slot(key) {
+        let is_new = self.tables_mut().with(table, |t| match t.slot(key) {
             Slot::Occupied(mut entry) => {
                 let expire_at = expire.after(entry.expire_at());
                 drop(entry.set_value(value, expire_at));
                 entry.set_access(fresh);
+                false
             }
-            Slot::Vacant(place) => place.insert(value, expire.after(None)).set_access(fresh),
+            Slot::Vacant(place) => {
+                place.insert(value, expire.after(None)).set_access(fresh);
+                true
+            }
         });
+        if is_new {
+            self.notify(EventClass::NEW, "new", key);
+        }
     }
 
     /// Sets a key to a string: the path of SET.
@@ -182,23 +192,27 @@ impl Db<'_> {
         self.opened(table, key);
         let (now, obeyed) = (self.ks.now, self.ks.obeyed);
         let fresh = self.ks.access.fresh(now);
-        let was_due = self.tables_mut().with(table, |t| match t.slot(key) {
+        let (was_due, is_new) = self.tables_mut().with(table, |t| match t.slot(key) {
             Slot::Occupied(mut entry) => {
                 let due = !obeyed && entry.expire_at().is_some_and(|at| at <= now);
                 let expire_at = expire.after(entry.expire_at().filter(|_| !due));
                 drop(entry.set_text(text, expire_at));
                 entry.set_access(fresh);
-                due
+                (due, due)
             }
             Slot::Vacant(place) => {
                 place.insert_text(text, expire.after(None)).set_access(fresh);
-                false
+                (false, true)
             }
         });
         if was_due && !self.ks.replica {
             // Overwritten like any other key, but those who follow must hear of its end.
             self.ks.expired_keys += 1;
             self.ks.expired.push((self.index, key.into()));
+            self.notify(EventClass::EXPIRED, "expired", key);
+        }
+        if is_new {
+            self.notify(EventClass::NEW, "new", key);
         }
     }
 
@@ -284,5 +298,6 @@ impl Db<'_> {
         self.ks.expired_keys += 1;
         self.tables_mut().with(table, |t| t.remove(key));
         self.ks.expired.push((self.index, key.into()));
+        self.notify(EventClass::EXPIRED, "expired", key);
     }
 }

@@ -5,6 +5,7 @@
 
 mod access;
 mod db;
+mod event;
 mod expire;
 mod scan;
 mod snapshot;
@@ -13,12 +14,14 @@ mod typed;
 
 pub use access::AccessPolicy;
 pub use db::{Db, SetExpire};
+pub use event::{Event, EventClass};
 pub use expire::ExpireCursor;
 pub use snapshot::{EntrySink, Snapshot};
 pub use tables::Tables;
 pub use typed::{Typed, TypedMut};
 
 use crate::base::{Millis, Rng, Slot};
+use event::Events;
 
 /// A key that something happened to, and its database.
 pub type KeyIn = (u32, Box<[u8]>);
@@ -49,6 +52,7 @@ pub struct Keyspace {
     /// Somebody wants to know which keys are changed.
     observed: bool,
     touched: Vec<KeyIn>,
+    events: Events,
     snapshot: Option<Box<Snapshot>>,
 }
 
@@ -74,6 +78,7 @@ impl Keyspace {
             expired: Vec::new(),
             observed: false,
             touched: Vec::new(),
+            events: Events::default(),
             snapshot: None,
         }
     }

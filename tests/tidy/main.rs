@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms from left to right: each may use those before it, and itself.
-const ORDER: [&str; 9] = ["base", "resp", "data", "keyspace", "config", "persist", "exec", "commands", "node"];
+const ORDER: [&str; 10] =
+    ["base", "resp", "data", "keyspace", "pubsub", "config", "persist", "exec", "commands", "node"];
 
 /// Rooms beside the row, and what they may use.
 const BESIDE: [(&str, &[&str]); 3] =

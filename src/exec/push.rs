@@ -1,0 +1,91 @@
+//! Messages that a client did not ask for just now: published ones, invalidations, what MONITOR sees.
+//!
+//! They go straight into the client's output. The client whose command runs gets its own after the reply.
+
+use super::client::{Client, ClientId, Clients};
+use super::effect::Effect;
+use crate::resp::{Proto, Reply};
+
+/// A message for one client or many, in the form of both protocol versions.
+#[derive(Debug, Default)]
+pub struct Message {
+    /// As an array: the form of RESP2. A push of RESP3 differs in the first byte only.
+    bytes: Vec<u8>,
+}
+
+impl Message {
+    /// A message of these words.
+    #[must_use]
+    pub fn of(words: &[&[u8]]) -> Message {
+        let mut reply = Reply::new(Proto::Resp2);
+        reply.push(words.len());
+        for word in words {
+            reply.bulk(word);
+        }
+        Message { bytes: reply.buf }
+    }
+
+    /// A message that is written already, in the client's own version.
+    #[must_use]
+    pub fn written(reply: Reply) -> Message {
+        Message { bytes: reply.buf }
+    }
+
+    fn push_onto(&self, reply: &mut Reply) {
+        let start = reply.buf.len();
+        reply.raw(&self.bytes);
+        if reply.proto == Proto::Resp3
+            && let Some(first) = reply.buf.get_mut(start).filter(|first| **first == b'*')
+        {
+            *first = b'>';
+        }
+    }
+}
+
+/// What the running command sends to its own client.
+#[derive(Debug, Default)]
+pub struct OwnMessages(Vec<Message>);
+
+impl OwnMessages {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn add(&mut self, message: Message) {
+        self.0.push(message);
+    }
+
+    /// After the reply.
+    pub fn deliver(&mut self, client: &mut Client) {
+        for message in self.0.drain(..) {
+            message.push_onto(&mut client.reply);
+        }
+    }
+}
+
+/// Where messages go: everything of the server that delivery touches, so that the rest stays free to be read.
+pub struct Delivery<'a> {
+    pub clients: &'a mut Clients,
+    pub outbox: &'a mut Vec<Effect>,
+    pub own: &'a mut OwnMessages,
+}
+
+impl Delivery<'_> {
+    /// Sends `message` to one client.
+    pub fn send(&mut self, to: ClientId, message: &Message) {
+        let Some(client) = self.clients.get_mut(to) else {
+            // Only the client whose command runs is not among the others.
+            self.own.add(Message { bytes: message.bytes.clone() });
+            return;
+        };
+        if client.is_closing() {
+            return;
+        }
+        let was_idle = client.reply.buf.is_empty();
+        message.push_onto(&mut client.reply);
+        if was_idle {
+            self.outbox.push(Effect::Wake(to));
+        }
+    }
+}
