@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::glob;
+
 /// Number of hash slots of a cluster.
 pub const SLOTS: usize = 16384;
 
@@ -59,6 +61,18 @@ pub fn key_slot(key: &[u8]) -> Slot {
     Slot(crc16::State::<crc16::XMODEM>::calculate(hash_tag(key)) & (SLOTS as u16 - 1))
 }
 
+/// The one slot in which keys that match `pattern` can be: its hash tag is without wildcards, and so is everything
+/// before it.
+#[must_use]
+pub fn pattern_slot(pattern: &[u8]) -> Option<Slot> {
+    let tag = hash_tag(pattern);
+    if tag.len() == pattern.len() {
+        return glob::is_literal(pattern).then(|| key_slot(pattern));
+    }
+    let tag_ends = pattern.iter().position(|&b| b == b'{')? + tag.len() + 2;
+    glob::is_literal(&pattern[..tag_ends]).then(|| key_slot(pattern))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,5 +86,23 @@ mod tests {
         assert_eq!(hash_tag(b"{}foo"), b"{}foo");
         assert_eq!(hash_tag(b"foo{bar"), b"foo{bar");
         assert_eq!(hash_tag(b"foo{{bar}}"), b"{bar");
+    }
+
+    #[test]
+    fn a_tag_without_wildcards_names_the_slot() {
+        for (pattern, key) in [
+            ("{user}*", Some("user")),
+            ("a{user}:*", Some("user")),
+            ("{user}", Some("user")),
+            ("plain", Some("plain")),
+            ("*{user}", None),
+            ("{us?r}*", None),
+            ("{}*", None),
+            ("user*", None),
+            ("{user*", None),
+            ("a\\{user}*", None),
+        ] {
+            assert_eq!(pattern_slot(pattern.as_bytes()), key.map(|key| key_slot(key.as_bytes())), "{pattern}");
+        }
     }
 }

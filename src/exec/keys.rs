@@ -15,9 +15,7 @@ pub struct KeyAt {
 /// what is wrong with them).
 pub fn visit_keys(command: &Command, args: Args<'_>, mut each: impl FnMut(KeyAt)) -> bool {
     if let Some(finder) = command.key_finder {
-        for position in finder(args) {
-            each(KeyAt { position, flags: command.keys.first().map_or(KeyFlags::empty(), |k| k.flags) });
-        }
+        finder(args).into_iter().for_each(each);
         return true;
     }
     let mut valid = true;

@@ -4,6 +4,7 @@
 use bitflags::bitflags;
 
 use super::ctx::Ctx;
+use super::keys::KeyAt;
 use crate::resp::{Args, ErrorReply};
 
 /// What a handler gives back: its reply stands in the client's buffer, or the error is to be written there.
@@ -12,8 +13,8 @@ pub type Done = Result<(), ErrorReply>;
 /// Runs one command. Synchronous, without IO; see [`Ctx`] for what it may touch.
 pub type Handler = fn(&mut Ctx<'_>, Args<'_>) -> Done;
 
-/// Finds the positions of a command's keys where its key specs alone cannot.
-pub type KeyFinder = fn(Args<'_>) -> Vec<usize>;
+/// Finds a command's keys where its key specs alone cannot.
+pub type KeyFinder = fn(Args<'_>) -> Vec<KeyAt>;
 
 bitflags! {
     /// The flags of COMMAND INFO, and what the gates look at.

@@ -5,6 +5,7 @@
 use crate::commands::parse;
 use crate::exec::effect::MigrateRequest;
 use crate::exec::frozen::FrozenKeys;
+use crate::exec::keys::KeyAt;
 use crate::exec::{Acl, Arg, Begin, Command, Ctx, Done, Effect, Find, Flags, Group, KeyFlags, KeySpec};
 use crate::persist::dump;
 use crate::resp::args::push_command;
@@ -23,7 +24,7 @@ pub const COMMANDS: &[Command] = &[Command::new("migrate", -6, migrate)
             MOVES.union(KeyFlags::INCOMPLETE),
         ),
     ])
-    .key_finder(key_positions)
+    .key_finder(keys_of)
     .doc(Group::Generic, "2.6.0", "", "Moves keys to another server.")
     .tips(&["nondeterministic_output"])
     .args(&[
@@ -46,14 +47,15 @@ pub const COMMANDS: &[Command] = &[Command::new("migrate", -6, migrate)
     ])];
 
 /// The single key, or those behind KEYS when it is empty.
-fn key_positions(args: Args<'_>) -> Vec<usize> {
+fn keys_of(args: Args<'_>) -> Vec<KeyAt> {
+    let key = |position| KeyAt { position, flags: MOVES };
     if !args.get(3).unwrap_or_default().is_empty() {
-        return vec![3];
+        return vec![key(3)];
     }
     let mut i = 6;
     while i < args.len() {
         if args.is(i, "keys") {
-            return (i + 1..args.len()).collect();
+            return (i + 1..args.len()).map(key).collect();
         }
         i += 1 + option_values(args, i);
     }
@@ -122,7 +124,7 @@ fn migrate(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let now = ctx.now;
     let (mut keys, mut restores) = (Vec::<Box<[u8]>>::new(), Vec::new());
     let mut db = ctx.db();
-    for position in key_positions(args) {
+    for KeyAt { position, .. } in keys_of(args) {
         let key = args.at(position);
         let Some(entry) = db.peek(key) else { continue };
         if keys.iter().any(|k| **k == *key) {

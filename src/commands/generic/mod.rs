@@ -8,6 +8,7 @@ mod migrate;
 mod object;
 mod rename;
 mod scan;
+mod sort;
 mod ttl;
 
 use crate::exec::Command;
@@ -21,5 +22,6 @@ pub const FAMILIES: &[&[Command]] = &[
     object::COMMANDS,
     rename::COMMANDS,
     scan::COMMANDS,
+    sort::COMMANDS,
     ttl::COMMANDS,
 ];

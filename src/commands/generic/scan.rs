@@ -1,6 +1,6 @@
 //! KEYS, SCAN, RANDOMKEY: finding keys whose names are not known.
 
-use crate::base::slot::{Slot, hash_tag, key_slot};
+use crate::base::slot::pattern_slot;
 use crate::base::{glob, num};
 use crate::commands::scan::{self, Found};
 use crate::data::Item;
@@ -47,17 +47,6 @@ pub const COMMANDS: &[Command] = &[
 /// Pieces of the keyspace that one SCAN visits at most, for each key that was asked for.
 const STEPS_PER_KEY: usize = 10;
 
-/// The one slot in which keys that match `pattern` can be: its hash tag is without wildcards, and so is everything
-/// before it.
-fn only_slot(pattern: &[u8]) -> Option<Slot> {
-    let tag = hash_tag(pattern);
-    if tag.len() == pattern.len() {
-        return glob::is_literal(pattern).then(|| key_slot(pattern));
-    }
-    let tag_ends = pattern.iter().position(|&b| b == b'{')? + tag.len() + 2;
-    glob::is_literal(&pattern[..tag_ends]).then(|| key_slot(pattern))
-}
-
 fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let pattern = args.at(1);
     let all = pattern == b"*";
@@ -70,7 +59,7 @@ fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
             found += 1;
         }
     };
-    match only_slot(pattern) {
+    match pattern_slot(pattern) {
         Some(slot) => {
             let mut cursor = 0;
             loop {
@@ -124,7 +113,7 @@ impl<'a> Wanted<'a> {
 fn scan_keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let mut cursor = scan::cursor(args.at(1))?;
     let wanted = Wanted::parse(args.from(2))?;
-    let only = wanted.pattern.and_then(only_slot);
+    let only = wanted.pattern.and_then(pattern_slot);
     let (db, reply) = ctx.split();
     let mut found = Found::new(reply);
     let mut seen = 0;
@@ -152,27 +141,4 @@ fn randomkey(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
         None => reply.null(),
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tag_without_wildcards_names_the_slot() {
-        for (pattern, key) in [
-            ("{user}*", Some("user")),
-            ("a{user}:*", Some("user")),
-            ("{user}", Some("user")),
-            ("plain", Some("plain")),
-            ("*{user}", None),
-            ("{us?r}*", None),
-            ("{}*", None),
-            ("user*", None),
-            ("{user*", None),
-            ("a\\{user}*", None),
-        ] {
-            assert_eq!(only_slot(pattern.as_bytes()), key.map(|key| key_slot(key.as_bytes())), "{pattern}");
-        }
-    }
 }
