@@ -129,6 +129,13 @@ impl Engine {
         self.slots.owner(slot) == Some(self.me)
     }
 
+    /// Whether a slot is served by my shard.
+    #[must_use]
+    pub fn is_in_my_shard(&self, slot: Slot) -> bool {
+        let owner = self.slots.owner(slot);
+        owner.is_some_and(|owner| owner == self.shard_primary() || self.same_shard(owner, self.me))
+    }
+
     #[must_use]
     pub fn migrating_to(&self, slot: Slot) -> Option<NodeIdx> {
         self.slots.migrating_to(slot)

@@ -14,6 +14,7 @@ pub mod help;
 pub mod list;
 pub mod mpop;
 pub mod parse;
+pub mod pubsub;
 pub mod sample;
 pub mod scan;
 pub mod server;
@@ -34,6 +35,7 @@ pub fn all() -> Vec<&'static [Command]> {
         generic::FAMILIES,
         hash::FAMILIES,
         list::FAMILIES,
+        pubsub::FAMILIES,
         server::FAMILIES,
         set::FAMILIES,
         string::FAMILIES,

@@ -146,7 +146,7 @@ impl Server {
         self.stats.commands += 1;
         client.commands += 1;
         let changed = self.keyspace.dirty() != dirty;
-        if changed || self.keyspace.has_expired() {
+        if changed || self.keyspace.has_expired() || self.unit.goes_to_replicas() {
             self.propagate_call(db, args, changed);
             client.write_offset = self.repl.offset();
         }

@@ -103,7 +103,11 @@ impl Server {
                     self.pause.failover = None;
                     self.retry_parked();
                 }
-                Output::SlotsChanged | Output::StateChanged { .. } => self.retry_parked(),
+                Output::SlotsChanged => {
+                    self.leave_lost_shard_channels();
+                    self.retry_parked();
+                }
+                Output::StateChanged { .. } => self.retry_parked(),
                 Output::DeleteSlotKeys(slots) => self.delete_slot_keys(&slots),
                 Output::PublishLocal { channel, message, sharded: false } => {
                     self.publish_here(&channel, &message);

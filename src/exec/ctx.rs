@@ -60,6 +60,11 @@ impl Ctx<'_> {
         self.server.unit.replace(argv);
     }
 
+    /// Propagates the command as it was sent to replicas, although it changes nothing.
+    pub fn propagate_to_replicas(&mut self) {
+        self.server.unit.to_replicas();
+    }
+
     /// Keeps the command out of the replication stream and the AOF.
     pub fn dont_propagate(&mut self) {
         self.server.unit.suppress();

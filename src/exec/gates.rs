@@ -5,7 +5,7 @@ use super::keys::visit_keys;
 use super::server::Server;
 use super::spec::{Command, Flags};
 use super::table::CommandIndex;
-use crate::resp::{Args, ErrorReply};
+use crate::resp::{Args, ErrorReply, Proto};
 
 /// The answer of the gates.
 #[derive(Debug)]
@@ -33,7 +33,11 @@ impl Server {
         if let Err(error) = self.route(client, command, args) {
             return Gate::Refused(error);
         }
-        if let Err(error) = self.admit(client, command) {
+        let admitted = self
+            .may_write(client, command)
+            .and_then(|()| may_run_subscribed(client, command))
+            .and_then(|()| self.serves_now(command));
+        if let Err(error) = admitted {
             return Gate::Refused(error);
         }
         if self.must_wait(client, command, args) { Gate::Later } else { Gate::Open }
@@ -48,11 +52,15 @@ impl Server {
     ) -> Result<(), ErrorReply> {
         let command = self.commands.command(index);
         client.slot = self.slot_of(command, args);
-        if client.is_obeyed() { Ok(()) } else { self.admit(client, command) }
+        if client.is_obeyed() {
+            Ok(())
+        } else {
+            self.may_write(client, command).and_then(|()| self.serves_now(command))
+        }
     }
 
-    /// Gates that depend on the state of the server only.
-    fn admit(&mut self, client: &Client, command: &Command) -> Result<(), ErrorReply> {
+    /// Gates for commands that write or need memory.
+    fn may_write(&mut self, client: &Client, command: &Command) -> Result<(), ErrorReply> {
         let flags = command.flags;
         let writes = flags.contains(Flags::WRITE) || (command.name == "exec" && transaction_writes(self, client));
         if flags.contains(Flags::DENYOOM) && self.is_out_of_memory() {
@@ -69,6 +77,12 @@ impl Server {
                 return Err(ErrorReply::ReadOnly);
             }
         }
+        Ok(())
+    }
+
+    /// Gates for the times at which the dataset is not what it should be.
+    fn serves_now(&self, command: &Command) -> Result<(), ErrorReply> {
+        let flags = command.flags;
         if !self.repl.is_primary()
             && !self.repl.is_link_up()
             && !self.config.replica_serve_stale_data
@@ -114,6 +128,26 @@ impl Server {
     fn is_out_of_memory(&self) -> bool {
         self.config.maxmemory > 0 && self.gauges.used_memory_bytes > self.config.maxmemory
     }
+}
+
+/// In RESP2 the replies of most commands could not be told from the messages of a subscribed client.
+fn may_run_subscribed(client: &Client, command: &Command) -> Result<(), ErrorReply> {
+    if !client.is(ClientFlags::PUBSUB) || client.reply.proto != Proto::Resp2 {
+        return Ok(());
+    }
+    let may = matches!(
+        command.name,
+        "ping"
+            | "subscribe"
+            | "ssubscribe"
+            | "psubscribe"
+            | "unsubscribe"
+            | "sunsubscribe"
+            | "punsubscribe"
+            | "quit"
+            | "reset"
+    );
+    if may { Ok(()) } else { Err(ErrorReply::subscribed(command.name)) }
 }
 
 fn transaction_writes(server: &Server, client: &Client) -> bool {

@@ -7,13 +7,24 @@ use crate::base::{Millis, num};
 use crate::resp::args::push_command;
 use crate::resp::{Args, Argv};
 
+/// One change on its way into the stream.
+#[derive(Debug)]
+struct Change {
+    db: u32,
+    argv: Argv,
+    /// Of no interest to the AOF.
+    replicas_only: bool,
+}
+
 /// What the running command propagates, and what its unit has collected.
 #[derive(Debug, Default)]
 pub struct Unit {
     /// Inside EXEC: changes are collected until its end.
     collecting: bool,
-    collected: Vec<(u32, Argv)>,
+    collected: Vec<Change>,
     suppressed: bool,
+    /// The running command goes to replicas although it changes nothing, and not into the AOF.
+    replicas_only: bool,
     replaced: Vec<Argv>,
 }
 
@@ -21,6 +32,7 @@ impl Unit {
     /// Before each call.
     pub fn begin_call(&mut self) {
         self.suppressed = false;
+        self.replicas_only = false;
         self.replaced.clear();
     }
 
@@ -33,6 +45,16 @@ impl Unit {
     /// Propagates `argv` in the place of the running command.
     pub fn replace(&mut self, argv: Argv) {
         self.replaced.push(argv);
+    }
+
+    /// Propagates the running command as it is, to replicas only.
+    pub fn to_replicas(&mut self) {
+        self.replicas_only = true;
+    }
+
+    #[must_use]
+    pub fn goes_to_replicas(&self) -> bool {
+        self.replicas_only
     }
 
     /// Does not propagate the running command.
@@ -51,6 +73,13 @@ impl Server {
     /// After each call: what it changed goes into the stream. `args` is the command as it was sent.
     pub(super) fn propagate_call(&mut self, db: u32, args: Args<'_>, changed: bool) {
         self.propagate_expired();
+        if self.unit.replicas_only && self.repl.wants_stream() {
+            if self.unit.collecting {
+                self.unit.collected.push(Change { db, argv: args.to_argv(), replicas_only: true });
+            } else {
+                self.emit(db, args, true);
+            }
+        }
         if !changed || self.unit.suppressed || !self.has_stream() {
             return;
         }
@@ -76,9 +105,9 @@ impl Server {
     /// Adds one change to the unit, or to the stream when there is no unit.
     pub fn propagate(&mut self, db: u32, args: Args<'_>) {
         if self.unit.collecting {
-            self.unit.collected.push((db, args.to_argv()));
+            self.unit.collected.push(Change { db, argv: args.to_argv(), replicas_only: false });
         } else {
-            self.emit(db, args);
+            self.emit(db, args, false);
         }
     }
 
@@ -91,23 +120,25 @@ impl Server {
     pub(super) fn end_unit(&mut self) {
         self.unit.collecting = false;
         let collected = std::mem::take(&mut self.unit.collected);
-        let Some(first_db) = collected.first().map(|(db, _)| *db) else { return };
+        let (Some(first), Some(last)) = (collected.first(), collected.last()) else { return };
         let wrap = collected.len() > 1;
+        let replicas_only = collected.iter().all(|change| change.replicas_only);
         if wrap {
-            self.emit(first_db, Argv::of(&[b"MULTI"]).args());
+            self.emit(first.db, Argv::of(&[b"MULTI"]).args(), replicas_only);
         }
-        let mut last_db = first_db;
-        for (db, argv) in &collected {
-            self.emit(*db, argv.args());
-            last_db = *db;
+        for change in &collected {
+            self.emit(change.db, change.argv.args(), change.replicas_only);
         }
         if wrap {
-            self.emit(last_db, Argv::of(&[b"EXEC"]).args());
+            self.emit(last.db, Argv::of(&[b"EXEC"]).args(), replicas_only);
         }
     }
 
-    fn emit(&mut self, db: u32, args: Args<'_>) {
+    fn emit(&mut self, db: u32, args: Args<'_>, replicas_only: bool) {
         if self.client_is_primary_stream {
+            if replicas_only {
+                return;
+            }
             // The replicas of a replica get its primary's bytes as they are.
             self.aof.append(db, |out| push_command(out, args));
             return;
@@ -115,7 +146,9 @@ impl Server {
         self.scratch.clear();
         push_command(&mut self.scratch, args);
         let scratch = &self.scratch;
-        self.aof.append(db, |out| out.extend_from_slice(scratch));
+        if !replicas_only {
+            self.aof.append(db, |out| out.extend_from_slice(scratch));
+        }
         // MULTI and EXEC belong to the database of what they wrap.
         let now = Millis((self.stopwatch.micros() / 1000) as i64);
         self.repl.propagate(now, Some(db), scratch);

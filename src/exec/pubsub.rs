@@ -5,8 +5,24 @@ use std::io::Write as _;
 use super::client::{Client, ClientFlags, ClientId};
 use super::push::{Delivery, Message};
 use super::server::Server;
+use crate::base::Slot;
 use crate::keyspace::EventClass;
-use crate::pubsub::{Kind, SubscriberId};
+use crate::pubsub::{Counts, Kind, SubscriberId};
+use crate::resp::{Proto, Reply};
+
+/// Tells a client that it listens to `name` now, or no more (`None`: it did not), and how many subscriptions it has.
+pub fn confirm(reply: &mut Reply, word: &str, name: Option<&[u8]>, kind: Kind, counts: Counts) {
+    reply.push(3);
+    reply.bulk_str(word);
+    match name {
+        Some(name) => reply.bulk(name),
+        None => reply.null(),
+    }
+    reply.uint(match kind {
+        Kind::Channel | Kind::Pattern => counts.channels + counts.patterns,
+        Kind::Shard => counts.shard_channels,
+    });
+}
 
 impl From<SubscriberId> for ClientId {
     fn from(id: SubscriberId) -> ClientId {
@@ -54,6 +70,33 @@ impl Server {
             receivers += 1;
         }
         receivers
+    }
+
+    /// Sends a message over the bus, to all nodes of the cluster or to those of this shard. False outside a cluster.
+    pub fn publish_on_bus(&mut self, channel: &[u8], message: &[u8], sharded: bool) -> bool {
+        let clock = self.clock();
+        let Some(engine) = &mut self.cluster else { return false };
+        engine.publish(clock, channel, message, sharded);
+        self.drain_cluster();
+        true
+    }
+
+    /// Shard channels leave with their slot: who listens here to one that another shard serves now is told.
+    pub(super) fn leave_lost_shard_channels(&mut self) {
+        let Server { pubsub, clients, outbox, own_messages, cluster: Some(engine), .. } = self else { return };
+        let lost: Vec<Slot> = pubsub.slots().filter(|slot| !engine.is_in_my_shard(*slot)).collect();
+        for slot in lost {
+            for (name, who) in pubsub.leave_slot(slot) {
+                let left = pubsub.counts_of(who);
+                if let Some(client) = clients.get_mut(who.into()) {
+                    client.flags.set(ClientFlags::PUBSUB, !left.is_zero());
+                }
+                let mut told = Reply::new(Proto::Resp2);
+                confirm(&mut told, "sunsubscribe", Some(&name), Kind::Shard, left);
+                let mut delivery = Delivery { clients, outbox, own: own_messages };
+                delivery.send(who.into(), &Message::written(told));
+            }
+        }
     }
 
     /// Publishes the keyspace events collected since the last time.

@@ -16,6 +16,7 @@ struct Wanted<'a> {
     write: bool,
     migrate: bool,
     other_db: bool,
+    shard_pubsub: bool,
 }
 
 impl<'a> Wanted<'a> {
@@ -30,6 +31,7 @@ impl<'a> Wanted<'a> {
             self.keys.push(key);
         });
         self.write |= command.flags.contains(Flags::WRITE);
+        self.shard_pubsub |= command.flags.contains(Flags::PUBSUB);
         self.migrate |= command.name == "migrate";
         self.other_db |= command.name == "move" || (command.name == "copy" && args.from(3).iter().any(is_db_option));
         if crossed { Err(ErrorReply::CrossSlot) } else { Ok(()) }
@@ -85,7 +87,7 @@ impl Server {
             asking: client.is(ClientFlags::ASKING) || command.flags.contains(Flags::ASKING),
             readonly: client.is(ClientFlags::READONLY),
             multiple_keys: wanted.keys.iter().any(|key| *key != wanted.keys[0]),
-            shard_pubsub: false,
+            shard_pubsub: wanted.shard_pubsub,
         };
         let queueing = client.in_transaction() && !is_exec;
         let presence = || if queueing { Presence::default() } else { self.presence(client.db, slot, &wanted.keys) };

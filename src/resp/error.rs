@@ -69,6 +69,24 @@ impl ErrorReply {
         ))
     }
 
+    /// A command that a subscribed client cannot run.
+    #[must_use]
+    pub fn subscribed(command: &str) -> ErrorReply {
+        ErrorReply::text_of(format!(
+            "ERR Can't execute '{command}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
+             this context"
+        ))
+    }
+
+    /// A subcommand that found its arguments unusable by itself. `container` in upper case.
+    #[must_use]
+    pub fn wrong_subcommand_arity(sub: &[u8], container: &str) -> ErrorReply {
+        ErrorReply::text_of(format!(
+            "ERR unknown subcommand or wrong number of arguments for '{}'. Try {container} HELP.",
+            shown(sub, 128)
+        ))
+    }
+
     #[must_use]
     pub fn text(&self) -> Cow<'_, str> {
         Cow::Borrowed(match self {

@@ -47,6 +47,14 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 fn ping(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    if args.len() <= 2 && ctx.client.is(ClientFlags::PUBSUB) && ctx.client.reply.proto == Proto::Resp2 {
+        // What looks like a message is told apart from one by its first word.
+        let reply = ctx.reply();
+        reply.array(2);
+        reply.bulk_str("pong");
+        reply.bulk(args.get(1).unwrap_or_default());
+        return Ok(());
+    }
     match args.len() {
         1 => ctx.reply().simple("PONG"),
         2 => ctx.reply().bulk(args.at(1)),
@@ -85,6 +93,7 @@ fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
         return Err(ErrorReply::Static("ERR can only reset normal client connections"));
     }
     server.discard(client);
+    server.unsubscribe_all(client);
     client.db = 0;
     client.name.clear();
     client.flags -= ClientFlags::ASKING | ClientFlags::READONLY | ClientFlags::NO_EVICT | ClientFlags::NO_TOUCH;

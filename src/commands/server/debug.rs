@@ -59,10 +59,7 @@ fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     }
     match ACTIONS.iter().find(|action| args.is(1, action.name) && action.args.contains(&args.len())) {
         Some(action) => (action.run)(ctx, args),
-        None => Err(ErrorReply::text_of(format!(
-            "ERR unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.",
-            crate::resp::error::shown(args.at(1), 128)
-        ))),
+        None => Err(ErrorReply::wrong_subcommand_arity(args.at(1), "DEBUG")),
     }
 }
 

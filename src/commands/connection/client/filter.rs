@@ -21,6 +21,8 @@ impl Type {
             Type::Primary
         } else if client.is(ClientFlags::REPLICA) {
             Type::Replica
+        } else if client.is(ClientFlags::PUBSUB) {
+            Type::PubSub
         } else {
             Type::Normal
         }

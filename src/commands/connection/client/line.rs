@@ -16,19 +16,23 @@ pub fn push(out: &mut Vec<u8>, client: &Client, server: &Server, now: Millis) {
     let multi_bytes = queued.map_or(0, |t| t.queued_bytes);
     let output = client.reply.buf.capacity() + client.unwritten_bytes;
     let total = size_of::<Client>() + client.query_capacity + multi_bytes + output;
+    let subscriptions = server.pubsub.counts_of(client.id.into());
     let command = client.last_command.map_or("NULL", |index| server.commands.command(index).name);
     // Writing to a vector cannot fail.
     let _ = write!(out, "id={} addr={} laddr={} name=", client.id.0, client.peer, client.local);
     out.extend_from_slice(&client.name);
     let _ = write!(
         out,
-        " age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={multi} watch={} qbuf={} qbuf-free={} argv-mem=0 \
+        " age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={multi} watch={} qbuf={} qbuf-free={} argv-mem=0 \
          multi-mem={multi_bytes} rbs={} rbp={} obl={} oll=0 omem={} tot-mem={total} events={} cmd={command} \
          user=default redir=-1 resp={} lib-name=",
         secs_since(client.created),
         secs_since(client.last_interaction),
         flags(client),
         client.db,
+        subscriptions.channels,
+        subscriptions.patterns,
+        subscriptions.shard_channels,
         client.watched.len(),
         client.query_bytes,
         client.query_capacity.saturating_sub(client.query_bytes),
@@ -54,6 +58,7 @@ pub fn flags(client: &Client) -> String {
     let letters = [
         (client.is(ClientFlags::REPLICA), 'S'),
         (client.is(ClientFlags::PRIMARY), 'M'),
+        (client.is(ClientFlags::PUBSUB), 'P'),
         (client.in_transaction(), 'x'),
         (is_blocked(client.parked), 'b'),
         (client.watch_broken, 'd'),

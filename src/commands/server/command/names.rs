@@ -19,7 +19,6 @@ pub fn flag(flag: Flags) -> Option<&'static str> {
         Flags::ASKING => "asking",
         Flags::FAST => "fast",
         Flags::NO_AUTH => "no_auth",
-        Flags::MAY_REPLICATE => "may_replicate",
         Flags::NO_ASYNC_LOADING => "no_async_loading",
         Flags::NO_MULTI => "no_multi",
         Flags::ALLOW_BUSY => "allow_busy",

@@ -58,6 +58,10 @@ pub(super) fn stats(info: &mut Info<'_>) {
     info.field("evicted_keys", 0);
     info.field("keyspace_hits", hits);
     info.field("keyspace_misses", misses);
+    let subscriptions = server.pubsub.totals();
+    info.field("pubsub_channels", subscriptions.channels);
+    info.field("pubsub_patterns", subscriptions.patterns);
+    info.field("pubsubshard_channels", subscriptions.shard_channels);
     info.field("latest_fork_usec", 0);
     info.field("total_forks", 0);
     info.field("unexpected_error_replies", stats.unexpected_errors);
