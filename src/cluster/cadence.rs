@@ -50,6 +50,7 @@ impl Engine {
         self.ping_a_random_node(now);
         let orphans = self.tick_nodes(now);
         if self.myself().is_replica() {
+            self.leave_chain();
             self.todo.election = true;
             self.consider_migration(now, &orphans);
         }

@@ -12,12 +12,24 @@ use super::node::{Addr, Node, NodeIdx};
 use super::packet::{GossipEntry, Header};
 use crate::base::{Millis, NodeId};
 
+/// How many handshakes may be in progress: four times the largest cluster. Strangers may ask to be let in, and none of
+/// them may fill the memory.
+const HANDSHAKES_MAX: usize = 4096;
+
 impl Engine {
     /// Begins a handshake with whoever listens at `addr`. `meet`: ask to be let in. `None`: one is in
-    /// progress already.
+    /// progress already, or too many are.
     pub(super) fn start_handshake(&mut self, now: Clock, addr: Addr, meet: bool) -> Option<NodeIdx> {
-        let busy = |node: &Node| node.in_handshake() && node.addr.ip == addr.ip && node.addr.cport == addr.cport;
-        if self.nodes.iter().any(|(_, node)| busy(node)) {
+        let shaking = self.nodes.iter().filter(|(_, node)| node.in_handshake());
+        let mut count = 0;
+        for (_, node) in shaking {
+            if node.addr.ip == addr.ip && node.addr.cport == addr.cport {
+                return None;
+            }
+            count += 1;
+        }
+        if count >= HANDSHAKES_MAX {
+            self.log(LogLevel::Warning, format!("No handshake with {}:{}: too many in progress", addr.ip, addr.cport));
             return None;
         }
         let (id, shard) = (NodeId::random(&mut self.rng), NodeId::random(&mut self.rng));

@@ -159,11 +159,30 @@ impl Engine {
         self.set_shard(sender, shard);
         self.save_soon();
         self.todo.state = true;
-        // My primary became a replica: a chain is of no use, go to the head of it.
-        if self.nodes[self.me].primary == Some(sender) && primary != self.me && self.nodes[primary].is_primary() {
-            let label = self.nodes[primary].label();
+        if self.myself().primary == Some(sender) && self.nodes[primary].is_primary() {
+            self.follow_head(primary, try_partial);
+        }
+    }
+
+    /// While the node I follow is a replica itself, looks with every tick whether the chain has a head by now:
+    /// when my primary's new role was learned, that of the node it follows may not have been known yet.
+    pub(super) fn leave_chain(&mut self) {
+        let Some(primary) = self.myself().primary.filter(|primary| self.nodes[*primary].is_replica()) else { return };
+        // Views may be circular for a moment: no chain is longer than the cluster.
+        let chain = std::iter::successors(Some(primary), |idx| self.nodes[*idx].primary).take(self.nodes.count());
+        let head = chain.last().filter(|head| self.nodes[*head].is_primary());
+        if let Some(head) = head {
+            // What came down the chain was the head's history: the replication ids tell how much of it.
+            self.follow_head(head, true);
+        }
+    }
+
+    /// My primary is a replica: a chain is of no use, go to the head of it.
+    fn follow_head(&mut self, head: NodeIdx, try_partial: bool) {
+        if head != self.me {
+            let label = self.nodes[head].label();
             self.log(LogLevel::Notice, format!("My primary is a replica now: following its primary {label}"));
-            self.become_replica_of(primary, try_partial);
+            self.become_replica_of(head, try_partial);
         }
     }
 }

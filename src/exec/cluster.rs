@@ -93,7 +93,7 @@ impl Server {
                     self.promote();
                 }
                 Output::Follow(target) => {
-                    self.follow(Endpoint { host: target.ip, port: target.port });
+                    self.follow(Endpoint { host: target.ip, port: target.port }, target.try_partial);
                 }
                 Output::PauseWrites { until } => {
                     let left = until.since(self.mono());

@@ -185,10 +185,11 @@ impl Server {
         self.repl_input(Input::ClientGone(id));
     }
 
-    /// Follows another server.
-    pub fn follow(&mut self, to: Endpoint) -> Followed {
+    /// Follows another server. `related`: its data and ours may have a history in common, so that only what is
+    /// missing need be asked for.
+    pub fn follow(&mut self, to: Endpoint, related: bool) -> Followed {
         let now = self.mono();
-        let followed = self.repl.follow(now, to);
+        let followed = if related { self.repl.follow(now, to) } else { self.repl.follow_unrelated(now, to) };
         self.keyspace.set_replica(true);
         self.drain_repl();
         followed

@@ -195,6 +195,18 @@ impl Engine {
         Followed::Started
     }
 
+    /// As [`Engine::follow`], but without offering a history: the data of `to` are other data than ours, so all of them are
+    /// needed.
+    pub fn follow_unrelated(&mut self, now: Millis, to: Endpoint) -> Followed {
+        let followed = self.follow(now, to);
+        if followed == Followed::Started
+            && let Some(follower) = &mut self.follower
+        {
+            follower.can_resume = false;
+        }
+        followed
+    }
+
     /// Follows `to`, asking it to take over the role if `failover`.
     pub(super) fn begin_following(&mut self, now: Millis, to: Endpoint, failover: bool) {
         let cx = cx!(self, now);
@@ -527,6 +539,16 @@ mod tests {
         assert!(bench.said().contains(&"close 1 HistoryChanged".into()));
         bench.input(Input::LoadDone { ok: true });
         assert_eq!((bench.engine.offset(), bench.engine.history().previous), (50, None));
+    }
+
+    #[test]
+    fn unrelated_data_are_asked_for_whole() {
+        let mut bench = Bench::replica(Config::default(), id(1));
+        let now = bench.now;
+        let other = Endpoint { host: "other".into(), port: 6000 };
+        assert_eq!(bench.engine.follow_unrelated(now, other), Followed::Started);
+        bench.handshake(2);
+        assert_eq!(bench.said().last().unwrap(), "up 2: *3|$5|PSYNC|$1|?|$2|-1|");
     }
 
     #[test]

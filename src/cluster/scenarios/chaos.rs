@@ -85,4 +85,6 @@ fn a_small_cluster_survives_storms() {
 #[test]
 fn a_cluster_with_two_replicas_each_survives_storms() {
     storm(101, 2);
+    // Here a replica learns that its primary is one now before it learns of the primary behind it.
+    storm(202, 2);
 }

@@ -79,6 +79,19 @@ fn strangers_change_nothing() {
 }
 
 #[test]
+fn strangers_cannot_fill_the_memory_with_handshakes() {
+    let mut net = Net::new(1, 1, |_| {});
+    let stranger = NodeId::random(&mut Rng::seeded(99));
+    for port in 1..5000 {
+        let link = LinkId::Inbound(u64::from(port));
+        let header = Header { cport: port, ..header(MessageType::Meet, stranger, &bitmap::EMPTY, 1) };
+        net.input(0, Input::Accepted { link, peer_ip: STRANGER, local_ip: STRANGER });
+        net.input(0, Input::Packet { link, bytes: &encode_ping(&header, &[], &[]) });
+    }
+    assert_eq!(net.engine(0).nodes().filter(|view| view.node.in_handshake()).count(), 4096);
+}
+
+#[test]
 fn what_a_node_says_on_anothers_link_is_not_believed() {
     let mut net = Net::new(3, 2, |_| {});
     net.create(3);

@@ -98,7 +98,7 @@ fn replicaof(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let port = num::parse_i64(args.at(2)).and_then(|n| u16::try_from(n).ok());
     let port = port.ok_or(ErrorReply::Static("ERR Invalid master port"))?;
     let host = String::from_utf8_lossy(args.at(1)).into_owned();
-    match ctx.server.follow(Endpoint { host: host.clone(), port }) {
+    match ctx.server.follow(Endpoint { host: host.clone(), port }, true) {
         Followed::Started => {
             ctx.server.config.replicaof = Some(crate::config::PrimaryAddr { host, port });
             ctx.reply().ok();
