@@ -1,85 +1,96 @@
-//! Splitting a line into words with quotes and escapes, as inline commands and configuration lines use them.
+//! Words and quotes: how a line is split into words, and how a value is quoted so that the splitter gives it back.
+//! Configuration lines, inline commands and the manifests of the append-only log follow these rules.
 
-/// The words of `line`, or `None` when its quotes do not balance. In double quotes `\n \r \t \b \a \\ \"` and
-/// `\xHH` are escapes; in single quotes only `\'` is. A closing quote must be followed by a blank or the end.
+/// Splits a line at blanks. `"…"` takes the escapes `\n \r \t \b \a \xHH` and `\` before any other character,
+/// `'…'` only `\'`; a closing quote must be followed by a blank or the end.
+///
+/// `None` when quotes are unbalanced or glued to a following character.
 #[must_use]
 pub fn split(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut words = Vec::new();
-    let mut rest = line.trim_ascii_start();
-    while !rest.is_empty() && rest[0] != 0 {
+    let mut rest = line;
+    loop {
+        let skipped = rest.iter().take_while(|b| is_blank(**b)).count();
+        rest = &rest[skipped..];
+        if rest.is_empty() || rest[0] == 0 {
+            return Some(words);
+        }
         let mut word = Vec::new();
         rest = take_word(rest, &mut word)?;
         words.push(word);
-        rest = rest.trim_ascii_start();
     }
-    Some(words)
 }
 
-/// Reads one word from the head of `line` into `word` and returns what follows it.
-fn take_word<'a>(mut line: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
+fn is_blank(b: u8) -> bool {
+    matches!(b, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
+}
+
+/// Moves the word at the head of `text` into `word`; what follows it. A NUL ends the line.
+fn take_word<'a>(mut text: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
     loop {
-        match line {
+        match text {
             [] | [0, ..] => return Some(&[]),
-            [b, rest @ ..] if b.is_ascii_whitespace() => return Some(rest),
-            [b'"', rest @ ..] => return end_of_word(double_quoted(rest, word)?),
-            [b'\'', rest @ ..] => return end_of_word(single_quoted(rest, word)?),
+            [b, ..] if is_blank(*b) => return Some(text),
+            [b'"', rest @ ..] => return take_double_quoted(rest, word),
+            [b'\'', rest @ ..] => return take_single_quoted(rest, word),
             [b, rest @ ..] => {
                 word.push(*b);
-                line = rest;
+                text = rest;
             }
         }
     }
 }
 
-fn end_of_word(rest: &[u8]) -> Option<&[u8]> {
-    match rest.first() {
-        Some(b) if !b.is_ascii_whitespace() => None,
-        _ => Some(rest),
-    }
-}
-
-fn double_quoted<'a>(mut line: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
+fn take_double_quoted<'a>(mut text: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
     loop {
-        line = match line {
-            [b'"', rest @ ..] => return Some(rest),
+        match text {
+            [] | [0, ..] => return None,
             [b'\\', b'x', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 word.push(hex(*high) << 4 | hex(*low));
-                rest
+                text = rest;
             }
             [b'\\', escaped, rest @ ..] => {
                 word.push(match escaped {
                     b'n' => b'\n',
                     b'r' => b'\r',
                     b't' => b'\t',
-                    b'b' => 8,
-                    b'a' => 7,
+                    b'b' => 0x08,
+                    b'a' => 0x07,
                     other => *other,
                 });
-                rest
+                text = rest;
             }
+            [b'"', rest @ ..] => return at_word_end(rest),
             [b, rest @ ..] => {
                 word.push(*b);
-                rest
+                text = rest;
             }
-            [] => return None,
-        };
+        }
     }
 }
 
-fn single_quoted<'a>(mut line: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
+fn take_single_quoted<'a>(mut text: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
     loop {
-        line = match line {
-            [b'\'', rest @ ..] => return Some(rest),
+        match text {
+            [] | [0, ..] => return None,
             [b'\\', b'\'', rest @ ..] => {
                 word.push(b'\'');
-                rest
+                text = rest;
             }
+            [b'\'', rest @ ..] => return at_word_end(rest),
             [b, rest @ ..] => {
                 word.push(*b);
-                rest
+                text = rest;
             }
-            [] => return None,
-        };
+        }
+    }
+}
+
+fn at_word_end(rest: &[u8]) -> Option<&[u8]> {
+    match rest {
+        [] => Some(rest),
+        [b, ..] if is_blank(*b) || *b == 0 => Some(rest),
+        _ => None,
     }
 }
 
@@ -91,17 +102,18 @@ fn hex(digit: u8) -> u8 {
     }
 }
 
-/// Appends `bytes` in double quotes, so that [`split`] gives them back and a terminal shows them.
-pub fn push_quoted(out: &mut Vec<u8>, bytes: &[u8]) {
+/// Appends `text` in double quotes with everything that is not printable ASCII escaped, so that [`split`] gives it
+/// back and a terminal shows it.
+pub fn push_quoted(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
-    for &b in bytes {
+    for &b in text {
         match b {
             b'\\' | b'"' => out.extend_from_slice(&[b'\\', b]),
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\t' => out.extend_from_slice(b"\\t"),
-            7 => out.extend_from_slice(b"\\a"),
-            8 => out.extend_from_slice(b"\\b"),
+            0x07 => out.extend_from_slice(b"\\a"),
+            0x08 => out.extend_from_slice(b"\\b"),
             b' '..=b'~' => out.push(b),
             _ => {
                 out.extend_from_slice(b"\\x");
@@ -114,41 +126,65 @@ pub fn push_quoted(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
 }
 
+/// `text` in double quotes; see [`push_quoted`].
+#[must_use]
+pub fn quoted(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + 2);
+    push_quoted(&mut out, text);
+    out
+}
+
+/// `text` as it is when the splitter takes it for one word, else in quotes.
+#[must_use]
+pub fn plain_or_quoted(text: &[u8]) -> Vec<u8> {
+    let plain = |b: &u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'\\');
+    if !text.is_empty() && text.iter().all(plain) { text.to_vec() } else { quoted(text) }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
 
-    fn words(line: &str) -> Option<Vec<String>> {
-        Some(split(line.as_bytes())?.into_iter().map(|w| String::from_utf8_lossy(&w).into_owned()).collect())
-    }
+    use super::*;
 
     #[test]
-    fn quotes_and_escapes() {
-        assert_eq!(words("  set  a b "), Some(vec!["set".into(), "a".into(), "b".into()]));
-        assert_eq!(words(r#"set "a b" 'c\'d'"#), Some(vec!["set".into(), "a b".into(), "c'd".into()]));
-        assert_eq!(words(r#""\x41\n\"""#), Some(vec!["A\n\"".into()]));
-        assert_eq!(words(r#"a"#), Some(vec!["a".into()]));
-        assert_eq!(words(""), Some(vec![]));
-        assert_eq!(words(r#""a"b"#), None);
-        assert_eq!(words(r#""a"#), None);
-        assert_eq!(words("'a"), None);
-        assert_eq!(words(r#""""#), Some(vec![String::new()]));
+    fn words_and_quotes() {
+        for (line, expected) in [
+            ("", Some(vec![])),
+            ("  a  b\t", Some(vec!["a", "b"])),
+            ("\"a b\" 'c d'", Some(vec!["a b", "c d"])),
+            (r#""\x41\n\q""#, Some(vec!["A\nq"])),
+            (r#""\x4""#, Some(vec!["x4"])),
+            (r"'a\'b\n'", Some(vec![r"a'b\n"])),
+            ("\"\" ''", Some(vec!["", ""])),
+            ("a\"b c\"", Some(vec!["ab c"])),
+            ("\"a", None),
+            ("'a", None),
+            ("\"a\"b", None),
+            ("'a'b", None),
+            ("\"a\\", None),
+            ("a\0b", Some(vec!["a"])),
+            ("a\x0bb", Some(vec!["a", "b"])),
+            ("\"a\0\"", None),
+            ("a # b", Some(vec!["a", "#", "b"])),
+        ] {
+            let expected = expected.map(|words| words.iter().map(|w| w.as_bytes().to_vec()).collect::<Vec<_>>());
+            assert_eq!(split(line.as_bytes()), expected, "{line}");
+        }
     }
 
     proptest! {
         #[test]
-        fn quoting_reads_back(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
-            let mut quoted = Vec::new();
-            push_quoted(&mut quoted, &bytes);
-            prop_assert_eq!(split(&quoted), Some(vec![bytes]));
-        }
-
-        #[test]
-        fn never_panics_and_never_grows(line in proptest::collection::vec(any::<u8>(), 0..60)) {
+        fn splitting_never_panics_and_never_grows(line in proptest::collection::vec(any::<u8>(), 0..64)) {
             if let Some(words) = split(&line) {
                 prop_assert!(words.iter().map(Vec::len).sum::<usize>() <= line.len());
             }
+        }
+
+        #[test]
+        fn quoting_round_trips(words in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..16), 0..4)) {
+            let line = words.iter().map(|w| quoted(w)).collect::<Vec<_>>().join(&b' ');
+            prop_assert_eq!(split(&line), Some(words));
         }
     }
 }

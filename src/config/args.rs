@@ -3,7 +3,7 @@
 //! Options become lines that are read after the configuration file, so they win over it and their errors
 //! are reported as errors of a line.
 
-use super::quote;
+use crate::base::words;
 
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +93,7 @@ fn option_lines(args: &[Vec<u8>]) -> Vec<u8> {
     let mut needs_value = false;
     for (i, arg) in args.iter().enumerate() {
         if needs_value || !arg.starts_with(b"--") {
-            quote::push_quoted(&mut text, arg);
+            words::push_quoted(&mut text, arg);
             text.push(b' ');
             needs_value = false;
             continue;
@@ -109,7 +109,7 @@ fn option_lines(args: &[Vec<u8>]) -> Vec<u8> {
             text.extend_from_slice(b"\"\" ");
         }
         let may_be_alone = is_save || arg.eq_ignore_ascii_case(b"--sentinel");
-        let only_a_name = quote::split(arg).is_some_and(|words| words.len() == 1);
+        let only_a_name = words::split(arg).is_some_and(|words| words.len() == 1);
         needs_value = only_a_name && !(may_be_alone && alone);
     }
     text

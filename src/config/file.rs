@@ -5,7 +5,8 @@
 use std::fmt;
 
 use super::kind::Refusal;
-use super::{COMPAT_VERSION, Config, find, quote};
+use super::{COMPAT_VERSION, Config, find};
+use crate::base::words;
 
 /// Includes within includes: past this depth a file surely includes itself.
 const MAX_INCLUDE_DEPTH: usize = 64;
@@ -108,7 +109,7 @@ impl Loader<'_> {
             }
             let at_line =
                 |reason| LoadError::Line { line: i + 1, text: String::from_utf8_lossy(line).into_owned(), reason };
-            let words = quote::split(line).ok_or_else(|| at_line("Unbalanced quotes in configuration line".into()))?;
+            let words = words::split(line).ok_or_else(|| at_line("Unbalanced quotes in configuration line".into()))?;
             let Some((name, args)) = words.split_first() else {
                 continue;
             };

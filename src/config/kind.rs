@@ -6,8 +6,8 @@
 use std::fmt::Write;
 use std::marker::PhantomData;
 
-use super::quote;
 use crate::base::num;
+use crate::base::words;
 
 /// Why a value was refused, in the words that CONFIG SET and the start-up error show.
 pub type Refusal = String;
@@ -277,6 +277,6 @@ impl Kind for Text {
     }
 
     fn lines(&self, value: &Vec<u8>) -> Vec<Vec<u8>> {
-        vec![quote::quoted(value)]
+        vec![words::quoted(value)]
     }
 }

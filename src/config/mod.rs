@@ -11,7 +11,6 @@ mod kind;
 mod lines;
 #[cfg(test)]
 mod oracle;
-pub mod quote;
 mod rewrite;
 mod set;
 mod special;

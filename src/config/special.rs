@@ -3,8 +3,8 @@
 use bitflags::bitflags;
 
 use super::kind::{Kind, Number, Refusal, bytes_with_unit, must_be_one_of, parse_bytes, single};
-use super::quote;
 use crate::base::num;
+use crate::base::words;
 use crate::keyspace::EventClass;
 
 fn join(words: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
@@ -38,7 +38,7 @@ impl Kind for Words {
         if value.is_empty() {
             return vec![b"\"\"".to_vec()];
         }
-        vec![join(value.iter().map(|word| quote::plain_or_quoted(word.as_bytes())))]
+        vec![join(value.iter().map(|word| words::plain_or_quoted(word.as_bytes())))]
     }
 }
 
@@ -208,7 +208,7 @@ impl Kind for Notify {
     }
 
     fn lines(&self, value: &EventClass) -> Vec<Vec<u8>> {
-        vec![quote::quoted(&self.show(value))]
+        vec![words::quoted(&self.show(value))]
     }
 }
 
@@ -340,7 +340,7 @@ impl Kind for ReplicaOf {
     }
 
     fn lines(&self, value: &Option<PrimaryAddr>) -> Vec<Vec<u8>> {
-        let line = |p: &PrimaryAddr| join([quote::plain_or_quoted(p.host.as_bytes()), p.port.to_string().into_bytes()]);
+        let line = |p: &PrimaryAddr| join([words::plain_or_quoted(p.host.as_bytes()), p.port.to_string().into_bytes()]);
         value.iter().map(line).collect()
     }
 }

@@ -118,10 +118,10 @@ directives! {
     "slowlog-log-slower-than" / "commandlog-execution-slower-than" => slowlog_log_slower_than_us: i64 = 10_000,
         int(-1, I64);
     "slowlog-max-len" / "commandlog-slow-execution-max-len" => slowlog_max_len: usize = 128, int(0, I64);
-    "commandlog-request-larger-than" => commandlog_request_larger_than: i64 = 1 << 20, int(-1, I64), NOT_YET;
-    "commandlog-large-request-max-len" => commandlog_large_request_max_len: usize = 128, int(0, I64), NOT_YET;
-    "commandlog-reply-larger-than" => commandlog_reply_larger_than: i64 = 1 << 20, int(-1, I64), NOT_YET;
-    "commandlog-large-reply-max-len" => commandlog_large_reply_max_len: usize = 128, int(0, I64), NOT_YET;
+    "commandlog-request-larger-than" => commandlog_request_larger_than: i64 = 1 << 20, int(-1, I64);
+    "commandlog-large-request-max-len" => commandlog_large_request_max_len: usize = 128, int(0, I64);
+    "commandlog-reply-larger-than" => commandlog_reply_larger_than: i64 = 1 << 20, int(-1, I64);
+    "commandlog-large-reply-max-len" => commandlog_large_reply_max_len: usize = 128, int(0, I64);
     "latency-monitor-threshold" => latency_monitor_threshold_ms: i64 = 0, int(0, I64);
     "latency-tracking" => latency_tracking: bool = true, YesNo;
     "latency-tracking-info-percentiles" => latency_tracking_info_percentiles: Vec<f64> = vec![50.0, 99.0, 99.9],
