@@ -3,6 +3,7 @@
 use super::client::{Client, ClientFlags, ClientId, Parked, ReplyMode};
 use super::ctx::Ctx;
 use super::gates::Gate;
+use super::latency::LatencyEvent;
 use super::server::Server;
 use super::spec::Flags;
 use super::table::{CommandIndex, Lookup};
@@ -133,8 +134,18 @@ impl Server {
         let result = (command.handler)(&mut Ctx { server: self, client, command, now }, args);
         let usec = self.stopwatch.micros().saturating_sub(started);
 
-        self.note_if_slow(client, command, args, usec);
-        let stats = self.commands.stats_mut(index);
+        let reply_bytes = client.reply.buf.len() - reply_from;
+        self.note_if_remarkable(client, command, args, usec, reply_bytes);
+        if self.config.latency_monitor_threshold_ms > 0 {
+            let fast = command.flags.contains(Flags::FAST);
+            self.note_latency(if fast { LatencyEvent::FastCommand } else { LatencyEvent::Command }, usec);
+        }
+        let timed = self.config.latency_tracking;
+        let entry = self.commands.entry_mut(index);
+        if timed {
+            entry.latency.get_or_insert_default().record(usec);
+        }
+        let stats = &mut entry.stats;
         stats.calls += 1;
         stats.usec += usec;
         if let Err(error) = result {

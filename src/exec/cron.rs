@@ -2,6 +2,7 @@
 
 use super::client::{ClientFlags, Parked};
 use super::effect::Effect;
+use super::latency::LatencyEvent;
 use super::server::Server;
 use crate::base::Millis;
 use crate::repl::Input;
@@ -39,6 +40,8 @@ impl Server {
         let stopwatch = &self.stopwatch;
         self.keyspace
             .expire_cycle(&mut self.expire_cursor, || stopwatch.micros().saturating_sub(started) < budget_usec);
+        let usec = self.stopwatch.micros().saturating_sub(started);
+        self.note_latency(LatencyEvent::ExpireCycle, usec);
         if self.keyspace.has_expired() {
             self.propagate_expired();
         }

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::client::{Client, ClientFlags, ClientId, Clients, Parked};
+use super::commandlog::CommandLog;
 use super::effect::{Effect, LogLevel, ShutdownRequest, Token};
 use super::frozen::Frozen;
+use super::latency::Latency;
 use super::loading::Loading;
 use super::multi::Watches;
 use super::propagate::{AofBuffer, Unit};
 use super::push::OwnMessages;
 use super::replication::PrimaryStream;
-use super::slowlog::SlowLog;
 use super::snapshot::{Job, Saves};
 use super::stats::Stats;
 use super::table::CommandTable;
@@ -108,7 +109,8 @@ pub struct Server {
     pub pubsub: Subscriptions,
     /// Messages that the running command sends to its own client.
     pub own_messages: OwnMessages,
-    pub slowlog: SlowLog,
+    pub command_log: CommandLog,
+    pub latency: Latency,
     /// Expired keys are looked for, and do not wait for their next use.
     pub active_expire: bool,
     /// The engine of the cluster bus, in cluster mode.
@@ -184,7 +186,8 @@ impl Server {
             watches: Watches::default(),
             pubsub: Subscriptions::default(),
             own_messages: OwnMessages::default(),
-            slowlog: SlowLog::default(),
+            command_log: CommandLog::default(),
+            latency: Latency::default(),
             active_expire: true,
             stopwatch: setup.stopwatch,
             scratch: Vec::new(),

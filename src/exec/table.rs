@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::histogram::Histogram;
 use super::spec::Command;
 use super::stats::CommandStats;
 use crate::resp::Args;
@@ -15,6 +16,8 @@ pub struct CommandIndex(u16);
 pub struct TableEntry {
     pub command: &'static Command,
     pub stats: CommandStats,
+    /// How long its calls took, once there was one while that is counted (`latency-tracking`).
+    pub latency: Option<Box<Histogram>>,
     /// Subcommands by their lower-case name, without the container's.
     subcommands: HashMap<&'static str, CommandIndex>,
 }
@@ -61,7 +64,12 @@ impl CommandTable {
 
     fn add(&mut self, command: &'static Command) -> CommandIndex {
         let index = CommandIndex(self.entries.len() as u16);
-        self.entries.push(TableEntry { command, stats: CommandStats::default(), subcommands: HashMap::new() });
+        self.entries.push(TableEntry {
+            command,
+            stats: CommandStats::default(),
+            latency: None,
+            subcommands: HashMap::new(),
+        });
         index
     }
 
@@ -100,6 +108,32 @@ impl CommandTable {
         &mut self.entries[index.0 as usize].stats
     }
 
+    pub fn entry_mut(&mut self, index: CommandIndex) -> &mut TableEntry {
+        &mut self.entries[index.0 as usize]
+    }
+
+    /// The commands of these names (all, if there are none) whose calls were timed; the name of a container stands for
+    /// its subcommands. Names of no command are passed over.
+    #[must_use]
+    pub fn with_latency(&self, names: Args<'_>) -> Vec<(&'static Command, &Histogram)> {
+        let timed = |entry: &'_ TableEntry| entry.latency.is_some();
+        let chosen: Vec<&TableEntry> = if names.is_empty() {
+            self.entries.iter().filter(|entry| timed(entry)).collect()
+        } else {
+            let found = names.iter().filter_map(|name| self.find(name)).map(|index| &self.entries[index.0 as usize]);
+            found
+                .flat_map(|entry| {
+                    let mut subs: Vec<CommandIndex> = entry.subcommands.values().copied().collect();
+                    subs.sort_by_key(|index| index.0);
+                    let subs = subs.into_iter().map(|index| &self.entries[index.0 as usize]);
+                    std::iter::once(entry).chain(subs)
+                })
+                .filter(|entry| timed(entry))
+                .collect()
+        };
+        chosen.into_iter().filter_map(|entry| Some((entry.command, entry.latency.as_deref()?))).collect()
+    }
+
     /// Every command and subcommand, containers before what they hold.
     pub fn iter(&self) -> impl Iterator<Item = &TableEntry> {
         self.entries.iter()
@@ -113,6 +147,7 @@ impl CommandTable {
     pub fn reset_stats(&mut self) {
         for entry in &mut self.entries {
             entry.stats = CommandStats::default();
+            entry.latency = None;
         }
     }
 }

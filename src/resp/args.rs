@@ -76,6 +76,13 @@ impl<'a> Args<'a> {
         self.get(i).is_some_and(|a| a.eq_ignore_ascii_case(word.as_bytes()))
     }
 
+    /// Bytes of the command as an array of bulk strings.
+    #[must_use]
+    pub fn wire_bytes(&self) -> usize {
+        let header = |n: usize| 3 + n.checked_ilog10().unwrap_or(0) as usize + 1;
+        header(self.len()) + self.spans.iter().map(|s| header(s.len as usize) + s.len as usize + 2).sum::<usize>()
+    }
+
     #[must_use]
     pub fn to_argv(&self) -> Argv {
         let mut argv = Argv::default();

@@ -1,14 +1,15 @@
 //! The server group: the server and its databases as wholes.
 
 mod command;
+mod commandlog;
 mod config;
 mod debug;
 mod info;
 mod keyspace;
+mod latency;
 mod memory;
 mod replication;
 mod saving;
-mod slowlog;
 mod time;
 
 use crate::exec::{Command, Ctx, Done};
@@ -16,14 +17,15 @@ use crate::resp::ErrorReply;
 
 pub const FAMILIES: &[&[Command]] = &[
     command::COMMANDS,
+    commandlog::COMMANDS,
     config::COMMANDS,
     debug::COMMANDS,
     info::COMMANDS,
     keyspace::COMMANDS,
+    latency::COMMANDS,
     memory::COMMANDS,
     replication::COMMANDS,
     saving::COMMANDS,
-    slowlog::COMMANDS,
     time::COMMANDS,
 ];
 

@@ -91,6 +91,23 @@ pub(super) fn commandstats(info: &mut Info<'_>) {
     }
 }
 
+pub(super) fn latencystats(info: &mut Info<'_>) {
+    let server = info.server;
+    if !server.config.latency_tracking {
+        return;
+    }
+    for entry in server.commands.iter() {
+        let Some(histogram) = &entry.latency else { continue };
+        let shown: Vec<String> = server
+            .config
+            .latency_tracking_info_percentiles
+            .iter()
+            .map(|percent| format!("p{percent}={:.3}", histogram.percentile_ns(*percent) as f64 / 1000.0))
+            .collect();
+        info.field(&format!("latency_percentiles_usec_{}", entry.command.name), shown.join(","));
+    }
+}
+
 pub(super) fn errorstats(info: &mut Info<'_>) {
     for (code, count) in &info.server.stats.errors_by_code {
         info.field(&format!("errorstat_{code}"), format_args!("count={count}"));

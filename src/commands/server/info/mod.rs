@@ -66,6 +66,7 @@ const SECTIONS: &[Section] = &[
     section("modules", "Modules", true, |_| {}),
     section("commandstats", "Commandstats", false, activity::commandstats),
     section("errorstats", "Errorstats", true, activity::errorstats),
+    section("latencystats", "Latencystats", false, activity::latencystats),
     section("cluster", "Cluster", true, process::cluster),
     section("keyspace", "Keyspace", true, activity::keyspace),
 ];
