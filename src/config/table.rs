@@ -50,7 +50,7 @@ directives! {
     "dynamic-hz" => dynamic_hz: bool = true, YesNo, NOT_YET;
     "io-threads" => io_threads: usize = 1, int(1, 128), IMMUTABLE;
     "io-threads-do-reads" => io_threads_do_reads: bool = false, YesNo, IMMUTABLE, NOT_YET;
-    "prefetch-batch-max-size" => prefetch_batch_max_size: u32 = 16, int(0, 128), NOT_YET;
+    "prefetch-batch-max-size" => prefetch_batch_max_size: u32 = 16, int(0, 128);
     "always-show-logo" => always_show_logo: bool = false, YesNo, IMMUTABLE, NOT_YET;
     "ignore-warnings" => ignore_warnings: Vec<u8> = Vec::new(), text();
     "disable-thp" => disable_thp: bool = true, YesNo, IMMUTABLE, NOT_YET;

@@ -170,6 +170,18 @@ impl<T> Dict<T> {
 }
 
 impl<T: Keyed> Dict<T> {
+    /// Asks for the memory of the items that may be the one with this hash. Reads the bucket, for which
+    /// [`Dict::prefetch`] asked a while before.
+    #[inline]
+    pub fn prefetch_item(&self, hash: u64) {
+        let _ = self.table_of(hash).find(hash, |item| {
+            item.prefetch();
+            false
+        });
+    }
+}
+
+impl<T: Keyed> Dict<T> {
     #[inline]
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<&T> {

@@ -83,6 +83,12 @@ impl Table {
         self.main.prefetch(hash);
     }
 
+    /// Asks for the memory of the entry with this hash, some time after [`Table::prefetch`].
+    #[inline]
+    pub fn prefetch_entry(&self, hash: u64) {
+        self.main.prefetch_item(hash);
+    }
+
     #[inline]
     #[must_use]
     pub fn find_mut(&mut self, key: &[u8]) -> Option<EntryMut<'_>> {

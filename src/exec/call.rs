@@ -27,8 +27,12 @@ impl Server {
         let Some(mut client) = self.clients.take(id) else { return batch.len() };
         self.now = now;
         client.last_interaction = now;
-        let mut next = from;
+        self.lap = Some(self.stopwatch.micros());
+        let (mut next, mut prefetched) = (from, from);
         while next < batch.len() && client.parked.is_none() && !client.is_closing() {
+            if next == prefetched {
+                prefetched = self.prefetch(&client, buf, batch, next);
+            }
             match self.dispatch(&mut client, batch.command(buf, next)) {
                 Step::Done => next += 1,
                 Step::Again => {
@@ -37,6 +41,7 @@ impl Server {
                 }
             }
         }
+        self.lap = None;
         self.clients.put(client);
         self.wake_replicas();
         next
@@ -129,10 +134,12 @@ impl Server {
         self.keyspace.begin(self.now, obeyed, client.is(ClientFlags::NO_TOUCH), client.slot);
         self.unit.begin_call();
         let (db, dirty, reply_from) = (client.db, self.keyspace.dirty(), client.reply.buf.len());
-        let started = self.stopwatch.micros();
+        let started = self.lap.unwrap_or_else(|| self.stopwatch.micros());
         let now = self.now;
         let result = (command.handler)(&mut Ctx { server: self, client, command, now }, args);
-        let usec = self.stopwatch.micros().saturating_sub(started);
+        let ended = self.stopwatch.micros();
+        let usec = ended.saturating_sub(started);
+        self.lap = self.lap.map(|_| ended);
 
         let reply_bytes = client.reply.buf.len() - reply_from;
         self.note_if_remarkable(client, command, args, usec, reply_bytes);

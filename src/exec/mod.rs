@@ -18,6 +18,7 @@ pub mod latency;
 pub mod loading;
 mod migrate;
 pub mod multi;
+mod prefetch;
 pub mod propagate;
 pub mod pubsub;
 pub mod push;

@@ -135,6 +135,9 @@ pub struct Server {
     pub(super) current_replica: Option<(ClientId, Vec<u8>)>,
     pub(super) expire_cursor: ExpireCursor,
     pub(super) stopwatch: Box<dyn Stopwatch>,
+    /// Within a batch: when the last command ended, which is when the next one begins. Reading the clock costs as much
+    /// as a small command.
+    pub(super) lap: Option<u64>,
     pub(super) scratch: Vec<u8>,
     /// The running command came from the primary: its replicas are fed the primary's own bytes.
     pub(super) client_is_primary_stream: bool,
@@ -190,6 +193,7 @@ impl Server {
             latency: Latency::default(),
             active_expire: true,
             stopwatch: setup.stopwatch,
+            lap: None,
             scratch: Vec::new(),
             client_is_primary_stream: false,
             waiting: BTreeMap::new(),

@@ -144,12 +144,15 @@ impl Db<'_> {
     pub fn write_or_insert(&mut self, key: &[u8], make: impl FnOnce() -> Value) -> EntryMut<'_> {
         let table = self.table_of(key);
         self.expire_if_due(table, key);
-        if self.tables().get(table).find(key).is_none() {
-            self.insert(key, make(), None);
+        self.opened(table, key);
+        let ks = &mut *self.ks;
+        let (entry, is_new) = ks.dbs[self.index as usize].find_or_insert(table, key, make);
+        if is_new {
+            entry.set_access(ks.access.fresh(ks.now));
         } else {
-            self.opened(table, key);
+            mark_used(&entry, ks.access, ks.now, ks.no_touch, &mut ks.rng);
         }
-        self.tables_mut().in_place(table).find_mut(key).expect("it exists or was inserted above")
+        entry
     }
 
     /// Adds a key that does not exist.

@@ -7,6 +7,7 @@ mod access;
 mod db;
 mod event;
 mod expire;
+mod prefetch;
 mod scan;
 mod snapshot;
 mod tables;

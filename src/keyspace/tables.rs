@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::base::{Rng, SLOTS, Slot};
-use crate::data::table::Table;
+use crate::data::table::{self, EntryMut, Table};
+use crate::data::value::Value;
 
 /// The tables of one database, with the sums that make DBSIZE and RANDOMKEY cheap.
 pub struct Tables {
@@ -72,7 +73,7 @@ impl Tables {
         self.volatile = self.volatile + new_volatile - volatile;
         if new_len != len {
             self.len = self.len + new_len - len;
-            self.count_in(table, new_len as i64 - len as i64);
+            count_in(&mut self.sums, table, new_len as i64 - len as i64);
         }
         result
     }
@@ -82,14 +83,20 @@ impl Tables {
         &mut self.tables[table]
     }
 
-    fn count_in(&mut self, table: usize, delta: i64) {
-        if self.sums.is_empty() {
-            return;
-        }
-        let mut i = table + 1;
-        while i <= SLOTS {
-            self.sums[i] = (i64::from(self.sums[i]) + delta) as u32;
-            i += i & i.wrapping_neg();
+    /// The entry of `key`, made without expiry if it is missing, and whether it was made.
+    pub(super) fn find_or_insert(
+        &mut self,
+        table: usize,
+        key: &[u8],
+        make: impl FnOnce() -> Value,
+    ) -> (EntryMut<'_>, bool) {
+        match self.tables[table].slot(key) {
+            table::Slot::Occupied(entry) => (entry, false),
+            table::Slot::Vacant(place) => {
+                self.len += 1;
+                count_in(&mut self.sums, table, 1);
+                (place.insert(make(), None), true)
+            }
         }
     }
 
@@ -140,6 +147,15 @@ impl Tables {
             }
         }
         left
+    }
+}
+
+/// Adds to the number of keys in `table`.
+fn count_in(sums: &mut [u32], table: usize, delta: i64) {
+    let mut i = table + 1;
+    while i < sums.len() {
+        sums[i] = (i64::from(sums[i]) + delta) as u32;
+        i += i & i.wrapping_neg();
     }
 }
 

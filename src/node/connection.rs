@@ -8,7 +8,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
@@ -36,6 +36,8 @@ pub struct Connection<S> {
     shared: Arc<Shared>,
     id: ClientId,
     bell: Arc<Bell>,
+    /// The waker that hangs on the bell.
+    hung: Option<Waker>,
     stream: S,
     buf: Vec<u8>,
     parser: RequestParser,
@@ -74,6 +76,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             shared,
             id,
             bell,
+            hung: None,
             stream,
             buf: Vec::new(),
             parser: RequestParser::default(),
@@ -123,9 +126,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let wanted = self.parser.wanted_len().map_or(0, |len| len.saturating_sub(self.buf.len()));
             self.buf.reserve(wanted.clamp(READ_BYTES, RESERVE_MAX_BYTES));
         }
-        let Connection { bell, stream, buf, .. } = self;
+        let Connection { bell, hung, stream, buf, .. } = self;
         poll_fn(|cx| {
-            if bell.poll(cx) {
+            if bell.poll(cx, hung) {
                 return Poll::Ready(Ok(Event::Rung));
             }
             if !may_read {
@@ -216,13 +219,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Writes what is waiting. Meanwhile the bell is heard: more output may come, or the client is killed.
     async fn write(&mut self) -> io::Result<()> {
         while self.written < self.out.len() {
-            let Connection { bell, stream, out, written, .. } = self;
+            let Connection { bell, hung, stream, out, written, .. } = self;
             let rung = poll_fn(|cx| {
                 match Pin::new(&mut *stream).poll_write(cx, &out[*written..]) {
                     Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                     Poll::Ready(Ok(n)) => *written += n,
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Pending if bell.poll(cx) => return Poll::Ready(Ok(true)),
+                    Poll::Pending if bell.poll(cx, hung) => return Poll::Ready(Ok(true)),
                     Poll::Pending => return Poll::Pending,
                 }
                 Poll::Ready(Ok(false))

@@ -29,17 +29,22 @@ impl Bell {
         }
     }
 
-    /// True once after each ring; otherwise the task is woken by the next.
-    pub fn poll(&self, cx: &Context<'_>) -> bool {
-        if self.rung.swap(false, Ordering::AcqRel) {
+    /// True once after each ring; otherwise the task is woken by the next. `hung` is the listener's copy of the waker
+    /// that hangs on the bell: while it is the task's own there is nothing to lock, since this is asked at every step.
+    pub fn poll(&self, cx: &Context<'_>, hung: &mut Option<Waker>) -> bool {
+        if self.take() {
             return true;
         }
-        let mut waker = lock(&self.waker);
-        if !waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
-            *waker = Some(cx.waker().clone());
+        if hung.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            return false;
         }
-        drop(waker);
-        self.rung.swap(false, Ordering::AcqRel)
+        *lock(&self.waker) = Some(cx.waker().clone());
+        *hung = Some(cx.waker().clone());
+        self.take()
+    }
+
+    fn take(&self) -> bool {
+        self.rung.load(Ordering::Acquire) && self.rung.swap(false, Ordering::AcqRel)
     }
 }
 
