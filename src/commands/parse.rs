@@ -42,6 +42,29 @@ pub enum TimeUnit {
     Millis,
 }
 
+/// When a wait ends that may last so long; `None` for 0, which is for ever.
+pub fn wait_until(arg: &[u8], unit: TimeUnit, now: Millis) -> Result<Option<Millis>, ErrorReply> {
+    const OUT_OF_RANGE: ErrorReply = ErrorReply::Static("ERR timeout is out of range");
+    let ms = match unit {
+        TimeUnit::Seconds => {
+            let seconds = num::parse_f64(arg);
+            let ms = seconds.ok_or(ErrorReply::Static("ERR timeout is not a float or out of range"))? * 1000.0;
+            if ms > i64::MAX as f64 {
+                return Err(OUT_OF_RANGE);
+            }
+            ms.ceil() as i64
+        }
+        TimeUnit::Millis => {
+            num::parse_i64(arg).ok_or(ErrorReply::Static("ERR timeout is not an integer or out of range"))?
+        }
+    };
+    match ms {
+        0 => Ok(None),
+        1.. => now.0.checked_add(ms).map(|at| Some(Millis(at))).ok_or(OUT_OF_RANGE),
+        _ => Err(ErrorReply::Static("ERR timeout is negative")),
+    }
+}
+
 /// The moment that an expiry argument of `command` stands for: `relative` to now, or since the epoch.
 pub fn expire_at(arg: &[u8], unit: TimeUnit, relative: bool, now: Millis, command: &str) -> Result<Millis, ErrorReply> {
     let invalid = || ErrorReply::invalid_expire(command);
@@ -85,6 +108,31 @@ mod tests {
         assert_eq!(range(0, -4, 3), None);
         assert_eq!(range(i64::MIN, i64::MAX, 3), Some(0..3));
         assert_eq!(range(0, 0, 0), None);
+    }
+
+    #[test]
+    fn waits() {
+        let now = Millis(5000);
+        let until = |arg: &str, unit| wait_until(arg.as_bytes(), unit, now).map_err(|e| e.text().into_owned());
+        assert_eq!(until("0", TimeUnit::Seconds), Ok(None));
+        assert_eq!(until("-0", TimeUnit::Seconds), Ok(None));
+        assert_eq!(until("0.0001", TimeUnit::Seconds), Ok(Some(Millis(5001))));
+        assert_eq!(until("1.5", TimeUnit::Seconds), Ok(Some(Millis(6500))));
+        assert_eq!(until("7", TimeUnit::Millis), Ok(Some(Millis(5007))));
+        for (arg, unit, error) in [
+            ("x", TimeUnit::Seconds, "ERR timeout is not a float or out of range"),
+            ("nan", TimeUnit::Seconds, "ERR timeout is not a float or out of range"),
+            ("1.5", TimeUnit::Millis, "ERR timeout is not an integer or out of range"),
+            ("-1", TimeUnit::Seconds, "ERR timeout is negative"),
+            ("-inf", TimeUnit::Seconds, "ERR timeout is negative"),
+            ("-1", TimeUnit::Millis, "ERR timeout is negative"),
+            ("inf", TimeUnit::Seconds, "ERR timeout is out of range"),
+            ("1e18", TimeUnit::Seconds, "ERR timeout is out of range"),
+            ("9223372036854775.807", TimeUnit::Seconds, "ERR timeout is out of range"),
+            ("9223372036854775807", TimeUnit::Millis, "ERR timeout is out of range"),
+        ] {
+            assert_eq!(until(arg, unit), Err(error.to_owned()), "{arg}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! From a batch of parsed commands to replies: look up, ask the gates, queue or call, propagate, count.
 
-use super::client::{Client, ClientFlags, ClientId, Parked, ReplyMode};
+use super::client::{Client, ClientFlags, ClientId, Parked};
 use super::ctx::Ctx;
 use super::gates::Gate;
 use super::latency::LatencyEvent;
@@ -34,7 +34,16 @@ impl Server {
                 prefetched = self.prefetch(&client, buf, batch, next);
             }
             match self.dispatch(&mut client, batch.command(buf, next)) {
-                Step::Done => next += 1,
+                Step::Done => {
+                    next += 1;
+                    if self.blocked.has_ready() {
+                        // It may be among those that are served.
+                        self.clients.put(client);
+                        self.serve_ready();
+                        let Some(back) = self.clients.take(id) else { return next };
+                        client = back;
+                    }
+                }
                 Step::Again => {
                     client.parked = Some(Parked::Retry);
                     break;
@@ -51,17 +60,8 @@ impl Server {
     pub fn dispatch(&mut self, client: &mut Client, args: Args<'_>) -> Step {
         let reply_from = client.reply.buf.len();
         let step = self.dispatch_inner(client, args);
-        match client.reply_mode {
-            ReplyMode::On => {}
-            ReplyMode::Off => client.reply.buf.truncate(reply_from),
-            ReplyMode::SkipNext => {
-                client.reply.buf.truncate(reply_from);
-                client.reply_mode = ReplyMode::Skip;
-            }
-            ReplyMode::Skip => {
-                client.reply.buf.truncate(reply_from);
-                client.reply_mode = ReplyMode::On;
-            }
+        if step == Step::Done && client.parked.is_none() {
+            client.apply_reply_mode(reply_from);
         }
         if !self.own_messages.is_empty() && !client.is_obeyed() {
             self.own_messages.deliver(client);
@@ -91,7 +91,9 @@ impl Server {
             self.queue(client, index, args);
         } else {
             self.call(client, index, args);
-            if !command.flags.contains(Flags::ASKING) && command.name != "asking" {
+            // A command that waits for keys is still to be run.
+            let ends = client.parked != Some(Parked::Keys);
+            if ends && !command.flags.contains(Flags::ASKING) && command.name != "asking" {
                 client.flags.remove(ClientFlags::ASKING);
             }
         }
@@ -141,28 +143,18 @@ impl Server {
         let usec = ended.saturating_sub(started);
         self.lap = self.lap.map(|_| ended);
 
-        let reply_bytes = client.reply.buf.len() - reply_from;
-        self.note_if_remarkable(client, command, args, usec, reply_bytes);
-        if self.config.latency_monitor_threshold_ms > 0 {
-            let fast = command.flags.contains(Flags::FAST);
-            self.note_latency(if fast { LatencyEvent::FastCommand } else { LatencyEvent::Command }, usec);
+        // What waits now is counted at its end.
+        if !matches!(client.parked, Some(Parked::Keys | Parked::Acks { .. })) {
+            let reply_bytes = client.reply.buf.len() - reply_from;
+            self.note_if_remarkable(client, command, args, usec, reply_bytes);
+            self.count(index, usec, result.is_err());
+            if let Err(error) = result {
+                client.reply.buf.truncate(reply_from);
+                client.reply.error(&error);
+                self.stats.count_error(&error.code());
+            }
+            client.commands += 1;
         }
-        let timed = self.config.latency_tracking;
-        let entry = self.commands.entry_mut(index);
-        if timed {
-            entry.latency.get_or_insert_default().record(usec);
-        }
-        let stats = &mut entry.stats;
-        stats.calls += 1;
-        stats.usec += usec;
-        if let Err(error) = result {
-            stats.failed += 1;
-            client.reply.buf.truncate(reply_from);
-            client.reply.error(&error);
-            self.stats.count_error(&error.code());
-        }
-        self.stats.commands += 1;
-        client.commands += 1;
         let changed = self.keyspace.dirty() != dirty;
         if changed || self.keyspace.has_expired() || self.unit.goes_to_replicas() {
             self.propagate_call(db, args, changed);
@@ -176,7 +168,24 @@ impl Server {
             if changed {
                 self.break_watches(Some(client), &touched);
             }
+            self.note_ready(touched);
         }
+    }
+
+    /// Counts a command that has ended after so much time of its own.
+    pub(super) fn count(&mut self, index: CommandIndex, usec: u64, failed: bool) {
+        if self.config.latency_monitor_threshold_ms > 0 {
+            let fast = self.commands.command(index).flags.contains(Flags::FAST);
+            self.note_latency(if fast { LatencyEvent::FastCommand } else { LatencyEvent::Command }, usec);
+        }
+        let entry = self.commands.entry_mut(index);
+        if self.config.latency_tracking {
+            entry.latency.get_or_insert_default().record(usec);
+        }
+        entry.stats.calls += 1;
+        entry.stats.usec += usec;
+        entry.stats.failed += u64::from(failed);
+        self.stats.commands += 1;
     }
 
     /// Writes an error for a command that was not run; an open transaction is lost with it.

@@ -58,6 +58,8 @@ pub enum ReplyMode {
 pub enum Parked {
     /// Until the outside has answered.
     Waiting(Token),
+    /// Until one of the keys that its command named has data, or the time is over.
+    Keys,
     /// Until enough replicas have acknowledged, or the time is over.
     Acks { offset: u64, replicas: usize, until: Option<Millis> },
     /// The command is tried again when a pause ends or a frozen key thaws.
@@ -156,6 +158,30 @@ impl Client {
     #[must_use]
     pub fn peer_ip(&self) -> Option<IpAddr> {
         self.peer.parse::<SocketAddr>().ok().map(|addr| addr.ip())
+    }
+
+    /// Writes the end of the command that the client was parked for.
+    pub fn finish(&mut self, write: impl FnOnce(&mut Client)) {
+        self.parked = None;
+        let from = self.reply.buf.len();
+        write(self);
+        self.apply_reply_mode(from);
+    }
+
+    /// Drops the reply from byte `from` of the output on, if nobody wants it, when its command has ended.
+    pub(super) fn apply_reply_mode(&mut self, from: usize) {
+        match self.reply_mode {
+            ReplyMode::On => {}
+            ReplyMode::Off => self.reply.buf.truncate(from),
+            ReplyMode::SkipNext => {
+                self.reply.buf.truncate(from);
+                self.reply_mode = ReplyMode::Skip;
+            }
+            ReplyMode::Skip => {
+                self.reply.buf.truncate(from);
+                self.reply_mode = ReplyMode::On;
+            }
+        }
     }
 
     #[must_use]

@@ -106,8 +106,12 @@ impl Server {
                 Output::SlotsChanged => {
                     self.leave_lost_shard_channels();
                     self.retry_parked();
+                    self.redirect_blocked();
                 }
-                Output::StateChanged { .. } => self.retry_parked(),
+                Output::StateChanged { .. } => {
+                    self.retry_parked();
+                    self.redirect_blocked();
+                }
                 Output::DeleteSlotKeys(slots) => self.delete_slot_keys(&slots),
                 Output::PublishLocal { channel, message, sharded: false } => {
                     self.publish_here(&channel, &message);

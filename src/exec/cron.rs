@@ -18,12 +18,14 @@ impl Server {
     pub fn cron(&mut self, now: Millis) {
         self.now = now;
         self.repl_input(Input::Tick);
+        self.alarm(now);
         self.finish_waits();
         self.wake_replicas();
         self.expire_actively();
         self.rehash();
         self.watch_clients();
         self.end_pauses();
+        self.serve_ready();
         self.save_when_due();
         let totals = [self.stats.commands, self.stats.net_input_bytes, self.stats.net_output_bytes];
         self.stats.rate.sample(now, totals);
@@ -49,6 +51,7 @@ impl Server {
         if self.keyspace.has_touched() {
             let touched = self.keyspace.take_touched();
             self.break_watches(None, &touched);
+            self.note_ready(touched);
         }
     }
 
@@ -95,6 +98,9 @@ impl Server {
     /// How many clients wait for something.
     #[must_use]
     pub fn blocked_clients(&self) -> usize {
-        self.clients.iter().filter(|c| matches!(c.parked, Some(Parked::Waiting(_) | Parked::Acks { .. }))).count()
+        self.clients
+            .iter()
+            .filter(|c| matches!(c.parked, Some(Parked::Keys | Parked::Waiting(_) | Parked::Acks { .. })))
+            .count()
     }
 }

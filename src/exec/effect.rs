@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::client::ClientId;
+use crate::base::Millis;
 
 /// Names a request to the outside whose answer finishes a parked client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,6 +14,8 @@ pub struct Token(pub u64);
 pub enum Effect {
     /// The client has output, may go on, or is to be closed: see to it.
     Wake(ClientId),
+    /// Call [`super::Server::alarm`] at this moment. An earlier one takes the place of a later one.
+    Alarm { at: Millis },
     /// An output of the cluster engine: links, packets, the configuration file.
     Bus(crate::cluster::Output),
     /// An output of the replication engine towards the primary's link.

@@ -38,6 +38,8 @@ impl Server {
             self.break_watches_of_db(None, None, None);
             drop(self.keyspace.flush(None));
         }
+        // What is loaded is not told key by key, but at the end.
+        self.update_observed();
         self.keyspace.begin(now, true, false, None);
     }
 
@@ -93,6 +95,7 @@ impl Server {
         self.now = now;
         let Some(loading) = self.loading.take() else { return };
         self.update_events_wanted();
+        self.update_observed();
         if loading.from_primary {
             if let Err(error) = &result {
                 self.log(LogLevel::Warning, format!("Failed trying to load the MASTER synchronization DB: {error}"));
@@ -101,7 +104,9 @@ impl Server {
                 self.log(LogLevel::Notice, "MASTER <-> REPLICA sync: Finished with success");
             }
             self.stream_db = facts.stream_db.unwrap_or(0);
+            self.note_ready_in(None);
             self.repl_input(Input::LoadDone { ok: result.is_ok() });
+            self.serve_ready();
         }
         // Loading changes nothing that would have to be saved.
         self.saves.dirty_at_last_save = self.keyspace.dirty();

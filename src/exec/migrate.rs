@@ -50,6 +50,7 @@ impl Server {
         self.publish_events();
         self.finish_ok(token, failure.or(refused).map_or(Ok(()), Err));
         self.retry_parked();
+        self.serve_ready();
     }
 }
 

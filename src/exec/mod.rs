@@ -3,6 +3,8 @@
 //! The path of a command: `node` parses a batch, [`Server::run_batch`] looks each command up, asks the gates, calls the
 //! handler, and propagates, counts and notifies once. What has to happen outside leaves as an [`Effect`].
 
+mod alarm;
+mod blocked;
 pub mod call;
 pub mod client;
 pub mod cluster;
@@ -32,6 +34,7 @@ pub mod state;
 pub mod stats;
 pub mod table;
 
+pub use blocked::Wait;
 pub use client::{Client, ClientId};
 pub use ctx::Ctx;
 pub use effect::{Effect, Token, World};

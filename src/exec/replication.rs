@@ -136,6 +136,7 @@ impl Server {
                 let end = stream.batch.done_bytes(i + 1);
                 self.repl.applied(self.mono(), &stream.buf[applied..end]);
                 applied = end;
+                self.serve_ready();
             }
         }
         stream.batch.clear();
@@ -191,6 +192,9 @@ impl Server {
         let now = self.mono();
         let followed = if related { self.repl.follow(now, to) } else { self.repl.follow_unrelated(now, to) };
         self.keyspace.set_replica(true);
+        if matches!(followed, Followed::Started) {
+            self.fail_all_waits();
+        }
         self.drain_repl();
         followed
     }
@@ -239,38 +243,43 @@ impl Server {
     /// Parks `client` until `replicas` have acknowledged its last write.
     pub fn wait_for_acks(&mut self, client: &mut Client, replicas: usize, until: Option<Millis>) {
         client.parked = Some(Parked::Acks { offset: client.write_offset, replicas, until });
+        if let Some(until) = until {
+            self.set_alarm(client.id, until);
+        }
         self.repl.request_acks(self.mono());
         self.drain_repl();
         self.wake_replicas();
     }
 
-    /// Ends the waits for acknowledgements that are fulfilled, or whose time is over.
+    /// Ends the waits for acknowledgements that are fulfilled.
     pub(super) fn finish_waits(&mut self) {
-        let (now, Server { clients, repl, outbox, .. }) = (self.now, self);
-        for client in clients.iter_mut() {
-            let Some(Parked::Acks { offset, replicas, until }) = client.parked else { continue };
-            let acked = repl.acked_by(offset);
-            if acked >= replicas || until.is_some_and(|until| now >= until) {
-                client.parked = None;
-                client.reply.uint(acked);
-                outbox.push(Effect::Wake(client.id));
-            }
+        let repl = &self.repl;
+        let is_fulfilled = |client: &&Client| match client.parked {
+            Some(Parked::Acks { offset, replicas, .. }) => repl.acked_by(offset) >= replicas,
+            _ => false,
+        };
+        let fulfilled: Vec<ClientId> = self.clients.iter().filter(is_fulfilled).map(|client| client.id).collect();
+        for id in fulfilled {
+            self.end_wait(id, false);
         }
     }
 
-    /// Ends the wait for acknowledgements of a client as if its time were over, or with an error. False when it does
-    /// not wait.
+    /// Ends the wait of a client as if its time were over, or with an error. False when it does not wait.
     pub fn end_wait(&mut self, id: ClientId, with_error: bool) -> bool {
-        let Server { clients, repl, outbox, .. } = self;
-        let Some(client) = clients.get_mut(id) else { return false };
-        let Some(Parked::Acks { offset, .. }) = client.parked else { return false };
-        client.parked = None;
-        if with_error {
-            client.reply.error(&ErrorReply::Static("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
-        } else {
-            client.reply.uint(repl.acked_by(offset));
+        let Some(parked) = self.clients.get(id).and_then(|client| client.parked) else { return false };
+        if !matches!(parked, Parked::Keys | Parked::Acks { .. }) {
+            return false;
         }
-        outbox.push(Effect::Wake(id));
+        match parked {
+            _ if with_error => {
+                self.fail_wait(id, &ErrorReply::Static("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
+            }
+            Parked::Acks { offset, .. } => {
+                let acked = self.repl.acked_by(offset);
+                self.finish_wait(id, None, |client| client.reply.uint(acked));
+            }
+            _ => self.finish_wait(id, None, |client| client.reply.null_array()),
+        }
         true
     }
 

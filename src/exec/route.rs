@@ -4,6 +4,7 @@ use super::client::{Client, ClientFlags};
 use super::keys::{first_key, visit_keys};
 use super::server::Server;
 use super::spec::{Command, Flags};
+use super::table::Lookup;
 use crate::base::{Slot, key_slot};
 use crate::cluster::{ClientNet, Presence, Redirect, Request};
 use crate::resp::{Args, ErrorReply};
@@ -97,6 +98,17 @@ impl Server {
         }
         let net = ClientNet { tls: false, ip: client.peer_ip() };
         Err(decision.error(engine, slot, net).map_or(ErrorReply::ClusterDown, ErrorReply::text_of))
+    }
+
+    /// What a client that waits for `key` is told when the key is not served here any more.
+    pub(super) fn no_more_served(&self, client: &Client, key: &[u8], args: Args<'_>) -> Option<ErrorReply> {
+        let engine = self.cluster.as_ref()?;
+        let Lookup::Found(index) = self.commands.lookup(args) else { return None };
+        let reads = !self.commands.command(index).flags.contains(Flags::WRITE);
+        let slot = key_slot(key);
+        let decision = engine.redirect_blocked(slot, client.is(ClientFlags::READONLY) && reads);
+        let net = ClientNet { tls: false, ip: client.peer_ip() };
+        decision.error(engine, slot, net).map(ErrorReply::text_of)
     }
 
     fn single_key_slot(&self, command: &Command, args: Args<'_>) -> Option<Slot> {

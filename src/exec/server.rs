@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::alarm::Alarms;
+use super::blocked::Blocked;
 use super::client::{Client, ClientFlags, ClientId, Clients, Parked};
 use super::commandlog::CommandLog;
 use super::effect::{Effect, LogLevel, ShutdownRequest, Token};
@@ -111,6 +113,10 @@ pub struct Server {
     pub own_messages: OwnMessages,
     pub command_log: CommandLog,
     pub latency: Latency,
+    /// Who waits for which keys.
+    pub blocked: Blocked,
+    /// When waits of clients end by themselves.
+    pub(super) alarms: Alarms,
     /// Expired keys are looked for, and do not wait for their next use.
     pub active_expire: bool,
     /// The engine of the cluster bus, in cluster mode.
@@ -191,6 +197,8 @@ impl Server {
             own_messages: OwnMessages::default(),
             command_log: CommandLog::default(),
             latency: Latency::default(),
+            blocked: Blocked::default(),
+            alarms: Alarms::default(),
             active_expire: true,
             stopwatch: setup.stopwatch,
             lap: None,
@@ -225,8 +233,13 @@ impl Server {
         let Some(mut client) = self.clients.take(id) else { return };
         self.unwatch(&mut client);
         self.unsubscribe_all(&mut client);
-        if let Some(Parked::Waiting(token)) = client.parked {
-            self.waiting.remove(&token);
+        match client.parked {
+            Some(Parked::Waiting(token)) => {
+                self.waiting.remove(&token);
+            }
+            Some(Parked::Keys) => self.forget_key_wait(id),
+            Some(Parked::Acks { until, .. }) => self.alarms.clear(id, until),
+            Some(Parked::Retry) | None => {}
         }
         self.forget_replica(&mut client);
     }
@@ -244,8 +257,7 @@ impl Server {
     pub fn finish(&mut self, token: Token, write: impl FnOnce(&mut Client)) {
         let Some(id) = self.waiting.remove(&token) else { return };
         if let Some(client) = self.clients.get_mut(id) {
-            client.parked = None;
-            write(client);
+            client.finish(write);
             self.outbox.push(Effect::Wake(id));
         }
     }
@@ -260,6 +272,7 @@ impl Server {
 
     /// Lets clients try again whose command was held back.
     pub fn retry_parked(&mut self) {
+        self.release_held();
         let Server { clients, outbox, .. } = self;
         for client in clients.iter_mut() {
             if client.parked == Some(Parked::Retry) {
@@ -271,9 +284,12 @@ impl Server {
 
     /// Closes a client's connection: now, or after what it still has to read.
     pub fn close(&mut self, id: ClientId, flag: ClientFlags) {
-        if let Some(client) = self.clients.get_mut(id) {
-            client.flags |= flag;
-            self.outbox.push(Effect::Wake(id));
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.flags |= flag;
+        self.outbox.push(Effect::Wake(id));
+        // It must not be given what nobody would read.
+        if client.parked.take_if(|parked| *parked == Parked::Keys).is_some() {
+            self.forget_key_wait(id);
         }
     }
 

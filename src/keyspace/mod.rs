@@ -21,7 +21,8 @@ pub use snapshot::{EntrySink, Snapshot};
 pub use tables::Tables;
 pub use typed::{Typed, TypedMut};
 
-use crate::base::{Millis, Rng, Slot};
+use crate::base::{Millis, Rng, Slot, key_slot};
+use crate::data::value::Kind;
 use event::Events;
 
 /// A key that something happened to, and its database.
@@ -220,6 +221,15 @@ impl Keyspace {
     #[must_use]
     pub fn tables(&self, db: u32) -> &Tables {
         &self.dbs[db as usize]
+    }
+
+    /// The type of the value under `key` at `now`, found without a trace.
+    #[must_use]
+    pub fn kind_of(&self, db: u32, key: &[u8], now: Millis) -> Option<Kind> {
+        let table = if self.slotted { key_slot(key).index() } else { 0 };
+        let entry = self.dbs[db as usize].get(table).find(key)?;
+        let is_over = entry.expire_at().is_some_and(|at| at <= now);
+        (!is_over).then(|| entry.value().kind())
     }
 
     /// Number of keys of `slot` in `db` (0 outside cluster mode).

@@ -22,7 +22,7 @@ use super::shared::{MachineStopwatch, Shared, now};
 use super::startup::{self, Prepared, give_up, plain};
 use super::world::Machine;
 use super::{boot, disk, gauges};
-use crate::base::Rng;
+use crate::base::{Millis, Rng};
 use crate::cluster;
 use crate::commands;
 use crate::config::{Config, expand_title};
@@ -98,6 +98,7 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
         shared: Arc::clone(&shared),
         nodes_lock,
         base_scheduled: false,
+        alarm: None,
         ending: None,
     };
     // While it loads, clients are answered (with LOADING).
@@ -130,6 +131,10 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
                 server.cron(now());
             }),
             _ = bus_tick.tick() => shared.with(|server| server.bus_tick(now())),
+            () = until(machine.alarm) => {
+                machine.alarm = None;
+                shared.with(|server| server.alarm(now()));
+            }
             _ = terminate.recv() => {
                 logger.warning(format_args!("Received SIGTERM scheduling shutdown..."));
                 machine.ending = Some(ShutdownRequest::default());
@@ -149,6 +154,14 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
         {
             return ExitCode::SUCCESS;
         }
+    }
+}
+
+/// Waits for a moment of wall time; for ever when there is none.
+async fn until(moment: Option<Millis>) {
+    match moment {
+        Some(at) => tokio::time::sleep(Duration::from_millis(at.since(now()).max(0).unsigned_abs())).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -11,6 +11,7 @@ use super::primary::PrimaryLink;
 use super::shared::{Shared, now};
 use super::snapshot;
 use super::startup::plain;
+use crate::base::Millis;
 use crate::cluster;
 use crate::config::LogLevel;
 use crate::exec::effect::{self, ShutdownRequest};
@@ -31,6 +32,8 @@ pub struct Machine {
     pub nodes_lock: Option<std::fs::File>,
     /// A new base of the AOF waits for another snapshot to end.
     pub base_scheduled: bool,
+    /// When waits of clients end.
+    pub alarm: Option<Millis>,
     /// The end of the process, once it has been decided.
     pub ending: Option<ShutdownRequest>,
 }
@@ -121,6 +124,7 @@ impl World for Machine {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Wake(id) => self.shared.ring(id),
+            Effect::Alarm { at } => self.alarm = Some(self.alarm.map_or(at, |earlier| earlier.min(at))),
             Effect::Bus(output) => self.perform_bus(output),
             Effect::ToPrimary(output) => self.primary.perform(output),
             Effect::Migrate(request) => {

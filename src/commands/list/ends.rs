@@ -160,27 +160,45 @@ fn push_range(list: &List, end: End, count: usize, reply: &mut Reply) {
 
 fn lmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let pop = MultiPop::parse(args, 1, parse_end)?;
+    if !pop_from_first(ctx, pop.keys, pop.end, Some(pop.count))? {
+        ctx.reply().null_array();
+    }
+    Ok(())
+}
+
+/// Pops from the first of `keys` that holds a list: one element, or an array of up to `count`. False, without a reply,
+/// when there is none.
+pub(super) fn pop_from_first(
+    ctx: &mut Ctx<'_>,
+    keys: Args<'_>,
+    end: End,
+    count: Option<usize>,
+) -> Result<bool, ErrorReply> {
+    let woken_by = ctx.woken_by();
     let (mut db, reply, limits) = ctx.split_with_limits();
-    for key in pop.keys.iter() {
+    for key in keys.iter().filter(|key| woken_by.as_deref().is_none_or(|only| only == *key)) {
         let Some(mut entry) = db.write(key) else { continue };
         let list = entry.list_mut()?;
-        let range = range_at(list, pop.end, pop.count);
+        let range = range_at(list, end, count.unwrap_or(1));
         let removed = range.len();
         reply.array(2);
         reply.bulk(key);
-        reply.array(removed);
-        push_range(list, pop.end, removed, reply);
+        if count.is_some() {
+            reply.array(removed);
+        }
+        push_range(list, end, removed, reply);
         list.remove_range(range, limits);
         if list.is_empty() {
             db.remove(key);
         }
-        let verb: &[u8] = if pop.end == End::Front { b"LPOP" } else { b"RPOP" };
+        let verb: &[u8] = if end == End::Front { b"LPOP" } else { b"RPOP" };
         let mut argv = Argv::of(&[verb, key]);
-        argv.push_i64(removed as i64);
+        if count.is_some() {
+            argv.push_i64(removed as i64);
+        }
         ctx.propagate_as(argv);
         ctx.changed(removed);
-        return Ok(());
+        return Ok(true);
     }
-    reply.null_array();
-    Ok(())
+    Ok(false)
 }

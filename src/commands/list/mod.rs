@@ -1,5 +1,6 @@
 //! The list group: elements in the order in which they were pushed.
 
+mod blocking;
 mod edit;
 mod ends;
 mod look;
@@ -9,7 +10,8 @@ use crate::data::list::End;
 use crate::exec::Command;
 use crate::resp::ErrorReply;
 
-pub const FAMILIES: &[&[Command]] = &[edit::COMMANDS, ends::COMMANDS, look::COMMANDS, shift::COMMANDS];
+pub const FAMILIES: &[&[Command]] =
+    &[blocking::COMMANDS, edit::COMMANDS, ends::COMMANDS, look::COMMANDS, shift::COMMANDS];
 
 /// `LEFT` or `RIGHT`.
 fn parse_end(word: &[u8]) -> Result<End, ErrorReply> {

@@ -5,7 +5,7 @@ use crate::data::list::{End, List};
 use crate::data::value::Value;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
 use crate::keyspace::{Typed, TypedMut};
-use crate::resp::Args;
+use crate::resp::{Args, ErrorReply};
 
 const FLAGS_GROW: Flags = Flags::DENYOOM.union(Flags::WRITE);
 const KEY_RW_ACCESS_DELETE: KeyFlags = KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::DELETE);
@@ -32,26 +32,38 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 fn lmove(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    shift(ctx, args, parse_end(args.at(3))?, parse_end(args.at(4))?)
+    or_null(ctx, args, parse_end(args.at(3))?, parse_end(args.at(4))?)
 }
 
 fn rpoplpush(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    shift(ctx, args, End::Back, End::Front)
+    or_null(ctx, args, End::Back, End::Front)
 }
 
-fn shift(ctx: &mut Ctx<'_>, args: Args<'_>, from: End, to: End) -> Done {
-    let (source, destination) = (args.at(1), args.at(2));
+fn or_null(ctx: &mut Ctx<'_>, args: Args<'_>, from: End, to: End) -> Done {
+    if !shift(ctx, args.at(1), args.at(2), from, to)? {
+        ctx.reply().null();
+    }
+    Ok(())
+}
+
+/// Moves an element from `source` to `destination`. False, without a reply, when there is none.
+pub(super) fn shift(
+    ctx: &mut Ctx<'_>,
+    source: &[u8],
+    destination: &[u8],
+    from: End,
+    to: End,
+) -> Result<bool, ErrorReply> {
     let (mut db, reply, limits) = ctx.split_with_limits();
     if db.peek(source).map(Typed::list).transpose()?.is_none() {
-        reply.null();
-        return Ok(());
+        return Ok(false);
     }
     if source != destination {
         db.peek(destination).map(Typed::list).transpose()?;
     }
-    let Some(mut entry) = db.write(source) else { return Ok(()) };
+    let Some(mut entry) = db.write(source) else { return Ok(false) };
     let list = entry.list_mut()?;
-    let Some(element) = list.pop(from, limits) else { return Ok(()) };
+    let Some(element) = list.pop(from, limits) else { return Ok(false) };
     if source == destination {
         list.push(to, &element, limits);
     } else {
@@ -62,5 +74,5 @@ fn shift(ctx: &mut Ctx<'_>, args: Args<'_>, from: End, to: End) -> Done {
     }
     reply.bulk(&element);
     ctx.changed(1);
-    Ok(())
+    Ok(true)
 }

@@ -65,6 +65,7 @@ fn flush(ctx: &mut Ctx<'_>, args: Args<'_>, db: Option<u32>) -> Done {
     }
     ctx.server.break_watches_of_db(Some(ctx.client), db, None);
     let old = ctx.server.keyspace.flush(db);
+    ctx.server.note_ready_in(db);
     ctx.changed(1 + old.iter().map(Tables::len).sum::<usize>());
     drop(old);
     ctx.reply().ok();
@@ -85,6 +86,8 @@ fn swapdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         ctx.server.break_watches_of_db(Some(ctx.client), Some(a), Some(b));
         ctx.server.break_watches_of_db(Some(ctx.client), Some(b), Some(a));
         ctx.server.keyspace.swap(a, b);
+        ctx.server.note_ready_in(Some(a));
+        ctx.server.note_ready_in(Some(b));
     }
     ctx.changed(1);
     ctx.reply().ok();

@@ -1,7 +1,7 @@
 //! ROLE, REPLICAOF, REPLCONF, PSYNC, SYNC, WAIT: who follows whom.
 
 use crate::base::num;
-use crate::commands::parse;
+use crate::commands::parse::{self, TimeUnit};
 use crate::exec::client::ClientFlags;
 use crate::exec::effect::LogLevel;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group};
@@ -156,17 +156,12 @@ fn wait(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         ));
     }
     let replicas = num::parse_i64(args.at(1)).ok_or(ErrorReply::NotInteger)?;
-    let timeout_ms =
-        num::parse_i64(args.at(2)).ok_or(ErrorReply::Static("ERR timeout is not an integer or out of range"))?;
-    if timeout_ms < 0 {
-        return Err(ErrorReply::Static("ERR timeout is negative"));
-    }
+    let until = parse::wait_until(args.at(2), TimeUnit::Millis, ctx.now)?;
     let acked = ctx.server.repl.acked_by(ctx.client.write_offset);
-    if acked as i64 >= replicas || ctx.server.unit.is_collecting() {
+    if acked as i64 >= replicas || !ctx.may_block() {
         ctx.reply().uint(acked);
         return Ok(());
     }
-    let until = (timeout_ms > 0).then(|| ctx.now + timeout_ms);
     ctx.server.wait_for_acks(ctx.client, replicas as usize, until);
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod add;
 mod algebra;
+mod blocking;
 mod bounds;
 mod combine;
 mod look;
@@ -20,6 +21,7 @@ use crate::resp::{ErrorReply, Proto, Reply};
 
 pub const FAMILIES: &[&[Command]] = &[
     add::COMMANDS,
+    blocking::COMMANDS,
     combine::COMMANDS,
     look::COMMANDS,
     pop::COMMANDS,

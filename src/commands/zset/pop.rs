@@ -39,14 +39,15 @@ pub const COMMANDS: &[Command] = &[
         ]),
 ];
 
+/// Which end of a sorted set.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Extreme {
+pub(super) enum Extreme {
     Min,
     Max,
 }
 
 impl Extreme {
-    fn parse(word: &[u8]) -> Result<Extreme, ErrorReply> {
+    pub fn parse(word: &[u8]) -> Result<Extreme, ErrorReply> {
         if word.eq_ignore_ascii_case(b"min") {
             Ok(Extreme::Min)
         } else if word.eq_ignore_ascii_case(b"max") {
@@ -111,17 +112,37 @@ fn pop(ctx: &mut Ctx<'_>, args: Args<'_>, from: Extreme) -> Done {
 
 fn zmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let pop = MultiPop::parse(args, 1, Extreme::parse)?;
+    if !pop_from_first(ctx, pop.keys, pop.end, Some(pop.count))? {
+        ctx.reply().null_array();
+    }
+    Ok(())
+}
+
+/// Pops from the first of `keys` that holds a sorted set: one element, or an array of up to `count`. False, without a
+/// reply, when there is none.
+pub(super) fn pop_from_first(
+    ctx: &mut Ctx<'_>,
+    keys: Args<'_>,
+    from: Extreme,
+    count: Option<usize>,
+) -> Result<bool, ErrorReply> {
+    let woken_by = ctx.woken_by();
     let (mut db, reply) = ctx.split();
-    for key in pop.keys.iter() {
+    for key in keys.iter().filter(|key| woken_by.as_deref().is_none_or(|only| only == *key)) {
         let Some(mut entry) = db.write(key) else { continue };
         let set = entry.zset_mut()?;
-        let ranks = pop.end.ranks(set, pop.count);
+        let ranks = from.ranks(set, count.unwrap_or(1));
         let removed = ranks.len();
-        reply.array(2);
-        reply.bulk(key);
-        reply.array(removed);
-        let mut push = |(member, score)| push_element(reply, member, Some(score), true);
-        match pop.end {
+        if count.is_some() {
+            reply.array(2);
+            reply.bulk(key);
+            reply.array(removed);
+        } else {
+            reply.array(3);
+            reply.bulk(key);
+        }
+        let mut push = |(member, score)| push_element(reply, member, Some(score), count.is_some());
+        match from {
             Extreme::Min => set.range(ranks.clone()).for_each(&mut push),
             Extreme::Max => set.range(ranks.clone()).rev().for_each(&mut push),
         }
@@ -129,13 +150,14 @@ fn zmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         if set.is_empty() {
             db.remove(key);
         }
-        let verb: &[u8] = if pop.end == Extreme::Min { b"ZPOPMIN" } else { b"ZPOPMAX" };
+        let verb: &[u8] = if from == Extreme::Min { b"ZPOPMIN" } else { b"ZPOPMAX" };
         let mut argv = Argv::of(&[verb, key]);
-        argv.push_i64(removed as i64);
+        if count.is_some() {
+            argv.push_i64(removed as i64);
+        }
         ctx.propagate_as(argv);
         ctx.changed(removed);
-        return Ok(());
+        return Ok(true);
     }
-    reply.null_array();
-    Ok(())
+    Ok(false)
 }

@@ -43,7 +43,10 @@ pub(super) fn clients(info: &mut Info<'_>) {
     info.field("maxclients", server.config.maxclients);
     info.field("client_recent_max_input_buffer", input);
     info.field("client_recent_max_output_buffer", output);
+    let (keys, keys_on_nokey) = server.blocked.keys();
     info.field("blocked_clients", server.blocked_clients());
+    info.field("total_blocking_keys", keys);
+    info.field("total_blocking_keys_on_nokey", keys_on_nokey);
     info.field("tracking_clients", 0);
     info.field("watching_clients", info.clients().filter(|c| !c.watched.is_empty()).count());
     info.field("total_watched_keys", server.watches.len());

@@ -1,0 +1,63 @@
+//! Waits that end by themselves: whose, and when.
+//!
+//! There is no clock here. The outside is asked (with [`Effect::Alarm`]) to call [`Server::alarm`] at the earliest of
+//! these moments, so that a wait ends within milliseconds and not with the next tick of the cron.
+
+use std::collections::BTreeSet;
+
+use super::client::{ClientId, Parked};
+use super::effect::Effect;
+use super::server::Server;
+use crate::base::Millis;
+
+/// The moments at which waits of clients end.
+#[derive(Debug, Default)]
+pub struct Alarms {
+    by_time: BTreeSet<(Millis, ClientId)>,
+    /// The earliest moment that the outside has been asked for and has not called at yet.
+    asked: Option<Millis>,
+}
+
+impl Alarms {
+    /// The wait of `id` does not end at `at` any more.
+    pub fn clear(&mut self, id: ClientId, at: Option<Millis>) {
+        if let Some(at) = at {
+            self.by_time.remove(&(at, id));
+        }
+    }
+}
+
+impl Server {
+    /// The wait of client `id` ends at `at`.
+    pub(super) fn set_alarm(&mut self, id: ClientId, at: Millis) {
+        self.alarms.by_time.insert((at, id));
+        self.ask_for_alarm();
+    }
+
+    fn ask_for_alarm(&mut self) {
+        let Some(&(at, _)) = self.alarms.by_time.first() else { return };
+        if self.alarms.asked.is_none_or(|asked| at < asked) {
+            self.alarms.asked = Some(at);
+            self.outbox.push(Effect::Alarm { at });
+        }
+    }
+
+    /// Ends the waits whose time is over at `now`, wall time.
+    pub fn alarm(&mut self, now: Millis) {
+        self.now = now;
+        self.alarms.asked.take_if(|asked| now >= *asked);
+        while let Some(&(at, id)) = self.alarms.by_time.first()
+            && now >= at
+        {
+            self.alarms.by_time.pop_first();
+            match self.clients.get(id).and_then(|client| client.parked) {
+                Some(Parked::Keys) => self.end_key_wait(id),
+                Some(Parked::Acks { .. }) => {
+                    self.end_wait(id, false);
+                }
+                _ => {}
+            }
+        }
+        self.ask_for_alarm();
+    }
+}
