@@ -4,6 +4,7 @@
 use super::parse::{self, TimeUnit};
 use crate::base::Millis;
 use crate::exec::Ctx;
+use crate::keyspace::EventClass;
 use crate::resp::{Args, Argv, ErrorReply};
 
 /// One of the words.
@@ -109,6 +110,7 @@ pub fn expire_now(ctx: &mut Ctx<'_>, key: &[u8]) -> bool {
     let removed = ctx.db().remove(key).is_some();
     if removed {
         ctx.changed(1);
+        ctx.notify(EventClass::GENERIC, "del", key);
         let verb: &[u8] = if ctx.server.config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
         ctx.propagate_as(Argv::of(&[verb, key]));
     }

@@ -5,7 +5,8 @@
 
 use bitflags::bitflags;
 
-use super::{Db, Keyspace};
+use super::{Db, Keyspace, SetExpire};
+use crate::data::value::Value;
 
 bitflags! {
     /// Classes of keyspace events, and the channels they go to: `notify-keyspace-events`.
@@ -79,6 +80,40 @@ impl Keyspace {
 }
 
 impl Db<'_> {
+    /// Ends a command that took `removed` elements out of the collection at `key`: tells of it as `event`, and deletes a
+    /// collection in which nothing is left.
+    pub fn took_elements(
+        &mut self,
+        key: &[u8],
+        removed: usize,
+        is_empty: bool,
+        class: EventClass,
+        event: &'static str,
+    ) {
+        if removed > 0 {
+            self.notify(class, event, key);
+        }
+        if is_empty {
+            self.remove(key);
+            self.notify(EventClass::GENERIC, "del", key);
+        }
+    }
+
+    /// Ends a command that stores what it found: sets `key` to it and tells of that as `event`, or deletes the key when
+    /// nothing was found. Whether anything changed.
+    pub fn store_found(&mut self, key: &[u8], found: Option<Value>, class: EventClass, event: &'static str) -> bool {
+        if let Some(value) = found {
+            self.set(key, value, SetExpire::Never);
+            self.notify(class, event, key);
+            return true;
+        }
+        let removed = self.remove(key).is_some();
+        if removed {
+            self.notify(EventClass::GENERIC, "del", key);
+        }
+        removed
+    }
+
     /// Tells of `event`, which happened to `key` of this database.
     #[inline]
     pub fn notify(&mut self, class: EventClass, event: &'static str, key: &[u8]) {

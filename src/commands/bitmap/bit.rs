@@ -4,7 +4,7 @@ use crate::base::num;
 use crate::commands::string::length;
 use crate::data::value::Value;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::Typed;
+use crate::keyspace::{EventClass, Typed};
 use crate::resp::{Args, ErrorReply};
 
 pub const COMMANDS: &[Command] = &[
@@ -57,7 +57,10 @@ fn setbit(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         bytes[byte] &= !mask;
     }
     let changed = was_on != on || old_len.is_none_or(|len| len <= byte);
-    ctx.changed(usize::from(changed));
+    if changed {
+        ctx.changed(1);
+        ctx.notify(EventClass::STRING, "setbit", key);
+    }
     ctx.reply().int(i64::from(was_on));
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::data::value::Value;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::{SetExpire, Typed};
+use crate::keyspace::{EventClass, Typed};
 use crate::resp::{Args, ErrorReply};
 
 pub const COMMANDS: &[Command] = &[Command::new("bitop", -4, bitop)
@@ -83,12 +83,8 @@ fn bitop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         }
     }
     let len = result.len();
-    let changed = if len > 0 {
-        db.set(target, Value::Bytes(result), SetExpire::Never);
-        true
-    } else {
-        db.remove(target).is_some()
-    };
+    let found = (len > 0).then_some(Value::Bytes(result));
+    let changed = db.store_found(target, found, EventClass::STRING, "set");
     ctx.changed(usize::from(changed));
     ctx.reply().uint(len);
     Ok(())

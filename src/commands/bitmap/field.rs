@@ -4,7 +4,7 @@ use crate::base::num;
 use crate::commands::parse;
 use crate::data::value::Value;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::Typed;
+use crate::keyspace::{EventClass, Typed};
 use crate::resp::{Args, ErrorReply, Reply};
 
 const GET: Arg = Arg::block("get-block", &[Arg::string("encoding"), Arg::int("offset")]).token("GET");
@@ -237,7 +237,11 @@ fn change(ctx: &mut Ctx<'_>, key: &[u8], operations: &[(Field, Action)], len: us
     }
     reply.array(operations.len());
     let done: usize = operations.iter().map(|(field, action)| usize::from(run(*field, *action, text, reply))).sum();
-    ctx.changed(done.max(usize::from(grows)));
+    let changes = done.max(usize::from(grows));
+    if changes > 0 {
+        ctx.changed(changes);
+        ctx.notify(EventClass::STRING, "setbit", key);
+    }
     Ok(())
 }
 

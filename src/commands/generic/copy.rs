@@ -4,7 +4,7 @@ use crate::base::Millis;
 use crate::commands::parse;
 use crate::data::copy;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::SetExpire;
+use crate::keyspace::{EventClass, SetExpire};
 use crate::resp::{Args, ErrorReply};
 
 pub const COMMANDS: &[Command] = &[
@@ -85,6 +85,7 @@ fn copy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let done = match copied {
         Some((value, expire)) if replace || !db.exists(to) => {
             db.set(to, value, expires(expire));
+            db.notify(EventClass::GENERIC, "copy_to", to);
             true
         }
         _ => false,
@@ -109,6 +110,8 @@ fn move_key(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     if let Some(entry) = moved {
         let expire = entry.expire_at();
         ctx.server.keyspace.db(target).set(key, entry.into_value(), expires(expire));
+        ctx.notify(EventClass::GENERIC, "move_from", key);
+        ctx.server.keyspace.db(target).notify(EventClass::GENERIC, "move_to", key);
         ctx.changed(1);
     }
     ctx.reply().int(i64::from(done));

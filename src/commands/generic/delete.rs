@@ -1,6 +1,7 @@
 //! DEL, UNLINK, EXISTS, TOUCH.
 
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
+use crate::keyspace::EventClass;
 use crate::resp::Args;
 
 pub const COMMANDS: &[Command] = &[
@@ -36,7 +37,13 @@ pub const COMMANDS: &[Command] = &[
 
 fn del(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let mut db = ctx.db();
-    let removed = args.from(1).iter().filter(|key| db.remove(key).is_some()).count();
+    let mut removed = 0;
+    for key in args.from(1).iter() {
+        if db.remove(key).is_some() {
+            db.notify(EventClass::GENERIC, "del", key);
+            removed += 1;
+        }
+    }
     ctx.changed(removed);
     ctx.reply().uint(removed);
     Ok(())

@@ -4,7 +4,7 @@ use crate::base::Millis;
 use crate::commands::expiry::is_past;
 use crate::commands::parse;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::{AccessPolicy, SetExpire};
+use crate::keyspace::{AccessPolicy, EventClass, SetExpire};
 use crate::persist::dump::{RestoreError, dump as push_payload, restore as read_payload};
 use crate::persist::rdb::VersionCheck;
 use crate::resp::{Args, Argv, ErrorReply};
@@ -131,6 +131,7 @@ fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     {
         if ctx.db().remove(key).is_some() {
             ctx.changed(1);
+            ctx.notify(EventClass::GENERIC, "del", key);
             let verb: &[u8] = if ctx.server.config.lazyfree_lazy_server_del { b"UNLINK" } else { b"DEL" };
             ctx.propagate_as(Argv::of(&[verb, key]));
         }
@@ -148,6 +149,7 @@ fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     if let (Some(stamp), Some(entry)) = (stamp, db.peek(key)) {
         entry.set_access(stamp);
     }
+    db.notify(EventClass::GENERIC, "restore", key);
     ctx.changed(1);
     if let Some(at) = expire
         && !options.absolute

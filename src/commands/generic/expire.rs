@@ -5,6 +5,7 @@ use crate::commands::expiry::{expire_now, is_past};
 use crate::commands::parse::{self, TimeUnit};
 use crate::data::entry::Entry;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
+use crate::keyspace::EventClass;
 use crate::resp::error::shown;
 use crate::resp::{Args, Argv, ErrorReply};
 
@@ -120,6 +121,7 @@ fn expire_by(ctx: &mut Ctx<'_>, args: Args<'_>, unit: TimeUnit, relative: bool) 
     } else {
         ctx.db().set_expire(key, Some(at));
         ctx.changed(1);
+        ctx.notify(EventClass::GENERIC, "expire", key);
         if relative || unit == TimeUnit::Seconds {
             let mut argv = Argv::of(&[b"PEXPIREAT", key]);
             argv.push_i64(at.0);
@@ -138,6 +140,7 @@ fn persist(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let was_to_end = db.peek(args.at(1)).is_some_and(|entry| entry.expire_at().is_some());
     if was_to_end {
         db.set_expire(args.at(1), None);
+        db.notify(EventClass::GENERIC, "persist", args.at(1));
         ctx.changed(1);
     }
     ctx.reply().int(i64::from(was_to_end));

@@ -1,7 +1,7 @@
 //! RENAME, RENAMENX: the same value under another name.
 
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::SetExpire;
+use crate::keyspace::{EventClass, SetExpire};
 use crate::resp::{Args, ErrorReply};
 
 const OLD: KeySpec = KeySpec::range(1, 0, 1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::DELETE));
@@ -55,5 +55,7 @@ fn put(ctx: &mut Ctx<'_>, from: &[u8], to: &[u8]) {
     if let Some(entry) = db.peek(to) {
         entry.set_access(used);
     }
+    db.notify(EventClass::GENERIC, "rename_from", from);
+    db.notify(EventClass::GENERIC, "rename_to", to);
     ctx.changed(1);
 }

@@ -4,7 +4,7 @@ use crate::base::Extended;
 use crate::commands::parse;
 use crate::data::value::Value;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::TypedMut;
+use crate::keyspace::{EventClass, TypedMut};
 use crate::resp::{Args, Argv, ErrorReply};
 
 const FLAGS_FAST_GROW: Flags = Flags::DENYOOM.union(Flags::FAST).union(Flags::WRITE);
@@ -37,6 +37,7 @@ fn hincrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let new = old.checked_add(increment).ok_or(ErrorReply::Overflow)?;
     hash.set(args.at(2), itoa::Buffer::new().format(new).as_bytes(), limits);
     reply.int(new);
+    db.notify(EventClass::HASH, "hincrby", args.at(1));
     ctx.changed(1);
     Ok(())
 }
@@ -57,6 +58,7 @@ fn hincrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     sum.push_to(&mut new);
     hash.set(field, &new, limits);
     reply.bulk(&new);
+    db.notify(EventClass::HASH, "hincrbyfloat", key);
     // Replicas get the sum, so that differences in arithmetic cannot add up.
     ctx.propagate_as(Argv::of(&[b"HSET", key, field, &new]));
     ctx.changed(1);

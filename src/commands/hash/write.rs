@@ -2,7 +2,7 @@
 
 use crate::data::value::Value;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::TypedMut;
+use crate::keyspace::{EventClass, TypedMut};
 use crate::resp::{Args, ErrorReply};
 
 const FLAGS_FAST_GROW: Flags = Flags::DENYOOM.union(Flags::FAST).union(Flags::WRITE);
@@ -63,6 +63,7 @@ fn set_fields(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<usize, ErrorReply> {
     while let (Some(field), Some(value)) = (words.next(), words.next()) {
         created += usize::from(hash.set(field, value, limits));
     }
+    db.notify(EventClass::HASH, "hset", args.at(1));
     ctx.changed(count);
     Ok(created)
 }
@@ -77,6 +78,7 @@ fn hsetnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     }
     hash.set(args.at(2), args.at(3), limits);
     reply.int(1);
+    db.notify(EventClass::HASH, "hset", args.at(1));
     ctx.changed(1);
     Ok(())
 }
@@ -90,9 +92,8 @@ fn hdel(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     };
     let hash = entry.hash_mut()?;
     let removed = args.from(2).iter().filter(|field| hash.remove(field)).count();
-    if hash.is_empty() {
-        db.remove(key);
-    }
+    let is_empty = hash.is_empty();
+    db.took_elements(key, removed, is_empty, EventClass::HASH, "hdel");
     reply.uint(removed);
     ctx.changed(removed);
     Ok(())

@@ -10,7 +10,7 @@ use crate::data::set::Set;
 use crate::data::value::Value;
 use crate::data::{Item, Limits};
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::{Db, SetExpire, Typed};
+use crate::keyspace::{Db, EventClass, Typed};
 use crate::resp::{Args, ErrorReply};
 
 const FLAGS_GROW: Flags = Flags::DENYOOM.union(Flags::WRITE);
@@ -107,7 +107,7 @@ impl Operation {
     }
 
     fn store(self, ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-        let destination = args.at(1);
+        let (destination, event) = (args.at(1), ctx.command.name);
         let (mut db, reply, limits) = ctx.split_with_limits();
         let sets = find_all(&mut db, args.from(2))?;
         let mut result = Set::new();
@@ -116,12 +116,8 @@ impl Operation {
             result.add(member.text(&mut room), limits);
         });
         let count = result.len();
-        let changed = if result.is_empty() {
-            db.remove(destination).is_some()
-        } else {
-            db.set(destination, Value::Set(Box::new(result)), SetExpire::Never);
-            true
-        };
+        let found = (count > 0).then(|| Value::Set(Box::new(result)));
+        let changed = db.store_found(destination, found, EventClass::SET, event);
         reply.uint(count);
         ctx.changed(usize::from(changed));
         Ok(())

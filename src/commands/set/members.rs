@@ -5,7 +5,7 @@ use crate::commands::scan::{self, Found, ScanOptions};
 use crate::data::set::Set;
 use crate::data::value::Value;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::{Db, Typed, TypedMut};
+use crate::keyspace::{Db, EventClass, Typed, TypedMut};
 use crate::resp::{Args, ErrorReply};
 
 const FLAGS_FAST_READ: Flags = Flags::FAST.union(Flags::READONLY);
@@ -88,6 +88,9 @@ fn sadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     set.expect(members.len(), limits);
     let added = members.iter().filter(|member| set.add(member, limits)).count();
     reply.uint(added);
+    if added > 0 {
+        db.notify(EventClass::SET, "sadd", args.at(1));
+    }
     ctx.changed(added);
     Ok(())
 }
@@ -101,9 +104,8 @@ fn srem(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     };
     let set = entry.set_mut()?;
     let removed = args.from(2).iter().filter(|member| set.remove(member)).count();
-    if set.is_empty() {
-        db.remove(key);
-    }
+    let is_empty = set.is_empty();
+    db.took_elements(key, removed, is_empty, EventClass::SET, "srem");
     reply.uint(removed);
     ctx.changed(removed);
     Ok(())
@@ -125,12 +127,14 @@ fn smove(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     if let Some(mut entry) = db.write(source) {
         let set = entry.set_mut()?;
         set.remove(member);
-        if set.is_empty() {
-            db.remove(source);
-        }
+        let is_empty = set.is_empty();
+        db.took_elements(source, 1, is_empty, EventClass::SET, "srem");
     }
     let make = || Value::Set(Box::new(Set::for_member(member, 1, limits)));
     let added = db.write_or_insert(destination, make).set_mut()?.add(member, limits);
+    if added {
+        db.notify(EventClass::SET, "sadd", destination);
+    }
     ctx.changed(1 + usize::from(added));
     Ok(())
 }

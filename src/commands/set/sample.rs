@@ -5,7 +5,7 @@ use crate::commands::{element, parse};
 use crate::data::Item;
 use crate::data::set::Set;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::{Typed, TypedMut};
+use crate::keyspace::{EventClass, Typed, TypedMut};
 use crate::resp::{Args, Argv, ErrorReply};
 
 /// Members in one SREM of the stream.
@@ -47,9 +47,8 @@ fn pop_one(ctx: &mut Ctx<'_>, key: &[u8]) -> Done {
     };
     let set = entry.set_mut()?;
     let Some(member) = set.pop_random(rng) else { return Ok(()) };
-    if set.is_empty() {
-        db.remove(key);
-    }
+    let is_empty = set.is_empty();
+    db.took_elements(key, 1, is_empty, EventClass::SET, "spop");
     reply.bulk(&member);
     ctx.propagate_as(Argv::of(&[b"SREM", key, &member]));
     ctx.changed(1);
@@ -69,7 +68,7 @@ fn pop_some(ctx: &mut Ctx<'_>, key: &[u8], count: usize) -> Done {
         for member in set.iter() {
             element::push(reply, member);
         }
-        db.remove(key);
+        db.took_elements(key, len, true, EventClass::SET, "spop");
         let verb: &[u8] = if ctx.server.config.lazyfree_lazy_server_del { b"UNLINK" } else { b"DEL" };
         ctx.propagate_as(Argv::of(&[verb, key]));
         ctx.changed(len);
@@ -83,6 +82,7 @@ fn pop_some(ctx: &mut Ctx<'_>, key: &[u8], count: usize) -> Done {
         set.remove(member);
         reply.bulk(member);
     }
+    db.took_elements(key, popped.len(), false, EventClass::SET, "spop");
     for batch in popped.chunks(BATCH) {
         let mut argv = Argv::of(&[b"SREM", key]);
         for member in batch {

@@ -4,6 +4,7 @@ use crate::base::num;
 use crate::commands::parse;
 use crate::data::value::{Value, ValueRef};
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
+use crate::keyspace::EventClass;
 use crate::resp::{Args, ErrorReply};
 
 const WRITES: Flags = Flags::DENYOOM.union(Flags::FAST).union(Flags::WRITE);
@@ -69,6 +70,7 @@ fn add(ctx: &mut Ctx<'_>, key: &[u8], by: i64) -> Done {
         db.insert(key, Value::Int(by), None);
         by
     };
+    db.notify(EventClass::STRING, "incrby", key);
     ctx.changed(1);
     ctx.reply().int(sum);
     Ok(())

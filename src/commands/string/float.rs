@@ -3,7 +3,7 @@
 use crate::base::Extended;
 use crate::data::value::Value;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::{SetExpire, Typed};
+use crate::keyspace::{EventClass, SetExpire, Typed};
 use crate::resp::{Args, Argv, ErrorReply};
 
 pub const COMMANDS: &[Command] = &[Command::new("incrbyfloat", 3, incrbyfloat)
@@ -27,6 +27,7 @@ fn incrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     ctx.propagate_as(Argv::of(&[b"SET", key, &text, b"KEEPTTL"]));
     ctx.reply().bulk(&text);
     ctx.db().set(key, Value::Bytes(text), SetExpire::Keep);
+    ctx.notify(EventClass::STRING, "incrbyfloat", key);
     ctx.changed(1);
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! MSETEX: several keys set as one, on a condition and with one expiry for all of them.
 
+use super::set;
 use crate::commands::expiry::{Expiry, ExpiryClause, is_past};
 use crate::commands::parse;
 use crate::exec::{Acl, Arg, Begin, Command, Ctx, Done, Find, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::SetExpire;
+use crate::keyspace::{EventClass, SetExpire};
 use crate::resp::{Args, Argv, ErrorReply};
 
 pub const COMMANDS: &[Command] = &[Command::new("msetex", -4, msetex)
@@ -105,11 +106,9 @@ fn msetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 }
 
 fn store(ctx: &mut Ctx<'_>, request: &Request<'_>, expire: SetExpire) {
-    let mut db = ctx.db();
     for (key, value) in request.keys().zip(request.pairs.iter().skip(1).step_by(2)) {
-        db.set_bytes(key, value, expire);
+        set::store(ctx, key, value, expire);
     }
-    ctx.changed(request.pairs.len() / 2);
 }
 
 /// The keys were to end in the past: none of them stays.
@@ -121,6 +120,7 @@ fn remove(ctx: &mut Ctx<'_>, request: &Request<'_>) {
     for key in request.keys() {
         if db.remove(key).is_some() {
             argv.push(key);
+            db.notify(EventClass::GENERIC, "del", key);
             removed += 1;
         }
     }

@@ -3,7 +3,7 @@
 use crate::commands::parse;
 use crate::data::value::Value;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::Typed;
+use crate::keyspace::{EventClass, Typed};
 use crate::resp::{Args, ErrorReply};
 
 pub const COMMANDS: &[Command] = &[
@@ -71,6 +71,7 @@ fn append(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         text.len()
     };
     ctx.changed(1);
+    ctx.notify(EventClass::STRING, "append", key);
     ctx.reply().uint(len);
     Ok(())
 }
@@ -111,6 +112,7 @@ fn setrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     buf[offset..end].copy_from_slice(text);
     let len = buf.len();
     ctx.changed(1);
+    ctx.notify(EventClass::STRING, "setrange", key);
     ctx.reply().uint(len);
     Ok(())
 }

@@ -5,7 +5,7 @@ use crate::base::Millis;
 use crate::commands::expiry::{Expiry, ExpiryClause, expire_now, is_past};
 use crate::commands::parse::{self, TimeUnit};
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::{SetExpire, Typed};
+use crate::keyspace::{EventClass, SetExpire, Typed};
 use crate::resp::{Args, Argv, ErrorReply};
 
 const WRITES: Flags = Flags::DENYOOM.union(Flags::WRITE);
@@ -205,9 +205,14 @@ fn without_get(args: Args<'_>) -> Argv {
 }
 
 /// Sets the key.
-fn store(ctx: &mut Ctx<'_>, key: &[u8], value: &[u8], expire: SetExpire) {
+pub(super) fn store(ctx: &mut Ctx<'_>, key: &[u8], value: &[u8], expire: SetExpire) {
     ctx.changed(1);
-    ctx.db().set_bytes(key, value, expire);
+    let mut db = ctx.db();
+    db.set_bytes(key, value, expire);
+    db.notify(EventClass::STRING, "set", key);
+    if matches!(expire, SetExpire::At(_)) {
+        db.notify(EventClass::GENERIC, "expire", key);
+    }
 }
 
 fn propagate_pxat(ctx: &mut Ctx<'_>, key: &[u8], value: &[u8], at: Millis) {

@@ -3,7 +3,7 @@
 use super::get::push_string;
 use crate::commands::expiry::{Expiry, ExpiryClause, expire_now, is_past};
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::Typed;
+use crate::keyspace::{EventClass, Typed};
 use crate::resp::{Args, Argv, ErrorReply};
 
 pub const COMMANDS: &[Command] = &[
@@ -54,6 +54,7 @@ fn give(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<bool, ErrorReply> {
 fn delete(ctx: &mut Ctx<'_>, key: &[u8]) {
     ctx.db().remove(key);
     ctx.changed(1);
+    ctx.notify(EventClass::GENERIC, "del", key);
     ctx.propagate_as(Argv::of(&[b"DEL", key]));
 }
 
@@ -81,6 +82,7 @@ fn getex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         Expiry::At { at, .. } => {
             ctx.db().set_expire(key, Some(at));
             ctx.changed(1);
+            ctx.notify(EventClass::GENERIC, "expire", key);
             let mut argv = Argv::of(&[b"PEXPIREAT", key]);
             argv.push_i64(at.0);
             ctx.propagate_as(argv);
@@ -89,6 +91,7 @@ fn getex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
             let mut db = ctx.db();
             if db.peek(key).is_some_and(|entry| entry.expire_at().is_some()) {
                 db.set_expire(key, None);
+                db.notify(EventClass::GENERIC, "persist", key);
                 ctx.changed(1);
                 ctx.propagate_as(Argv::of(&[b"PERSIST", key]));
             }

@@ -4,7 +4,7 @@ use crate::commands::parse;
 use crate::data::value::Value;
 use crate::data::zset::ZSet;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::{Typed, TypedMut};
+use crate::keyspace::{EventClass, Typed, TypedMut};
 use crate::resp::{Args, ErrorReply};
 
 const FLAGS_FAST_GROW: Flags = Flags::DENYOOM.union(Flags::FAST).union(Flags::WRITE);
@@ -149,6 +149,9 @@ fn add(ctx: &mut Ctx<'_>, key: &[u8], pairs: Args<'_>, options: AddOptions) -> D
         None if options.increment => reply.null(),
         _ => reply.uint(if options.count_changed { added + updated } else { added }),
     }
+    if added + updated > 0 {
+        db.notify(EventClass::ZSET, if options.increment { "zincr" } else { "zadd" }, key);
+    }
     ctx.changed(added + updated);
     Ok(())
 }
@@ -162,9 +165,8 @@ fn zrem(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     };
     let set = entry.zset_mut()?;
     let removed = args.from(2).iter().filter(|member| set.remove(member).is_some()).count();
-    if set.is_empty() {
-        db.remove(key);
-    }
+    let is_empty = set.is_empty();
+    db.took_elements(key, removed, is_empty, EventClass::ZSET, "zrem");
     reply.uint(removed);
     ctx.changed(removed);
     Ok(())

@@ -8,7 +8,7 @@ use crate::data::Limits;
 use crate::data::value::Value;
 use crate::data::zset::ZSet;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::{Db, SetExpire};
+use crate::keyspace::{Db, EventClass};
 use crate::resp::{Args, ErrorReply};
 
 const FLAGS_MANY_GROW: Flags = Flags::DENYOOM.union(Flags::MOVABLE_KEYS).union(Flags::WRITE);
@@ -193,19 +193,15 @@ impl Operation {
     }
 
     fn store(self, ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-        let destination = args.at(1);
+        let (destination, event) = (args.at(1), ctx.command.name);
         let keys = counted_keys(args, 2, ctx.command.name)?;
         let (mut db, reply, limits) = ctx.split_with_limits();
         let mut sources = find_all(&mut db, keys)?;
         let options = Options::parse(args.from(3 + keys.len()), self, true, &mut sources)?;
         let result = self.run(&sources, options.aggregate, limits);
         reply.uint(result.len());
-        let changed = if result.is_empty() {
-            db.remove(destination).is_some()
-        } else {
-            db.set(destination, Value::ZSet(Box::new(result)), SetExpire::Never);
-            true
-        };
+        let found = (!result.is_empty()).then(|| Value::ZSet(Box::new(result)));
+        let changed = db.store_found(destination, found, EventClass::ZSET, event);
         ctx.changed(usize::from(changed));
         Ok(())
     }

@@ -6,7 +6,7 @@ use crate::data::item::Text;
 use crate::data::value::Value;
 use crate::data::zset::ZSet;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::SetExpire;
+use crate::keyspace::EventClass;
 use crate::resp::Args;
 
 const KEY_RO_ACCESS: KeyFlags = KeyFlags::RO.union(KeyFlags::ACCESS);
@@ -165,12 +165,8 @@ fn zrangestore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         }
     }
     reply.uint(result.len());
-    let changed = if result.is_empty() {
-        db.remove(destination).is_some()
-    } else {
-        db.set(destination, Value::ZSet(Box::new(result)), SetExpire::Never);
-        true
-    };
+    let found = (!result.is_empty()).then(|| Value::ZSet(Box::new(result)));
+    let changed = db.store_found(destination, found, EventClass::ZSET, "zrangestore");
     ctx.changed(usize::from(changed));
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::selection::{By, Selection};
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::TypedMut;
+use crate::keyspace::{EventClass, TypedMut};
 use crate::resp::Args;
 
 const KEY_RW_DELETE: KeyFlags = KeyFlags::RW.union(KeyFlags::DELETE);
@@ -46,7 +46,7 @@ fn zremrangebylex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 }
 
 fn remove(ctx: &mut Ctx<'_>, args: Args<'_>, by: By) -> Done {
-    let key = args.at(1);
+    let (key, event) = (args.at(1), ctx.command.name);
     let selection = Selection::between(by, args.at(2), args.at(3))?;
     let (mut db, reply) = ctx.split();
     let Some(mut entry) = db.write(key) else {
@@ -56,11 +56,11 @@ fn remove(ctx: &mut Ctx<'_>, args: Args<'_>, by: By) -> Done {
     let set = entry.zset_mut()?;
     let ranks = selection.ranks(set);
     let removed = ranks.len();
-    if removed == set.len() {
-        db.remove(key);
-    } else if removed > 0 {
+    let is_empty = removed == set.len();
+    if removed > 0 && !is_empty {
         set.remove_ranks(ranks);
     }
+    db.took_elements(key, removed, is_empty, EventClass::ZSET, event);
     reply.uint(removed);
     ctx.changed(removed);
     Ok(())

@@ -14,7 +14,7 @@ use crate::data::list::{End, List};
 use crate::data::value::{Value, ValueRef};
 use crate::exec::keys::KeyAt;
 use crate::exec::{Acl, Arg, Begin, Command, Ctx, Done, Find, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::{Db, SetExpire};
+use crate::keyspace::{Db, EventClass};
 use crate::resp::{Args, ErrorReply};
 
 const READS: KeyFlags = KeyFlags::RO.union(KeyFlags::ACCESS);
@@ -184,13 +184,9 @@ fn sort(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     }
     let stored = list.len();
     reply.uint(stored);
-    let changed = if stored == 0 {
-        usize::from(db.remove(destination).is_some())
-    } else {
-        db.set(destination, Value::List(Box::new(list)), SetExpire::Never);
-        stored
-    };
-    ctx.changed(changed);
+    let found = (stored > 0).then(|| Value::List(Box::new(list)));
+    let changed = db.store_found(destination, found, EventClass::LIST, "sortstore");
+    ctx.changed(if changed { stored.max(1) } else { 0 });
     Ok(())
 }
 
