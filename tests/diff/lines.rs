@@ -12,7 +12,7 @@ use crate::reply::shown;
 const TAG: &[u8] = b"{t}";
 
 /// The files and their commands.
-fn files() -> Vec<(String, Vec<String>)> {
+pub fn files() -> Vec<(String, Vec<String>)> {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/diff/lines");
     let mut paths: Vec<PathBuf> = fs::read_dir(dir).expect("the lines").flatten().map(|entry| entry.path()).collect();
     paths.sort();

@@ -8,6 +8,7 @@
 mod support;
 
 mod compare;
+mod events;
 mod known;
 mod lines;
 mod pair;
