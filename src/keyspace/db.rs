@@ -86,6 +86,16 @@ impl Db<'_> {
 
     /// Looks a key up for reading: counts a hit or a miss and marks the value as used.
     pub fn read(&mut self, key: &[u8]) -> Option<&Entry> {
+        self.look_up(key, true)
+    }
+
+    /// As [`Db::read`] for commands that look at the key and not at its value (EXISTS, TYPE, TTL): without marking it as
+    /// used.
+    pub fn look(&mut self, key: &[u8]) -> Option<&Entry> {
+        self.look_up(key, false)
+    }
+
+    fn look_up(&mut self, key: &[u8], used: bool) -> Option<&Entry> {
         let table = self.table_of(key);
         if self.is_due_key(table, key) {
             self.expire_if_due(table, key);
@@ -100,7 +110,7 @@ impl Db<'_> {
             return None;
         };
         ks.hits += 1;
-        mark_used(entry, ks.access, ks.now, ks.no_touch, &mut ks.rng);
+        mark_used(entry, ks.access, ks.now, ks.no_touch || !used, &mut ks.rng);
         Some(entry)
     }
 
@@ -111,7 +121,7 @@ impl Db<'_> {
         keys.zip(found).map(|(key, found)| if found { find(key) } else { None }).collect()
     }
 
-    /// Looks a key up without counting and without marking it as used (TYPE, TTL, OBJECT).
+    /// Looks a key up without counting and without marking it as used (OBJECT, and what is about to be written).
     pub fn peek(&mut self, key: &[u8]) -> Option<&Entry> {
         let table = self.table_of(key);
         if self.expire_if_due(table, key) {
@@ -148,6 +158,7 @@ impl Db<'_> {
         let ks = &mut *self.ks;
         let (entry, is_new) = ks.dbs[self.index as usize].find_or_insert(table, key, make);
         if is_new {
+            ks.events.tell(EventClass::NEW, "new", self.index, key);
             entry.set_access(ks.access.fresh(ks.now));
         } else {
             mark_used(&entry, ks.access, ks.now, ks.no_touch, &mut ks.rng);

@@ -2,34 +2,60 @@
 
 use crate::lines::files;
 use crate::pair::{MODES, Pair, Wire, argv};
-use crate::reply::Reply;
+use crate::support::Server;
 
 /// Where the end of a line's events is told.
 const MARK: &str = "end of the line";
 
-/// Events that differ on purpose, with the reason.
-const KNOWN: &[(&str, &str)] = &[];
+/// What differs on purpose: the line, the events of `node` and those of the stock server.
+///
+/// A SET with an end in the past deletes since Redis 7.2: the key does not first come and then expire.
+const KNOWN: &[(&str, &str, &str)] = &[
+    ("SET k v EXAT 1", "del k", "set k, expire k"),
+    ("GET k", "keymiss k", "expired k, keymiss k"),
+    ("SET k v NX EXAT 1", "", "new k, set k, expire k"),
+    ("EXISTS k", "keymiss k", "expired k, keymiss k"),
+    ("SET k v PXAT 1 GET", "keymiss k", "keymiss k, new k, set k, expire k"),
+];
+
+/// Write commands that take more than a line: MIGRATE needs another server.
+const ELSEWHERE: &[&str] = &["migrate"];
 
 /// A subscriber to everything.
-struct Listener(Wire);
+struct Listener {
+    heard: Wire,
+    /// Not that of the lines, which may be in a transaction.
+    teller: Wire,
+}
 
 impl Listener {
-    fn connect(server: &crate::support::Server) -> Listener {
+    fn connect(server: &Server) -> Listener {
         let mut wire = Wire::connect(server, false);
         wire.call(&argv("PSUBSCRIBE *")).expect("PSUBSCRIBE is answered");
-        Listener(wire)
+        Listener { heard: wire, teller: Wire::connect(server, false) }
     }
 
-    /// The messages up to the mark: channel and text.
-    fn heard(&mut self) -> Vec<(String, String)> {
+    /// The channel and the text of the next message.
+    fn next(&mut self) -> (String, String) {
+        let message = self.heard.next().expect("a message").0;
+        let text = |i: usize| String::from_utf8_lossy(&message.items[i].text).into_owned();
+        (text(2), text(3))
+    }
+
+    /// The events so far: `event key`, with the database before them if it is not the first.
+    fn heard(&mut self) -> String {
+        self.teller.call(&argv(&format!("PUBLISH \"{MARK}\" x"))).expect("PUBLISH is answered");
         let mut heard = Vec::new();
         loop {
-            let message: Reply = self.0.next().expect("a message").0;
-            let text = |i: usize| String::from_utf8_lossy(&message.items[i].text).into_owned();
-            if text(2) == MARK {
-                return heard;
+            let (channel, event) = self.next();
+            if channel == MARK {
+                return heard.join(", ");
             }
-            heard.push((text(2), text(3)));
+            // Both channels tell of it, that of the key first.
+            let (at, key) =
+                channel.strip_prefix("__keyspace@").and_then(|rest| rest.split_once("__:")).expect(&channel);
+            assert_eq!(self.next(), (format!("__keyevent@{at}__:{event}"), key.to_owned()));
+            heard.push(if at == "0" { format!("{event} {key}") } else { format!("{at}: {event} {key}") });
         }
     }
 }
@@ -46,20 +72,36 @@ fn every_line_is_told_of_as_stock_redis_tells_of_it() {
     let mut told = 0;
     for (file, commands) in files() {
         pair.reconnect();
-        pair.both("FLUSHALL");
-        pair.both(&format!("PUBLISH \"{MARK}\" x"));
-        (node.heard(), stock.heard());
-        for line in commands {
-            pair.both(&line);
-            pair.both(&format!("PUBLISH \"{MARK}\" x"));
+        for line in ["FLUSHALL".to_owned()].iter().chain(&commands) {
+            pair.both(line);
             let (by_node, by_stock) = (node.heard(), stock.heard());
-            told += by_stock.len();
-            let is_known = KNOWN.iter().any(|(at, _)| line.starts_with(at));
-            if by_node != by_stock && !is_known {
-                differences.push(format!("{file}> {line}\n  node  {by_node:?}\n  stock {by_stock:?}"));
+            told += usize::from(!by_stock.is_empty());
+            if by_node != by_stock && !KNOWN.contains(&(line, &by_node, &by_stock)) {
+                differences.push(format!("{file}> {line}\n  node  {by_node}\n  stock {by_stock}"));
             }
         }
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
-    assert!(told > 1000, "only {told} events");
+    assert!(told > 500, "only {told} lines were told of");
+}
+
+#[test]
+fn every_write_command_is_among_the_lines() {
+    if !crate::stock_is_available() {
+        return;
+    }
+    let mut pair = Pair::start(MODES[0]);
+    let (node, stock) = pair.both("COMMAND LIST FILTERBY ACLCAT write");
+    let lines: Vec<String> = files().into_iter().flat_map(|(_, commands)| commands).collect();
+    let is_used = |name: &str| {
+        lines.iter().any(|line| line.split(' ').next().is_some_and(|first| first.eq_ignore_ascii_case(name)))
+    };
+    let missing: Vec<String> = node
+        .items
+        .iter()
+        .filter(|name| stock.items.contains(name))
+        .map(|name| String::from_utf8_lossy(&name.text).into_owned())
+        .filter(|name| !is_used(name) && !ELSEWHERE.contains(&name.as_str()))
+        .collect();
+    assert!(missing.is_empty(), "no line runs {}", missing.join(", "));
 }

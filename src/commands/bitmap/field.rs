@@ -236,22 +236,25 @@ fn change(ctx: &mut Ctx<'_>, key: &[u8], operations: &[(Field, Action)], len: us
         text.resize(len, 0);
     }
     reply.array(operations.len());
-    let done: usize = operations.iter().map(|(field, action)| usize::from(run(*field, *action, text, reply))).sum();
-    let changes = done.max(usize::from(grows));
-    if changes > 0 {
-        ctx.changed(changes);
-        ctx.notify(EventClass::STRING, "setbit", key);
+    let mut done = 0;
+    for (field, action) in operations {
+        let wrote = run(*field, *action, text, reply);
+        done += usize::from(wrote.is_some_and(|differs| differs || grows));
     }
+    if done > 0 {
+        db.notify(EventClass::STRING, "setbit", key);
+    }
+    ctx.changed(done.max(usize::from(grows)));
     Ok(())
 }
 
-/// Runs one operation and writes its reply. Whether it wrote.
-fn run(field: Field, action: Action, text: &mut [u8], reply: &mut Reply) -> bool {
+/// Runs one operation and writes its reply. If it wrote: whether the bits are different now.
+fn run(field: Field, action: Action, text: &mut [u8], reply: &mut Reply) -> Option<bool> {
     let old = field.read(text);
     let (new, set) = match action {
         Action::Get => {
             reply.int(old);
-            return false;
+            return None;
         }
         // A field without a sign is set to the value as 64 bits without a sign.
         Action::Set(value, overflow) if !field.signed => (field.fit(i128::from(value as u64), overflow), true),
@@ -265,7 +268,7 @@ fn run(field: Field, action: Action, text: &mut [u8], reply: &mut Reply) -> bool
         }
         None => reply.null(),
     }
-    new.is_some()
+    new.map(|new| new != old)
 }
 
 #[cfg(test)]

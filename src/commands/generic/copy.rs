@@ -84,6 +84,7 @@ fn copy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let mut db = ctx.server.keyspace.db(target);
     let done = match copied {
         Some((value, expire)) if replace || !db.exists(to) => {
+            db.remove(to);
             db.set(to, value, expires(expire));
             db.notify(EventClass::GENERIC, "copy_to", to);
             true

@@ -1,7 +1,7 @@
 //! DEL, UNLINK, EXISTS, TOUCH.
 
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::EventClass;
+use crate::keyspace::{Db, EventClass};
 use crate::resp::Args;
 
 pub const COMMANDS: &[Command] = &[
@@ -50,12 +50,16 @@ fn del(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 }
 
 fn exists(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let mut db = ctx.db();
-    let found = args.from(1).iter().filter(|key| db.read(key).is_some()).count();
-    ctx.reply().uint(found);
-    Ok(())
+    count(ctx, args, |db, key| db.look(key).is_some())
 }
 
 fn touch(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    exists(ctx, args)
+    count(ctx, args, |db, key| db.read(key).is_some())
+}
+
+fn count(ctx: &mut Ctx<'_>, args: Args<'_>, is_there: impl Fn(&mut Db<'_>, &[u8]) -> bool) -> Done {
+    let mut db = ctx.db();
+    let found = args.from(1).iter().filter(|key| is_there(&mut db, key)).count();
+    ctx.reply().uint(found);
+    Ok(())
 }

@@ -140,6 +140,7 @@ fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     }
     let (policy, now) = (ctx.server.keyspace.access_policy(), ctx.now);
     let mut db = ctx.db();
+    db.remove(key);
     db.set(key, value, expire.map_or(SetExpire::Never, SetExpire::At));
     let stamp = match (policy, options.used) {
         (AccessPolicy::Lru, Used::IdleSeconds(seconds)) => Some(AccessPolicy::idle_for(seconds, now)),

@@ -62,7 +62,7 @@ const SUBCOMMANDS: &[Command] = &[
 
 fn kind(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (mut db, reply) = ctx.split();
-    reply.simple(db.peek(args.at(1)).map_or("none", |entry| entry.kind().name()));
+    reply.simple(db.look(args.at(1)).map_or("none", |entry| entry.kind().name()));
     Ok(())
 }
 

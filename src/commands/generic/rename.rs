@@ -51,6 +51,7 @@ fn put(ctx: &mut Ctx<'_>, from: &[u8], to: &[u8]) {
     let mut db = ctx.db();
     let Some(entry) = db.remove(from) else { return };
     let (expire, used) = (entry.expire_at(), entry.access());
+    db.remove(to);
     db.set(to, entry.into_value(), expire.map_or(SetExpire::Never, SetExpire::At));
     if let Some(entry) = db.peek(to) {
         entry.set_access(used);

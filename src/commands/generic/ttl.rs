@@ -65,7 +65,7 @@ fn nearest_seconds(ms: i64) -> i64 {
 
 fn give(ctx: &mut Ctx<'_>, key: &[u8], show: impl FnOnce(Millis) -> i64) -> Done {
     let (mut db, reply) = ctx.split();
-    reply.int(match db.peek(key).map(Entry::expire_at) {
+    reply.int(match db.look(key).map(Entry::expire_at) {
         None => MISSING,
         Some(None) => NEVER,
         Some(Some(at)) => show(at),

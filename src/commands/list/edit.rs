@@ -3,7 +3,7 @@
 use crate::commands::parse;
 use crate::data::list::Side;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::TypedMut;
+use crate::keyspace::{EventClass, TypedMut};
 use crate::resp::{Args, ErrorReply};
 
 const FLAGS_GROW: Flags = Flags::DENYOOM.union(Flags::WRITE);
@@ -49,6 +49,7 @@ fn lset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         return Err(ErrorReply::IndexOutOfRange);
     }
     reply.ok();
+    db.notify(EventClass::LIST, "lset", args.at(1));
     ctx.changed(1);
     Ok(())
 }
@@ -72,6 +73,7 @@ fn linsert(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         return Ok(());
     }
     reply.uint(list.len());
+    db.notify(EventClass::LIST, "linsert", args.at(1));
     ctx.changed(1);
     Ok(())
 }
@@ -85,9 +87,8 @@ fn lrem(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     };
     let list = entry.list_mut()?;
     let removed = list.remove(count, args.at(3), limits);
-    if list.is_empty() {
-        db.remove(key);
-    }
+    let is_empty = list.is_empty();
+    db.took_elements(key, removed, is_empty, EventClass::LIST, "lrem");
     reply.uint(removed);
     ctx.changed(removed);
     Ok(())
@@ -103,11 +104,12 @@ fn ltrim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let len = list.len();
     let keep = parse::range(start, stop, len).unwrap_or_default();
     let removed = len - keep.len();
-    if keep.is_empty() {
-        db.remove(key);
-    } else if removed > 0 {
+    let is_empty = keep.is_empty();
+    if removed > 0 && !is_empty {
         list.trim(keep, limits);
     }
+    // Told of even when nothing had to go.
+    db.took_elements(key, removed.max(1), is_empty, EventClass::LIST, "ltrim");
     ctx.changed(removed);
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::commands::{element, parse};
 use crate::data::list::{End, List};
 use crate::data::value::Value;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::TypedMut;
+use crate::keyspace::{EventClass, TypedMut};
 use crate::resp::{Args, Argv, ErrorReply, Reply};
 
 const FLAGS_FAST_GROW: Flags = Flags::DENYOOM.union(Flags::FAST).union(Flags::WRITE);
@@ -93,6 +93,7 @@ fn push(ctx: &mut Ctx<'_>, args: Args<'_>, end: End, must_exist: bool) -> Done {
     let list = entry.list_mut()?;
     list.push_all(end, elements.iter(), limits);
     reply.uint(list.len());
+    db.notify(EventClass::LIST, push_event(end), key);
     ctx.changed(elements.len());
     Ok(())
 }
@@ -128,11 +129,26 @@ fn pop(ctx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Done {
     }
     push_range(list, end, removed, reply);
     list.remove_range(range, limits);
-    if list.is_empty() {
-        db.remove(key);
-    }
+    let is_empty = list.is_empty();
+    db.took_elements(key, removed, is_empty, EventClass::LIST, pop_event(end));
     ctx.changed(removed);
     Ok(())
+}
+
+/// What a push to an end is told of as.
+pub(super) fn push_event(end: End) -> &'static str {
+    match end {
+        End::Front => "lpush",
+        End::Back => "rpush",
+    }
+}
+
+/// What a pop from an end is told of as.
+pub(super) fn pop_event(end: End) -> &'static str {
+    match end {
+        End::Front => "lpop",
+        End::Back => "rpop",
+    }
 }
 
 /// The indexes of `count` elements at an end, or of as many as there are.
@@ -188,9 +204,8 @@ pub(super) fn pop_from_first(
         }
         push_range(list, end, removed, reply);
         list.remove_range(range, limits);
-        if list.is_empty() {
-            db.remove(key);
-        }
+        let is_empty = list.is_empty();
+        db.took_elements(key, removed, is_empty, EventClass::LIST, pop_event(end));
         let verb: &[u8] = if end == End::Front { b"LPOP" } else { b"RPOP" };
         let mut argv = Argv::of(&[verb, key]);
         if count.is_some() {

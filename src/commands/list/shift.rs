@@ -1,10 +1,11 @@
 //! LMOVE, RPOPLPUSH: an element goes from the end of one list to an end of another, or of the same.
 
+use super::ends::{pop_event, push_event};
 use super::parse_end;
 use crate::data::list::{End, List};
 use crate::data::value::Value;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::{Typed, TypedMut};
+use crate::keyspace::{EventClass, Typed, TypedMut};
 use crate::resp::{Args, ErrorReply};
 
 const FLAGS_GROW: Flags = Flags::DENYOOM.union(Flags::WRITE);
@@ -64,14 +65,15 @@ pub(super) fn shift(
     let Some(mut entry) = db.write(source) else { return Ok(false) };
     let list = entry.list_mut()?;
     let Some(element) = list.pop(from, limits) else { return Ok(false) };
+    let mut is_empty = false;
     if source == destination {
         list.push(to, &element, limits);
     } else {
-        if list.is_empty() {
-            db.remove(source);
-        }
+        is_empty = list.is_empty();
         db.write_or_insert(destination, || Value::List(Box::new(List::new()))).list_mut()?.push(to, &element, limits);
     }
+    db.notify(EventClass::LIST, push_event(to), destination);
+    db.took_elements(source, 1, is_empty, EventClass::LIST, pop_event(from));
     reply.bulk(&element);
     ctx.changed(1);
     Ok(true)

@@ -7,7 +7,7 @@ use crate::commands::mpop::MultiPop;
 use crate::commands::parse;
 use crate::data::zset::ZSet;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::TypedMut;
+use crate::keyspace::{EventClass, TypedMut};
 use crate::resp::{Args, Argv, ErrorReply};
 
 const FLAGS_FAST_WRITE: Flags = Flags::FAST.union(Flags::WRITE);
@@ -57,6 +57,14 @@ impl Extreme {
         }
     }
 
+    /// What a pop from this end is told of as.
+    fn event(self) -> &'static str {
+        match self {
+            Extreme::Min => "zpopmin",
+            Extreme::Max => "zpopmax",
+        }
+    }
+
     /// The ranks of `count` elements at this end, or of as many as there are.
     fn ranks(self, set: &ZSet, count: usize) -> Range<usize> {
         let len = set.len();
@@ -103,9 +111,8 @@ fn pop(ctx: &mut Ctx<'_>, args: Args<'_>, from: Extreme) -> Done {
         (Some(_), Extreme::Max) => push_elements(reply, elements.rev(), true),
     }
     set.remove_ranks(ranks);
-    if set.is_empty() {
-        db.remove(key);
-    }
+    let is_empty = set.is_empty();
+    db.took_elements(key, removed, is_empty, EventClass::ZSET, from.event());
     ctx.changed(removed);
     Ok(())
 }
@@ -147,9 +154,8 @@ pub(super) fn pop_from_first(
             Extreme::Max => set.range(ranks.clone()).rev().for_each(&mut push),
         }
         set.remove_ranks(ranks);
-        if set.is_empty() {
-            db.remove(key);
-        }
+        let is_empty = set.is_empty();
+        db.took_elements(key, removed, is_empty, EventClass::ZSET, from.event());
         let verb: &[u8] = if from == Extreme::Min { b"ZPOPMIN" } else { b"ZPOPMAX" };
         let mut argv = Argv::of(&[verb, key]);
         if count.is_some() {
