@@ -131,7 +131,7 @@ impl Ctx<'_> {
     /// Whether this call may wait: not inside EXEC, nor for the primary or a file, whose commands are effects.
     #[must_use]
     pub fn may_block(&self) -> bool {
-        !self.server.unit.is_collecting() && !self.client.is_obeyed()
+        !self.server.unit.is_nested() && !self.client.is_obeyed()
     }
 
     /// The key that this call looks at alone, when it is one that waited for several.

@@ -26,6 +26,7 @@ impl Server {
     pub fn run_batch(&mut self, id: ClientId, buf: &[u8], batch: &Batch, from: usize, now: Millis) -> usize {
         let Some(mut client) = self.clients.take(id) else { return batch.len() };
         self.now = now;
+        self.unit.reset();
         client.last_interaction = now;
         self.lap = Some(self.stopwatch.micros());
         let (mut next, mut prefetched) = (from, from);
@@ -134,7 +135,7 @@ impl Server {
         let obeyed = client.is_obeyed();
         self.client_is_primary_stream = client.is(ClientFlags::PRIMARY);
         self.keyspace.begin(self.now, obeyed, client.is(ClientFlags::NO_TOUCH), client.slot);
-        self.unit.begin_call();
+        let outer = self.unit.begin_call();
         let (db, dirty, reply_from) = (client.db, self.keyspace.dirty(), client.reply.buf.len());
         let started = self.lap.unwrap_or_else(|| self.stopwatch.micros());
         let now = self.now;
@@ -156,10 +157,11 @@ impl Server {
             client.commands += 1;
         }
         let changed = self.keyspace.dirty() != dirty;
-        if changed || self.keyspace.has_expired() || self.unit.goes_to_replicas() {
-            self.propagate_call(db, args, changed);
+        if changed || self.keyspace.has_expired() || self.unit.has_changes() {
+            self.propagate_call(db, command, args, changed);
             client.write_offset = self.repl.offset();
         }
+        self.unit.end_call(outer);
         if self.keyspace.has_events() {
             self.publish_events();
         }

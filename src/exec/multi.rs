@@ -106,14 +106,12 @@ impl Server {
         }
         self.unwatch(client);
         client.reply.array(transaction.queued.len());
-        self.begin_unit();
         for (index, argv) in &transaction.queued {
             match self.check_in_exec(client, *index, argv.args()) {
                 Ok(()) => self.call(client, *index, argv.args()),
                 Err(error) => self.refuse(client, Some(*index), &error),
             }
         }
-        self.end_unit();
         Ok(())
     }
 

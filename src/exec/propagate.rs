@@ -1,8 +1,11 @@
 //! One encoding of every change feeds the AOF and the replicas.
 //!
-//! All changes of one unit of execution (a command, an EXEC) leave together: one bare, several between MULTI and EXEC.
+//! All changes of one unit of execution (a command, an EXEC with its commands, a command that served a waiting client)
+//! leave together when it ends: one bare, several between MULTI and EXEC. What happens outside of any command leaves at
+//! once.
 
 use super::server::Server;
+use super::spec::{Command, Flags};
 use crate::base::{Millis, num};
 use crate::resp::args::push_command;
 use crate::resp::{Args, Argv};
@@ -16,50 +19,70 @@ struct Change {
     replicas_only: bool,
 }
 
-/// What the running command propagates, and what its unit has collected.
+/// What one call propagates.
 #[derive(Debug, Default)]
-pub struct Unit {
-    /// Inside EXEC: changes are collected until its end.
-    collecting: bool,
-    collected: Vec<Change>,
+pub struct CallChanges {
     suppressed: bool,
-    /// The running command goes to replicas although it changes nothing, and not into the AOF.
+    /// It goes to replicas although it changes nothing, and not into the AOF.
     replicas_only: bool,
     replaced: Vec<Argv>,
 }
 
+/// The unit of execution that is running, if there is one.
+#[derive(Debug, Default)]
+pub struct Unit {
+    /// Calls inside calls: the commands of an EXEC are at depth 2.
+    depth: usize,
+    /// What has changed so far, but for the running call's own.
+    collected: Vec<Change>,
+    call: CallChanges,
+}
+
 impl Unit {
-    /// Before each call.
-    pub fn begin_call(&mut self) {
-        self.suppressed = false;
-        self.replicas_only = false;
-        self.replaced.clear();
+    /// Before each call. What is returned is given back to [`Unit::end_call`].
+    pub fn begin_call(&mut self) -> CallChanges {
+        self.depth += 1;
+        std::mem::take(&mut self.call)
     }
 
-    /// Whether the running command is one of an EXEC.
+    /// Before a batch: a call that panicked has ended nothing.
+    pub fn reset(&mut self) {
+        if self.depth > 0 {
+            *self = Unit::default();
+        }
+    }
+
+    /// After each call; the one around it goes on.
+    pub fn end_call(&mut self, outer: CallChanges) {
+        self.depth -= 1;
+        self.call = outer;
+    }
+
+    /// Whether the running command is inside another: one of an EXEC.
     #[must_use]
-    pub fn is_collecting(&self) -> bool {
-        self.collecting
+    pub fn is_nested(&self) -> bool {
+        self.depth > 1
     }
 
     /// Propagates `argv` in the place of the running command.
     pub fn replace(&mut self, argv: Argv) {
-        self.replaced.push(argv);
+        self.call.replaced.push(argv);
     }
 
     /// Propagates the running command as it is, to replicas only.
     pub fn to_replicas(&mut self) {
-        self.replicas_only = true;
-    }
-
-    #[must_use]
-    pub fn goes_to_replicas(&self) -> bool {
-        self.replicas_only
+        self.call.replicas_only = true;
     }
 
     /// Does not propagate the running command.
     pub fn suppress(&mut self) {
-        self.suppressed = true;
+        self.call.suppressed = true;
+    }
+
+    /// Whether there is something to propagate although the running command itself changed nothing.
+    #[must_use]
+    pub fn has_changes(&self) -> bool {
+        self.call.replicas_only || !self.collected.is_empty()
     }
 }
 
@@ -70,77 +93,82 @@ impl Server {
         self.aof.is_on() || self.repl.wants_stream()
     }
 
-    /// After each call: what it changed goes into the stream. `args` is the command as it was sent.
-    pub(super) fn propagate_call(&mut self, db: u32, args: Args<'_>, changed: bool) {
-        self.propagate_expired();
-        if self.unit.replicas_only && self.repl.wants_stream() {
-            if self.unit.collecting {
-                self.unit.collected.push(Change { db, argv: args.to_argv(), replicas_only: true });
-            } else {
-                self.emit(db, args, true);
-            }
-        }
-        if !changed || self.unit.suppressed || !self.has_stream() {
+    /// After each call: what it changed joins its unit, and the unit leaves if this was its outermost call. `args` is the
+    /// command as it was sent.
+    pub(super) fn propagate_call(&mut self, db: u32, command: &Command, args: Args<'_>, changed: bool) {
+        let expired = self.keyspace.take_expired();
+        let call = std::mem::take(&mut self.unit.call);
+        if !self.has_stream() {
+            self.unit.collected.clear();
             return;
         }
-        if self.unit.replaced.is_empty() {
-            self.propagate(db, args);
-        } else {
-            for argv in std::mem::take(&mut self.unit.replaced) {
-                self.propagate(db, argv.args());
-            }
+        let as_sent = call.replicas_only || (changed && !call.suppressed && call.replaced.is_empty());
+        if as_sent && self.unit.depth == 1 && self.unit.collected.is_empty() && expired.is_empty() {
+            // The common case: nothing is copied.
+            self.emit(Some(db), args, call.replicas_only && !changed);
+            return;
+        }
+        let collected = &mut self.unit.collected;
+        let verb = expiry_verb(self.config.lazyfree_lazy_expire);
+        collected.extend(expired.iter().map(|(db, key)| Change {
+            db: *db,
+            argv: Argv::of(&[verb, key]),
+            replicas_only: false,
+        }));
+        if as_sent {
+            collected.push(Change { db, argv: args.to_argv(), replicas_only: call.replicas_only && !changed });
+        } else if changed && !call.suppressed {
+            collected.extend(call.replaced.into_iter().map(|argv| Change { db, argv, replicas_only: false }));
+        }
+        if self.unit.depth == 1 {
+            self.end_unit(command);
         }
     }
 
-    /// Keys that a lookup found expired are deleted in the stream as well.
-    pub(super) fn propagate_expired(&mut self) {
-        for (db, key) in self.keyspace.take_expired() {
-            if self.has_stream() {
-                let verb: &[u8] = if self.config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
-                self.propagate(db, Argv::of(&[verb, &key]).args());
-            }
-        }
-    }
-
-    /// Adds one change to the unit, or to the stream when there is no unit.
-    pub fn propagate(&mut self, db: u32, args: Args<'_>) {
-        if self.unit.collecting {
-            self.unit.collected.push(Change { db, argv: args.to_argv(), replicas_only: false });
-        } else {
-            self.emit(db, args, false);
-        }
-    }
-
-    /// EXEC begins: its changes are one unit.
-    pub(super) fn begin_unit(&mut self) {
-        self.unit.collecting = true;
-    }
-
-    /// EXEC ends: the unit leaves.
-    pub(super) fn end_unit(&mut self) {
-        self.unit.collecting = false;
+    /// The unit leaves.
+    fn end_unit(&mut self, command: &Command) {
         let collected = std::mem::take(&mut self.unit.collected);
-        let (Some(first), Some(last)) = (collected.first(), collected.last()) else { return };
-        let wrap = collected.len() > 1;
+        // What a walk over the keyspace happens to find expired belongs to nothing.
+        let wrap = collected.len() > 1 && !command.flags.contains(Flags::TOUCHES_ARBITRARY_KEYS);
         let replicas_only = collected.iter().all(|change| change.replicas_only);
         if wrap {
-            self.emit(first.db, Argv::of(&[b"MULTI"]).args(), replicas_only);
+            self.emit(None, Argv::of(&[b"MULTI"]).args(), replicas_only);
         }
         for change in &collected {
-            self.emit(change.db, change.argv.args(), change.replicas_only);
+            self.emit(Some(change.db), change.argv.args(), change.replicas_only);
         }
         if wrap {
-            self.emit(last.db, Argv::of(&[b"EXEC"]).args(), replicas_only);
+            self.emit(None, Argv::of(&[b"EXEC"]).args(), replicas_only);
         }
     }
 
-    fn emit(&mut self, db: u32, args: Args<'_>, replicas_only: bool) {
+    /// Keys found expired outside of any command are deleted in the stream as well.
+    pub(super) fn propagate_expired(&mut self) {
+        let verb = expiry_verb(self.config.lazyfree_lazy_expire);
+        for (db, key) in self.keyspace.take_expired() {
+            self.propagate(db, Argv::of(&[verb, &key]).args());
+        }
+    }
+
+    /// Adds one change to the running unit, or to the stream when there is none.
+    pub fn propagate(&mut self, db: u32, args: Args<'_>) {
+        if !self.has_stream() {
+            return;
+        }
+        if self.unit.depth > 0 {
+            self.unit.collected.push(Change { db, argv: args.to_argv(), replicas_only: false });
+        } else {
+            self.emit(Some(db), args, false);
+        }
+    }
+
+    /// `db` is `None` for MULTI and EXEC, which belong to no database.
+    fn emit(&mut self, db: Option<u32>, args: Args<'_>, replicas_only: bool) {
         if self.client_is_primary_stream {
-            if replicas_only {
-                return;
+            if !replicas_only {
+                // The replicas of a replica get its primary's bytes as they are.
+                self.aof.append(db, |out| push_command(out, args));
             }
-            // The replicas of a replica get its primary's bytes as they are.
-            self.aof.append(db, |out| push_command(out, args));
             return;
         }
         self.scratch.clear();
@@ -149,10 +177,13 @@ impl Server {
         if !replicas_only {
             self.aof.append(db, |out| out.extend_from_slice(scratch));
         }
-        // MULTI and EXEC belong to the database of what they wrap.
         let now = Millis((self.stopwatch.micros() / 1000) as i64);
-        self.repl.propagate(now, Some(db), scratch);
+        self.repl.propagate(now, db, scratch);
     }
+}
+
+fn expiry_verb(lazily: bool) -> &'static [u8] {
+    if lazily { b"UNLINK" } else { b"DEL" }
 }
 
 /// The AOF's side of the stream: bytes waiting to be written, with its own notion of the selected database.
@@ -185,12 +216,12 @@ impl AofBuffer {
         self.selected = None;
     }
 
-    fn append(&mut self, db: u32, write: impl FnOnce(&mut Vec<u8>)) {
+    fn append(&mut self, db: Option<u32>, write: impl FnOnce(&mut Vec<u8>)) {
         if !self.on {
             return;
         }
         let before = self.buf.len();
-        if self.selected != Some(db) {
+        if let Some(db) = db.filter(|db| self.selected != Some(*db)) {
             self.selected = Some(db);
             let mut text = Vec::with_capacity(4);
             num::push_u64(&mut text, u64::from(db));

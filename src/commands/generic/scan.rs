@@ -22,7 +22,7 @@ pub const COMMANDS: &[Command] = &[
         .tips(&["request_policy:all_shards", "nondeterministic_output_order"])
         .args(&[Arg::pattern("pattern")]),
     Command::new("scan", -2, scan_keys)
-        .flags(Flags::READONLY)
+        .flags(Flags::READONLY.union(Flags::TOUCHES_ARBITRARY_KEYS))
         .acl(Acl::KEYSPACE)
         .doc(
             Group::Generic,
@@ -38,7 +38,7 @@ pub const COMMANDS: &[Command] = &[
             Arg::string("type").token("TYPE").since("6.0.0").optional(),
         ]),
     Command::new("randomkey", 1, randomkey)
-        .flags(Flags::READONLY)
+        .flags(Flags::READONLY.union(Flags::TOUCHES_ARBITRARY_KEYS))
         .acl(Acl::KEYSPACE)
         .doc(Group::Generic, "1.0.0", "O(1)", "Gives the name of some key.")
         .tips(&["request_policy:all_shards", "response_policy:special", "nondeterministic_output"]),
@@ -114,21 +114,28 @@ fn scan_keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let mut cursor = scan::cursor(args.at(1))?;
     let wanted = Wanted::parse(args.from(2))?;
     let only = wanted.pattern.and_then(pattern_slot);
-    let (db, reply) = ctx.split();
+    let (mut db, reply) = ctx.split();
+    let mut due = Vec::new();
     let mut found = Found::new(reply);
     let mut seen = 0;
     let mut steps = wanted.count.saturating_mul(STEPS_PER_KEY);
     loop {
         cursor = db.scan(cursor, only, &mut |entry| {
             seen += 1;
-            if wanted.has(entry) && !db.is_due(entry) {
-                found.push(Item::Bytes(entry.key()));
+            match (wanted.has(entry), db.is_due(entry)) {
+                (true, false) => found.push(Item::Bytes(entry.key())),
+                (true, true) => due.push(Box::<[u8]>::from(entry.key())),
+                (false, _) => {}
             }
         });
         steps -= 1;
         if cursor == 0 || seen >= wanted.count || steps == 0 {
             break;
         }
+    }
+    for key in due {
+        // Looking at it ends it.
+        db.exists(&key);
     }
     found.finish(cursor, reply);
     Ok(())

@@ -31,7 +31,7 @@ pub const FAMILIES: &[&[Command]] = &[
 
 /// For commands whose answer comes from outside: inside EXEC the reply would be in the wrong place.
 fn refuse_in_exec(ctx: &Ctx<'_>) -> Done {
-    if ctx.server.unit.is_collecting() {
+    if ctx.server.unit.is_nested() {
         return Err(ErrorReply::text_of(format!(
             "ERR {} is not allowed inside a transaction",
             ctx.command.name.replace('|', " ").to_ascii_uppercase()
