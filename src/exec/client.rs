@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bitflags::bitflags;
 
@@ -98,8 +100,8 @@ pub struct Client {
     /// Bytes read and not yet run, and the size of the buffer they are in.
     pub query_bytes: usize,
     pub query_capacity: usize,
-    /// Bytes of replies that the connection has taken and not yet written.
-    pub unwritten_bytes: usize,
+    /// Bytes of replies that the connection has taken and not yet written; the connection keeps it up to date.
+    pub unwritten: Arc<AtomicUsize>,
     /// Slot of the last command's keys, for introspection of where clients go.
     pub slot: Option<Slot>,
 }
@@ -133,9 +135,15 @@ impl Client {
             net_output_bytes: 0,
             query_bytes: 0,
             query_capacity: 0,
-            unwritten_bytes: 0,
+            unwritten: Arc::default(),
             slot: None,
         }
+    }
+
+    /// Bytes of replies that the connection has taken and not yet written.
+    #[must_use]
+    pub fn unwritten_bytes(&self) -> usize {
+        self.unwritten.load(Ordering::Relaxed)
     }
 
     #[must_use]

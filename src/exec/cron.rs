@@ -27,6 +27,8 @@ impl Server {
         self.end_pauses();
         self.serve_ready();
         self.save_when_due();
+        self.rewrite_log_when_due();
+        self.shutdown_when_ready();
         let totals = [self.stats.commands, self.stats.net_input_bytes, self.stats.net_output_bytes];
         self.stats.rate.sample(now, totals);
         self.stats.peak_memory_bytes = self.stats.peak_memory_bytes.max(self.gauges.used_memory_bytes);

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::client::ClientId;
 use crate::base::Millis;
+use crate::config::Config;
 
 /// Names a request to the outside whose answer finishes a parked client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +30,9 @@ pub enum Effect {
     SendSnapshotFile { snapshot: crate::repl::SnapshotId, replica: crate::repl::ReplicaId },
     /// Write the configuration file anew and answer with [`super::Server::config_rewritten`].
     RewriteConfig { token: Token },
+    /// Do what a changed configuration needs before it holds (sockets, directory, limits), and answer with
+    /// [`super::Server::config_applied`].
+    ApplyConfig(Box<ConfigRequest>),
     /// Directives were changed that something outside depends on.
     Reconfigure { names: Vec<&'static str> },
     /// The AOF is to be switched on (with a base of the dataset as it is) or off.
@@ -43,6 +47,20 @@ pub enum Effect {
     Log(LogLevel, String),
 }
 
+/// A CONFIG SET that something outside has to agree to.
+#[derive(Debug)]
+pub struct ConfigRequest {
+    pub token: Token,
+    /// Names and values as they were sent.
+    pub pairs: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Whether the client may do what `enable-protected-configs local` allows.
+    pub local: bool,
+    /// The configuration as it would be.
+    pub config: Config,
+    /// The directives whose values are others now.
+    pub names: Vec<&'static str>,
+}
+
 /// How the process is to end.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ShutdownRequest {
@@ -52,8 +70,6 @@ pub struct ShutdownRequest {
     pub now: bool,
     /// End even when saving fails.
     pub force: bool,
-    /// Who asked, and is told when the server cannot end.
-    pub token: Option<Token>,
 }
 
 /// The keys of one MIGRATE on their way.

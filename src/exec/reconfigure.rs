@@ -1,24 +1,38 @@
 //! Taking a changed configuration over: what the rooms below keep of it, and what only the owner can do.
 
-use super::effect::Effect;
+use super::effect::{ConfigRequest, Effect};
 use super::server::Server;
 use crate::config::{Change, Config, SetError};
 use crate::keyspace::AccessPolicy;
 use crate::repl::Input;
+use crate::resp::ErrorReply;
 
-/// Directives that can be set by their type, but that take a new process here.
-const AT_START_ONLY: &[&str] = &["port", "bind", "io-threads"];
+/// Directives whose change the machine has to agree to: it may have no such directory, socket or number of files.
+const OUTSIDE: &[&str] = &["bind", "dir", "maxclients", "port"];
 
 impl Server {
+    /// Whether a change can only be put in place once the machine has done its part.
+    #[must_use]
+    pub fn needs_outside(change: &Change) -> bool {
+        OUTSIDE.iter().any(|name| change.has(name))
+    }
+
+    /// The machine has done its part of a CONFIG SET (the result is the data directory as an absolute path), or
+    /// refuses it.
+    pub fn config_applied(&mut self, request: ConfigRequest, result: Result<Vec<u8>, SetError>) {
+        // Meanwhile other directives may have been changed: only those of the request are to be set.
+        let pairs: Vec<(&[u8], &[u8])> = request.pairs.iter().map(|(n, v)| (n.as_slice(), v.as_slice())).collect();
+        let result = result.and_then(|dir| {
+            let mut change = self.config.with_set(&pairs, request.local)?;
+            change.config.dir = dir;
+            self.reconfigure(change);
+            Ok(())
+        });
+        self.finish_ok(request.token, result.map_err(|error| ErrorReply::text_of(format!("ERR {error}"))));
+    }
+
     /// Puts a changed configuration in place.
-    ///
-    /// # Errors
-    /// When it holds something that this server changes at its start only; then nothing has changed.
-    pub fn reconfigure(&mut self, change: Change) -> Result<(), SetError> {
-        if let Some(name) = AT_START_ONLY.iter().find(|name| change.has(name)) {
-            let reason = "this server changes it at its start only".to_owned();
-            return Err(SetError::Failed { name: (*name).to_owned(), reason });
-        }
+    pub fn reconfigure(&mut self, change: Change) {
         let aof = change.has("appendonly");
         let names: Vec<&'static str> = change.changed.iter().map(|directive| directive.name).collect();
         self.config = change.config;
@@ -37,7 +51,6 @@ impl Server {
         if !names.is_empty() {
             self.outbox.push(Effect::Reconfigure { names });
         }
-        Ok(())
     }
 
     /// How uses of keys are remembered, as the maxmemory policy wants it.

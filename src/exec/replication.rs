@@ -70,7 +70,10 @@ impl Server {
                 Output::SendSnapshotFile { snapshot, replica } => {
                     self.outbox.push(Effect::SendSnapshotFile { snapshot, replica });
                 }
-                Output::AcksAdvanced => self.finish_waits(),
+                Output::AcksAdvanced => {
+                    self.finish_waits();
+                    self.shutdown_when_ready();
+                }
                 Output::PauseWrites(paused) => self.pause_for_failover(paused),
                 Output::StreamBegins { resumed } => {
                     self.primary_stream.reset();

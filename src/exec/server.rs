@@ -6,14 +6,16 @@ use super::alarm::Alarms;
 use super::blocked::Blocked;
 use super::client::{Client, ClientFlags, ClientId, Clients, Parked};
 use super::commandlog::CommandLog;
-use super::effect::{Effect, LogLevel, ShutdownRequest, Token};
+use super::effect::{Effect, LogLevel, Token};
 use super::frozen::Frozen;
 use super::latency::Latency;
 use super::loading::Loading;
+use super::log_growth::LogGrowth;
 use super::multi::Watches;
 use super::propagate::{AofBuffer, Unit};
 use super::push::OwnMessages;
 use super::replication::PrimaryStream;
+use super::shutdown::Ending;
 use super::snapshot::{Job, Saves};
 use super::stats::Stats;
 use super::table::CommandTable;
@@ -29,6 +31,9 @@ use crate::resp::ErrorReply;
 pub trait Stopwatch: Send {
     /// Microseconds since some fixed moment.
     fn micros(&self) -> u64;
+
+    /// Wall time in microseconds since 1970.
+    fn wall_micros(&self) -> i64;
 }
 
 /// What the owner knows when it makes a server.
@@ -75,6 +80,8 @@ pub struct Pause {
     pub asked: Option<(Millis, bool)>,
     /// A manual failover holds writes back.
     pub failover: Option<Millis>,
+    /// The server is ending and waits for its replicas.
+    pub shutdown: bool,
 }
 
 impl Pause {
@@ -83,7 +90,7 @@ impl Pause {
     pub fn at(&self, now: Millis) -> (bool, bool) {
         let asked = self.asked.filter(|(until, _)| now < *until);
         let failover = self.failover.is_some_and(|until| now < until);
-        (asked.is_some() || failover, asked.is_some_and(|(_, writes_only)| !writes_only))
+        (asked.is_some() || failover || self.shutdown, asked.is_some_and(|(_, writes_only)| !writes_only))
     }
 }
 
@@ -102,10 +109,12 @@ pub struct Server {
     /// Wall time of the running batch.
     pub now: Millis,
     pub pause: Pause,
+    pub(super) ending: Option<Ending>,
     /// What the world has to do, in order.
     pub outbox: Vec<Effect>,
     pub unit: Unit,
     pub aof: AofBuffer,
+    pub log_growth: LogGrowth,
     pub repl: repl::Engine,
     pub watches: Watches,
     pub pubsub: Subscriptions,
@@ -189,9 +198,11 @@ impl Server {
             started: setup.now,
             now: setup.now,
             pause: Pause::default(),
+            ending: None,
             outbox: Vec::new(),
             unit: Unit::default(),
             aof: AofBuffer::default(),
+            log_growth: LogGrowth::default(),
             watches: Watches::default(),
             pubsub: Subscriptions::default(),
             own_messages: OwnMessages::default(),
@@ -293,11 +304,10 @@ impl Server {
         }
     }
 
-    /// The process could not end as asked.
-    pub fn shutdown_failed(&mut self, request: &ShutdownRequest) {
-        if let Some(token) = request.token {
-            self.finish_ok(token, Err(ErrorReply::Static("ERR Errors trying to SHUTDOWN. Check logs.")));
-        }
+    /// Wall time in microseconds since 1970.
+    #[must_use]
+    pub fn wall_micros(&self) -> i64 {
+        self.stopwatch.wall_micros()
     }
 
     pub fn log(&mut self, level: LogLevel, text: impl Into<String>) {

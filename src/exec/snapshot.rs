@@ -23,11 +23,22 @@ const PENDING_MAX_BYTES: usize = 1 << 20;
 /// A replica that has this much to read yet makes the walk wait.
 const REPLICA_BACKLOG_MAX_BYTES: usize = 4 << 20;
 
+/// Who wants the RDB file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Save {
+    /// A save point or BGSAVE.
+    InBackground,
+    /// SAVE, whose client waits.
+    Awaited(Token),
+    /// The server, before it ends.
+    Final,
+}
+
 /// What a snapshot is taken for.
 #[derive(Debug)]
 pub enum Purpose {
-    /// The RDB file: a save point, BGSAVE, or a SAVE whose client waits.
-    File { waiting: Option<Token> },
+    /// The RDB file.
+    File(Save),
     /// A full synchronisation.
     Replicas(SnapshotRequest),
     /// A new base of the AOF.
@@ -126,6 +137,16 @@ impl Server {
             let started = Input::SnapshotStarted(request.snapshot);
             self.repl_input(started);
         }
+        let pid = self.facts.pid;
+        match purpose {
+            Purpose::File(Save::InBackground) => {
+                self.log(LogLevel::Notice, format!("Background saving started by pid {pid}"));
+            }
+            Purpose::AofBase => {
+                self.log(LogLevel::Notice, format!("Background append only file rewriting started by pid {pid}"));
+            }
+            Purpose::File(_) | Purpose::Replicas(_) => {}
+        }
         let sink = self.rdb_sink(matches!(purpose, Purpose::AofBase));
         self.keyspace.begin_snapshot(Box::new(sink));
         self.saves.last_try = Some(self.now);
@@ -209,7 +230,7 @@ impl Server {
 
     fn slowest_bytes(&self, receivers: &[crate::repl::ReplicaId]) -> usize {
         let unread = |id: &crate::repl::ReplicaId| {
-            self.clients.get(ClientId(id.0)).map_or(0, |c| c.reply.buf.len() + c.unwritten_bytes)
+            self.clients.get(ClientId(id.0)).map_or(0, |c| c.reply.buf.len() + c.unwritten_bytes())
         };
         receivers.iter().map(unread).max().unwrap_or(0)
     }
@@ -220,13 +241,13 @@ impl Server {
         drop(self.keyspace.end_snapshot());
         let Some(job) = self.job.take() else { return };
         match job.purpose {
-            Purpose::File { waiting } => {
+            Purpose::File(save) => {
                 if job.cancelled {
                     self.log(LogLevel::Notice, "Background saving cancelled");
                 } else {
-                    self.count_save(job.started, job.dirty_at_start, &result);
+                    self.count_save(save, job.started, job.dirty_at_start, &result);
                 }
-                if let Some(token) = waiting {
+                if let Save::Awaited(token) = save {
                     let result = result.map(drop).map_err(|_| ErrorReply::Static("ERR"));
                     self.finish_ok(token, result);
                 }
@@ -238,25 +259,32 @@ impl Server {
                 };
                 self.repl_input(input);
             }
-            Purpose::AofBase => {}
+            Purpose::AofBase => self.count_rewrite(job.started, &result),
         }
         if std::mem::take(&mut self.saves.scheduled) {
-            self.start_snapshot(Purpose::File { waiting: None });
+            self.start_snapshot(Purpose::File(Save::InBackground));
         }
     }
 
-    fn count_save(&mut self, started: Millis, dirty_at_start: u64, result: &Result<u64, String>) {
+    fn count_save(&mut self, save: Save, started: Millis, dirty_at_start: u64, result: &Result<u64, String>) {
         self.saves.last_seconds = Some(self.now.since(started) / 1000);
         self.saves.last_failed = result.is_err();
+        let in_background = save == Save::InBackground;
         match result {
             Ok(_) => {
                 self.saves.last_success = self.now;
                 self.saves.dirty_at_last_save = dirty_at_start;
                 self.saves.count += 1;
-                self.log(LogLevel::Notice, "Background saving terminated with success");
+                self.log(LogLevel::Notice, "DB saved on disk");
+                if in_background {
+                    self.log(LogLevel::Notice, "Background saving terminated with success");
+                }
             }
             Err(error) => {
-                self.log(LogLevel::Warning, format!("Background saving error: {error}"));
+                self.log(LogLevel::Warning, format!("Write error saving DB on disk: {error}"));
+                if in_background {
+                    self.log(LogLevel::Warning, "Background saving error");
+                }
             }
         }
     }
@@ -264,7 +292,7 @@ impl Server {
     /// Gives up the save under way. False when there is none.
     pub fn cancel_save(&mut self) -> bool {
         match &mut self.job {
-            Some(Job { purpose: Purpose::File { .. }, cancelled, .. }) => {
+            Some(Job { purpose: Purpose::File(_), cancelled, .. }) => {
                 *cancelled = true;
                 true
             }
@@ -298,7 +326,7 @@ impl Server {
             && may_retry
         {
             self.log(LogLevel::Notice, format!("{} changes in {} seconds. Saving...", point.changes, point.secs));
-            self.start_snapshot(Purpose::File { waiting: None });
+            self.start_snapshot(Purpose::File(Save::InBackground));
         }
     }
 }

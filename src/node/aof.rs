@@ -7,7 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
@@ -16,11 +16,15 @@ use super::disk;
 use super::shared::{Shared, lock, now};
 use super::startup::plain;
 use crate::config::{AppendFsync, Config};
+use crate::exec::latency::LatencyEvent;
 use crate::exec::snapshot::Purpose;
-use crate::persist::aof::{BaseFormat, Manifest, names};
+use crate::persist::aof::{BaseFormat, LogFile, Manifest, names};
 
 /// How often `everysec` makes the log durable.
 const SYNC_PERIOD: Duration = Duration::from_secs(1);
+
+/// Quicker writes are below every `latency-monitor-threshold`.
+const NOTED_USEC: u64 = 1000;
 
 /// The log of one server.
 pub struct Aof {
@@ -39,8 +43,8 @@ struct Inner {
     buf: Vec<u8>,
     /// Bytes of `buf` are waiting for a disk that refused them.
     stuck: bool,
-    /// A base is being written.
-    rewriting: bool,
+    /// The base being written began together with an increment, which stays when it is finished.
+    opened: bool,
     unsynced: bool,
 }
 
@@ -89,8 +93,12 @@ impl Aof {
             let _ = fs::remove_file(path_in(&dir, &old.name));
         }
         write_manifest(config, &manifest)?;
+        let size = |file: &LogFile| fs::metadata(path_in(&dir, &file.name)).map_or(0, |meta| meta.len());
+        let bytes = manifest.to_load().map(size).sum();
         inner.manifest = manifest;
-        shared.server().aof.switch(true);
+        let server = &mut *shared.server();
+        server.aof.switch(true);
+        server.log_growth.opened(bytes, server.aof.offset);
         Ok(())
     }
 
@@ -110,7 +118,13 @@ impl Aof {
             }
             server.aof.offset
         };
+        let started = Instant::now();
         let result = write_whole(file, &inner.buf).and_then(|()| if fsync { file.sync_data() } else { Ok(()) });
+        let event = if fsync { LatencyEvent::AofFsyncAlways } else { LatencyEvent::AofWrite };
+        let usec = started.elapsed().as_micros() as u64;
+        if usec >= NOTED_USEC {
+            shared.server().note_latency(event, usec);
+        }
         match result {
             Ok(()) => {
                 inner.unsynced = !fsync && (inner.unsynced || !inner.buf.is_empty());
@@ -146,20 +160,27 @@ impl Aof {
         let mut inner = lock(&self.inner);
         shared.server().aof.switch(false);
         inner.file = None;
-        inner.rewriting = false;
     }
 
     /// Begins a new base: what is appended from now on goes to a new increment, and a snapshot of the dataset as it is
-    /// becomes the base. Also how the log is switched on. False when another snapshot is under way: try again later.
+    /// becomes the base. With `switch_on` the log is switched on thereby; without, a log that is off gets a base only.
+    /// False when another snapshot is under way: try again later.
     ///
     /// # Errors
     /// What the system says; the old log goes on.
-    pub fn begin_base(&self, shared: &Shared) -> io::Result<bool> {
+    pub fn begin_base(&self, shared: &Shared, switch_on: bool) -> io::Result<bool> {
         let mut inner = lock(&self.inner);
         let inner = &mut *inner;
         let config = shared.server().config.clone();
         let dir = directory(&config);
         fs::create_dir_all(&dir)?;
+        if inner.file.is_none() {
+            inner.manifest = read_manifest(&config)?;
+            if !switch_on {
+                inner.opened = false;
+                return Ok(begin_snapshot(shared, None));
+            }
+        }
         let mut manifest = inner.manifest.clone();
         let name = manifest.open_increment(&file_name(&config)).name.clone();
         let file = append_to(&dir, &name)?;
@@ -167,20 +188,7 @@ impl Aof {
             // A crash before the base is complete loads the old base and both increments.
             write_manifest(&config, &manifest)?;
         }
-        let begun = {
-            let mut server = shared.server();
-            if server.job.is_some() {
-                false
-            } else {
-                server.aof.take(&mut inner.buf);
-                server.aof.switch(true);
-                server.now = now();
-                server.start_snapshot(Purpose::AofBase);
-                shared.collect(&mut server);
-                true
-            }
-        };
-        if !begun {
+        if !begin_snapshot(shared, Some(&mut inner.buf)) {
             let _ = fs::remove_file(path_in(&dir, &name));
             return Ok(false);
         }
@@ -191,7 +199,7 @@ impl Aof {
         inner.buf.clear();
         inner.file = Some(file);
         inner.manifest = manifest;
-        inner.rewriting = true;
+        inner.opened = true;
         Ok(true)
     }
 
@@ -207,15 +215,42 @@ impl Aof {
         fs::rename(temp, path_in(&dir, &base.name))?;
         disk::sync_dir(&path_in(&dir, &base.name))?;
         let mut manifest = inner.manifest.clone();
-        manifest.replace_base(base);
+        manifest.replace_base(base, inner.opened);
         write_manifest(&config, &manifest)?;
         for old in manifest.take_history() {
             let _ = fs::remove_file(path_in(&dir, &old.name));
         }
         write_manifest(&config, &manifest)?;
         inner.manifest = manifest;
-        inner.rewriting = false;
         Ok(())
+    }
+}
+
+/// Begins the snapshot that becomes a base, unless another one is under way. `waiting` takes what is not yet in the
+/// increments before: the log is on from here.
+fn begin_snapshot(shared: &Shared, waiting: Option<&mut Vec<u8>>) -> bool {
+    let mut server = shared.server();
+    let server = &mut *server;
+    if server.job.is_some() {
+        return false;
+    }
+    if let Some(waiting) = waiting {
+        server.aof.take(waiting);
+        server.aof.switch(true);
+    }
+    server.log_growth.begun(server.aof.offset);
+    server.now = now();
+    server.start_snapshot(Purpose::AofBase);
+    shared.collect(server);
+    true
+}
+
+/// The manifest on disk; an empty one if there is none.
+fn read_manifest(config: &Config) -> io::Result<Manifest> {
+    match fs::read(directory(config).join(names::manifest(&file_name(config)))) {
+        Ok(text) => Manifest::parse(&text).map_err(io::Error::other),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Manifest::default()),
+        Err(error) => Err(error),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -22,8 +23,32 @@ const READ_BYTES: usize = 16 * 1024;
 pub struct Bus {
     shared: Arc<Shared>,
     links: HashMap<LinkId, Link>,
-    /// Tells the main thread of links that it did not open itself.
+    acceptor: Acceptor,
+}
+
+/// Tells the main thread of links that it did not open itself.
+#[derive(Clone)]
+pub struct Acceptor {
     accepted: mpsc::UnboundedSender<(LinkId, TcpStream)>,
+    /// The number of the last one, whatever the socket it came by.
+    last: Arc<AtomicU64>,
+}
+
+impl Acceptor {
+    /// Accepts links on `listener` for ever.
+    pub async fn accept(self, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
+                    if self.accepted.send((LinkId::Inbound(number), stream)).is_err() {
+                        return;
+                    }
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    }
 }
 
 struct Link {
@@ -42,26 +67,14 @@ impl Bus {
     #[must_use]
     pub fn new(shared: Arc<Shared>) -> (Bus, mpsc::UnboundedReceiver<(LinkId, TcpStream)>) {
         let (accepted, connections) = mpsc::unbounded_channel();
-        (Bus { shared, links: HashMap::new(), accepted }, connections)
+        let acceptor = Acceptor { accepted, last: Arc::default() };
+        (Bus { shared, links: HashMap::new(), acceptor }, connections)
     }
 
-    /// Accepts links on `listener` for ever.
-    pub fn listen(&self, listener: TcpListener) {
-        let accepted = self.accepted.clone();
-        tokio::spawn(async move {
-            let mut next = 0;
-            loop {
-                match listener.accept().await {
-                    Ok((stream, _)) => {
-                        next += 1;
-                        if accepted.send((LinkId::Inbound(next), stream)).is_err() {
-                            return;
-                        }
-                    }
-                    Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-                }
-            }
-        });
+    /// What accepts links for this bus.
+    #[must_use]
+    pub fn acceptor(&self) -> Acceptor {
+        self.acceptor.clone()
     }
 
     /// Takes an accepted connection into service.

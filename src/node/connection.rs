@@ -8,6 +8,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
@@ -47,6 +48,8 @@ pub struct Connection<S> {
     out: Vec<u8>,
     /// How much of `out` is written.
     written: usize,
+    /// How much is not, for others to see.
+    unwritten: Arc<AtomicUsize>,
     limits: RequestLimits,
     query_max_bytes: usize,
     /// With `appendfsync always`: what is to be written may show changes up to this offset of the log.
@@ -66,11 +69,13 @@ enum Event {
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub fn new(shared: Arc<Shared>, id: ClientId, stream: S) -> Connection<S> {
         let bell = shared.add_bell(id);
-        let (limits, query_max_bytes) = {
+        let (limits, query_max_bytes, unwritten) = {
             let server = shared.server();
-            let authenticated = server.clients.get(id).is_some_and(|client| client.authenticated);
+            let client = server.clients.get(id);
+            let authenticated = client.is_some_and(|client| client.authenticated);
             let bulk_max_bytes = server.config.proto_max_bulk_len as u64;
-            (RequestLimits { bulk_max_bytes, authenticated }, server.config.client_query_buffer_limit)
+            let unwritten = client.map(|client| Arc::clone(&client.unwritten)).unwrap_or_default();
+            (RequestLimits { bulk_max_bytes, authenticated }, server.config.client_query_buffer_limit, unwritten)
         };
         Connection {
             shared,
@@ -84,6 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             next: 0,
             out: Vec::new(),
             written: 0,
+            unwritten,
             limits,
             query_max_bytes,
             hold_until: None,
@@ -176,7 +182,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.out.append(&mut client.reply.buf);
         }
         self.ending = client.is_closing();
-        client.unwritten_bytes = self.out.len() - self.written;
+        self.unwritten.store(self.out.len() - self.written, Ordering::Relaxed);
         if client.is(ClientFlags::CLOSE_NOW) {
             self.out.clear();
             self.written = 0;
@@ -231,6 +237,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Ready(Ok(false))
             })
             .await?;
+            self.unwritten.store(self.out.len() - self.written, Ordering::Relaxed);
             if rung {
                 self.run_batch();
             }

@@ -152,6 +152,9 @@ impl ArgumentAreas {
     }
 }
 
+/// Descriptors beside those of clients: log, files, listeners, links.
+pub const RESERVED_FILES: u64 = 32;
+
 /// The limit of open files after [`raise_open_files`].
 pub struct OpenFiles {
     pub limit: u64,

@@ -1,19 +1,16 @@
 //! The life of the server process: sockets, tasks, signals, and the end.
 
-use std::net::IpAddr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::aof::{self, Aof};
 use super::bus::Bus;
-use super::listen::{self, BindAddr, IoThreads};
+use super::listen::IoThreads;
+use super::listeners::{self, Listeners};
 use super::log::{Logger, Role};
 use super::migrate::Targets;
 use super::os;
@@ -21,19 +18,16 @@ use super::primary::PrimaryLink;
 use super::shared::{MachineStopwatch, Shared, now};
 use super::startup::{self, Prepared, give_up, plain};
 use super::world::Machine;
-use super::{boot, disk, gauges};
+use super::{boot, disk, gauges, reconfigure};
 use crate::base::{Millis, Rng};
 use crate::cluster;
 use crate::commands;
-use crate::config::{Config, expand_title};
+use crate::config::{Config, ShutdownFlags, expand_title};
 use crate::exec::effect::ShutdownRequest;
 use crate::exec::server::Facts;
-use crate::exec::snapshot::Purpose;
+use crate::exec::snapshot::{Purpose, Save};
 use crate::exec::table::CommandTable;
 use crate::exec::{Server, Setup};
-
-/// Descriptors beside those of clients: log, files, listeners, links.
-const RESERVED_FILES: u64 = 32;
 
 /// How often the bus engine is told that time passes.
 const BUS_TICK: Duration = Duration::from_millis(100);
@@ -43,9 +37,9 @@ const BUS_TICK: Duration = Duration::from_millis(100);
 pub fn run(mut prepared: Prepared) -> ExitCode {
     startup::announce(&prepared);
     let logger = prepared.logger.clone();
-    let open_files = os::raise_open_files(prepared.config.maxclients as u64 + RESERVED_FILES);
+    let open_files = os::raise_open_files(prepared.config.maxclients as u64 + os::RESERVED_FILES);
     if let Some(error) = &open_files.refused {
-        let usable = open_files.limit.saturating_sub(RESERVED_FILES).max(1);
+        let usable = open_files.limit.saturating_sub(os::RESERVED_FILES).max(1);
         prepared.config.maxclients = prepared.config.maxclients.min(usable as usize);
         logger.warning(format_args!(
             "Unable to set the max number of files open to what maxclients needs: {}. maxclients has been reduced to {usable}.",
@@ -66,8 +60,8 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
     logger.set_role(if config.replicaof.is_some() { Role::Replica } else { Role::Primary });
     logger.notice(format_args!("monotonic clock: POSIX clock_gettime"));
     startup::write_pid(&config, &logger);
-    let (listeners, bus_listeners) = match listen_all(&config, &logger) {
-        Ok(listeners) => listeners,
+    let bound = match listeners::bind_all(&config, &logger) {
+        Ok(bound) => bound,
         Err(text) => return give_up(&logger, &text),
     };
     let mut server = new_server(&prepared);
@@ -87,9 +81,6 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
         Err(error) => return give_up(&logger, &format!("Can't start I/O threads: {}", plain(&error))),
     };
     let (bus, mut accepted) = Bus::new(Arc::clone(&shared));
-    for listener in bus_listeners {
-        bus.listen(listener);
-    }
     let mut machine = Machine {
         bus,
         primary: PrimaryLink::new(Arc::clone(&shared)),
@@ -99,13 +90,13 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
         nodes_lock,
         base_scheduled: false,
         alarm: None,
+        new_hz: None,
+        config_requests: Vec::new(),
         ending: None,
     };
     // While it loads, clients are answered (with LOADING).
     shared.server().begin_loading(now(), 0, false);
-    for listener in listeners {
-        tokio::spawn(listen::accept_clients(Arc::clone(&shared), Arc::clone(&threads), listener));
-    }
+    let mut listeners = Listeners::serve(Arc::clone(&shared), threads, machine.bus.acceptor(), bound);
     if let Err(lines) = boot::load(&shared, &aof).await {
         for line in lines {
             logger.warning(format_args!("{line}"));
@@ -119,8 +110,7 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
         return give_up(&logger, "Can't listen for signals");
     };
     let mut bus_tick = tokio::time::interval(BUS_TICK);
-    let mut cron = tokio::time::interval(Duration::from_millis(1000 / u64::from(config.hz.max(1))));
-    cron.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut cron = cron_at(config.hz);
     bus_tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
         tokio::select! {
@@ -137,17 +127,23 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
             }
             _ = terminate.recv() => {
                 logger.warning(format_args!("Received SIGTERM scheduling shutdown..."));
-                machine.ending = Some(ShutdownRequest::default());
+                shared.with(|server| end_by_signal(server, server.config.shutdown_on_sigterm));
             }
             _ = interrupt.recv() => {
                 logger.warning(format_args!("Received SIGINT scheduling shutdown..."));
-                machine.ending = Some(ShutdownRequest::default());
+                shared.with(|server| end_by_signal(server, server.config.shutdown_on_sigint));
             }
         }
         machine.perform_all();
         if machine.base_scheduled && shared.server().job.is_none() {
             machine.begin_base();
             machine.perform_all();
+        }
+        if let Some(hz) = machine.new_hz.take() {
+            cron = cron_at(hz);
+        }
+        for request in std::mem::take(&mut machine.config_requests) {
+            reconfigure::apply(&shared, &mut listeners, request).await;
         }
         if let Some(request) = machine.ending.take()
             && shut_down(&shared, &aof, &request).await
@@ -163,6 +159,13 @@ async fn until(moment: Option<Millis>) {
         Some(at) => tokio::time::sleep(Duration::from_millis(at.since(now()).max(0).unsigned_abs())).await,
         None => std::future::pending().await,
     }
+}
+
+/// The clock of the server's own work.
+fn cron_at(hz: u32) -> tokio::time::Interval {
+    let mut cron = tokio::time::interval(Duration::from_millis(1000 / u64::from(hz.max(1))));
+    cron.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    cron
 }
 
 fn new_server(prepared: &Prepared) -> Server {
@@ -267,100 +270,49 @@ fn set_title(title: &mut os::ProcessTitle, program: &str, config: &Config) {
     }
 }
 
-/// Binds the client port and, in cluster mode, the bus port on every configured address.
-fn listen_all(config: &Config, logger: &Logger) -> Result<(Vec<TcpListener>, Vec<TcpListener>), String> {
-    let backlog = u32::try_from(config.tcp_backlog).unwrap_or(511);
-    let clients = bind_all(config, config.port, backlog, logger)?;
-    if config.port != 0 && clients.is_empty() {
-        return Err("Failed listening on port, aborting.".into());
-    }
-    if !config.cluster_enabled {
-        return Ok((clients, Vec::new()));
-    }
-    let bus_port = if config.cluster_port != 0 {
-        config.cluster_port
-    } else {
-        config.port.checked_add(10_000).ok_or_else(|| {
-            "Redis port number too high for cluster mode. Cluster communication port number will be client port + 10000. \
-             Your Redis port number must be 55535 or less."
-                .to_owned()
-        })?
-    };
-    let bus = bind_all(config, bus_port, backlog, logger)?;
-    if bus.is_empty() {
-        return Err(format!("Failed listening on port {bus_port} (cluster), aborting."));
-    }
-    Ok((clients, bus))
-}
-
-fn bind_all(config: &Config, port: u16, backlog: u32, logger: &Logger) -> Result<Vec<TcpListener>, String> {
-    if port == 0 {
-        return Ok(Vec::new());
-    }
-    let words: Vec<&str> = config.bind.iter().map(String::as_str).collect();
-    let mut listeners = Vec::new();
-    for word in words {
-        let Some(BindAddr { optional, ip }) = listen::parse_bind(word) else {
-            return Err(format!(
-                "Could not create server TCP listening socket {word}:{port}: Name or service not known"
-            ));
-        };
-        match listen::bind(ip, port, backlog) {
-            Ok(listener) => listeners.push(listener),
-            Err(error) if may_be_missing(optional, ip, &error) => {}
-            Err(error) => {
-                logger.warning(format_args!(
-                    "Warning: Could not create server TCP listening socket {word}:{port}: bind: {}",
-                    plain(&error)
-                ));
-                return Err(format!("Failed listening on port {port} (TCP), aborting."));
-            }
-        }
-    }
-    Ok(listeners)
-}
-
-/// An address marked `-` need not exist here, and neither need IPv6.
-fn may_be_missing(optional: bool, ip: IpAddr, error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{AddrNotAvailable, Unsupported};
-    let absent = matches!(error.kind(), AddrNotAvailable | Unsupported)
-        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error());
-    absent && (optional || ip.is_ipv6())
+fn end_by_signal(server: &mut Server, flags: ShutdownFlags) {
+    server.now = now();
+    server.begin_shutdown(ShutdownRequest::of_signal(flags), None);
 }
 
 /// Ends the server as asked. False when it must not end: the dataset could not be saved.
 async fn shut_down(shared: &Arc<Shared>, aof: &Arc<Aof>, request: &ShutdownRequest) -> bool {
     let logger = &shared.logger;
-    logger.warning(format_args!("User requested shutdown..."));
     let config = shared.server().config.clone();
     let save = request.save.unwrap_or(!config.save.is_empty()) && !shared.server().is_loading();
-    aof.flush(shared, true);
+    if shared.server().aof.is_on() {
+        logger.notice(format_args!("Calling fsync() on the AOF file."));
+        aof.flush(shared, true);
+    }
     if save {
         logger.notice(format_args!("Saving the final RDB snapshot before exiting."));
-        if let Err(error) = save_now(shared, aof).await {
-            logger.warning(format_args!("Error trying to save the DB, can't exit: {error}"));
+        if save_now(shared, aof).await.is_err() {
             if !request.force {
-                shared.with(|server| server.shutdown_failed(request));
+                logger.warning(format_args!("Error trying to save the DB, can't exit."));
+                shared.with(Server::shutdown_failed);
                 return false;
             }
-        } else {
-            logger.notice(format_args!("DB saved on disk"));
+            logger.warning(format_args!("Error trying to save the DB, ignoring..."));
         }
     }
-    if !config.pidfile.is_empty() || config.daemonize {
+    if let Some(path) = startup::pid_path(&config) {
         logger.notice(format_args!("Removing the pid file."));
-        let _ = std::fs::remove_file(Path::new(std::ffi::OsStr::from_bytes(&config.pidfile)));
+        // One that could not be written is not there.
+        let _ = std::fs::remove_file(path);
     }
     logger.warning(format_args!("Redis is now ready to exit, bye bye..."));
     true
 }
 
+/// The dataset could not be written; the log says why.
+struct SaveFailed;
+
 /// Takes a whole snapshot to the RDB file, after the one under way if there is one.
-async fn save_now(shared: &Arc<Shared>, aof: &Arc<Aof>) -> Result<(), String> {
+async fn save_now(shared: &Arc<Shared>, aof: &Arc<Aof>) -> Result<(), SaveFailed> {
     while shared.server().job.is_some() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    shared.server().start_snapshot(Purpose::File { waiting: None });
+    shared.server().start_snapshot(Purpose::File(Save::Final));
     super::snapshot::carry(Arc::clone(shared), Arc::clone(aof)).await;
-    if shared.server().saves.last_failed { Err("see above".into()) } else { Ok(()) }
+    if shared.server().saves.last_failed { Err(SaveFailed) } else { Ok(()) }
 }

@@ -154,4 +154,8 @@ impl Stopwatch for MachineStopwatch {
     fn micros(&self) -> u64 {
         self.0.elapsed().as_micros() as u64
     }
+
+    fn wall_micros(&self) -> i64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64)
+    }
 }

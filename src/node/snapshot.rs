@@ -43,7 +43,7 @@ pub async fn carry(shared: Arc<Shared>, aof: Arc<Aof>) {
         match server.job.as_ref().map(|job| &job.purpose) {
             None => return,
             Some(Purpose::AofBase) => Target::AofBase { temp: disk::temp_rdb_path(&server.config) },
-            Some(Purpose::File { .. }) => {
+            Some(Purpose::File(_)) => {
                 Target::File { temp: disk::temp_rdb_path(&server.config), name: disk::rdb_path(&server.config) }
             }
             Some(purpose @ Purpose::Replicas(request)) if purpose.is_file() => Target::File {
@@ -163,7 +163,7 @@ async fn queue_file(shared: &Shared, path: &Path, id: ClientId) -> io::Result<bo
         }
         let behind = || {
             let server = shared.server();
-            server.clients.get(id).is_some_and(|c| c.reply.buf.len() + c.unwritten_bytes > REPLICA_QUEUE_MAX_BYTES)
+            server.clients.get(id).is_some_and(|c| c.reply.buf.len() + c.unwritten_bytes() > REPLICA_QUEUE_MAX_BYTES)
         };
         while behind() {
             tokio::time::sleep(BEHIND_PAUSE).await;

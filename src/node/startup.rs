@@ -197,14 +197,20 @@ pub fn announce(prepared: &Prepared) {
     }
 }
 
-/// Writes the pid file, if one is wanted: always for a daemon.
-pub fn write_pid(config: &Config, logger: &Logger) {
+/// Where the pid file is, if one is wanted: always for a daemon.
+#[must_use]
+pub fn pid_path(config: &Config) -> Option<&Path> {
     let path: &[u8] = match (config.pidfile.is_empty(), config.daemonize) {
         (false, _) => &config.pidfile,
         (true, true) => b"/var/run/redis.pid",
-        (true, false) => return,
+        (true, false) => return None,
     };
-    let path = Path::new(OsStr::from_bytes(path));
+    Some(Path::new(OsStr::from_bytes(path)))
+}
+
+/// Writes the pid file, if one is wanted.
+pub fn write_pid(config: &Config, logger: &Logger) {
+    let Some(path) = pid_path(config) else { return };
     if let Err(error) = os::write_pid_file(path) {
         logger.warning(format_args!("Failed to write PID file {}: {}", path.display(), plain(&error)));
     }

@@ -14,7 +14,7 @@ use super::startup::plain;
 use crate::base::Millis;
 use crate::cluster;
 use crate::config::LogLevel;
-use crate::exec::effect::{self, ShutdownRequest};
+use crate::exec::effect::{self, ConfigRequest, ShutdownRequest};
 use crate::exec::{Effect, Token, World};
 use crate::resp::ErrorReply;
 
@@ -34,6 +34,10 @@ pub struct Machine {
     pub base_scheduled: bool,
     /// When waits of clients end.
     pub alarm: Option<Millis>,
+    /// How often the server's own work is due, when that has changed.
+    pub new_hz: Option<u32>,
+    /// Changes of the configuration that need more than this thread of work can do at once.
+    pub config_requests: Vec<ConfigRequest>,
     /// The end of the process, once it has been decided.
     pub ending: Option<ShutdownRequest>,
 }
@@ -99,7 +103,8 @@ impl Machine {
 
     /// Begins a new base of the AOF, now or when the snapshot under way has ended.
     pub fn begin_base(&mut self) {
-        match self.aof.begin_base(&self.shared) {
+        let on = self.shared.server().config.appendonly;
+        match self.aof.begin_base(&self.shared, on) {
             Ok(begun) => self.base_scheduled = !begun,
             Err(error) => {
                 let text = plain(&error);
@@ -108,14 +113,13 @@ impl Machine {
         }
     }
 
-    fn reconfigure(&self, names: &[&'static str]) {
+    fn reconfigure(&mut self, names: &[&'static str]) {
         let config = self.shared.server().config.clone();
         if names.contains(&"loglevel") {
             self.shared.logger.set_level(config.loglevel);
         }
-        if names.contains(&"dir") {
-            use std::os::unix::ffi::OsStrExt;
-            let _ = std::env::set_current_dir(std::ffi::OsStr::from_bytes(&config.dir));
+        if names.contains(&"hz") {
+            self.new_hz = Some(config.hz);
         }
     }
 }
@@ -138,6 +142,7 @@ impl World for Machine {
                 tokio::spawn(snapshot::send_file(Arc::clone(&self.shared), snapshot.0, replica));
             }
             Effect::RewriteConfig { token } => self.rewrite_config(token),
+            Effect::ApplyConfig(request) => self.config_requests.push(*request),
             Effect::Reconfigure { names } => self.reconfigure(&names),
             Effect::SwitchAof { on: true } | Effect::RewriteAof => self.begin_base(),
             Effect::SwitchAof { on: false } => self.aof.close(&self.shared),

@@ -7,7 +7,9 @@ mod alone;
 mod bad_input;
 mod cluster;
 mod durability;
+mod ending;
 mod replication;
+mod running;
 
 use support::{Ran, Server, ServerKind, eventually, run};
 

@@ -1,8 +1,10 @@
 //! CONFIG: the directives while the server runs.
 
 use crate::commands::help::help;
+use crate::config::Change;
 use crate::exec::client::{Client, ClientFlags};
-use crate::exec::{Arg, Command, Ctx, Done, Effect, Flags, Group};
+use crate::exec::effect::ConfigRequest;
+use crate::exec::{Arg, Command, Ctx, Done, Effect, Flags, Group, Server};
 use crate::resp::{Args, ErrorReply};
 
 const ADMIN: Flags = Flags::ADMIN.union(Flags::LOADING).union(Flags::NOSCRIPT).union(Flags::STALE);
@@ -58,8 +60,24 @@ fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let local = is_local(ctx.client);
     let change =
         ctx.server.config.with_set(&pairs, local).map_err(|error| ErrorReply::text_of(format!("ERR {error}")))?;
-    ctx.server.reconfigure(change).map_err(|error| ErrorReply::text_of(format!("ERR {error}")))?;
+    if Server::needs_outside(&change) {
+        return apply_outside(ctx, &pairs, local, change);
+    }
+    ctx.server.reconfigure(change);
     ctx.reply().ok();
+    Ok(())
+}
+
+fn apply_outside(ctx: &mut Ctx<'_>, pairs: &[(&[u8], &[u8])], local: bool, change: Change) -> Done {
+    super::refuse_in_exec(ctx)?;
+    let request = ConfigRequest {
+        token: ctx.park(),
+        pairs: pairs.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect(),
+        local,
+        names: change.changed.iter().map(|directive| directive.name).collect(),
+        config: change.config,
+    };
+    ctx.effect(Effect::ApplyConfig(Box::new(request)));
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! SAVE, BGSAVE, LASTSAVE, BGREWRITEAOF, SHUTDOWN: the dataset on disk, and the end.
 
 use crate::exec::effect::ShutdownRequest;
-use crate::exec::snapshot::Purpose;
+use crate::exec::snapshot::{Purpose, Save};
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Effect, Flags, Group};
 use crate::resp::{Args, ErrorReply};
 
@@ -68,7 +68,7 @@ fn save(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
         return Err(IN_PROGRESS);
     }
     let token = ctx.park();
-    ctx.server.start_snapshot(Purpose::File { waiting: Some(token) });
+    ctx.server.start_snapshot(Purpose::File(Save::Awaited(token)));
     Ok(())
 }
 
@@ -81,10 +81,10 @@ fn bgsave(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     };
     match ctx.server.job.as_ref().map(|job| &job.purpose) {
         None => {
-            ctx.server.start_snapshot(Purpose::File { waiting: None });
+            ctx.server.start_snapshot(Purpose::File(Save::InBackground));
             ctx.reply().simple("Background saving started");
         }
-        Some(Purpose::File { .. }) => return Err(IN_PROGRESS),
+        Some(Purpose::File(_)) => return Err(IN_PROGRESS),
         Some(_) if schedule => {
             ctx.server.saves.scheduled = true;
             ctx.reply().simple("Background saving scheduled");
@@ -117,9 +117,6 @@ fn lastsave(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
 }
 
 fn bgrewriteaof(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
-    if !ctx.server.aof.is_on() {
-        return Err(ErrorReply::Static("ERR There is no append only file to rewrite: appendonly is off"));
-    }
     let text = match ctx.server.job.as_ref().map(|job| &job.purpose) {
         Some(Purpose::AofBase) => {
             return Err(ErrorReply::Static("ERR Background append only file rewriting already in progress"));
@@ -150,11 +147,16 @@ fn shutdown(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         }
     }
     if abort {
-        // The server ends at once or not at all: there is never a shutdown that waits.
-        let alone = args.len() == 2;
-        return Err(if alone { ErrorReply::Static("ERR No shutdown in progress.") } else { ErrorReply::Syntax });
+        if args.len() > 2 {
+            return Err(ErrorReply::Syntax);
+        }
+        if !ctx.server.abort_shutdown() {
+            return Err(ErrorReply::Static("ERR No shutdown in progress."));
+        }
+        ctx.reply().ok();
+        return Ok(());
     }
-    request.token = Some(ctx.park());
-    ctx.effect(Effect::Shutdown(request));
+    let token = ctx.park();
+    ctx.server.begin_shutdown(request, Some(token));
     Ok(())
 }

@@ -9,11 +9,10 @@ pub const COMMANDS: &[Command] = &[Command::new("time", 1, time)
     .tips(&["nondeterministic_output"])];
 
 fn time(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
-    let now = ctx.now;
+    let usec = ctx.server.wall_micros();
     let reply = ctx.reply();
     reply.array(2);
-    reply.bulk_int(now.secs());
-    // The server's clock ticks in milliseconds.
-    reply.bulk_int(now.0.rem_euclid(1000) * 1000);
+    reply.bulk_int(usec.div_euclid(1_000_000));
+    reply.bulk_int(usec.rem_euclid(1_000_000));
     Ok(())
 }

@@ -158,11 +158,11 @@ impl Manifest {
         LogFile { name: names::base(appendfilename, seq, format), seq }
     }
 
-    /// A rewrite is finished: `base` replaces the old one and every increment but the last, which was
-    /// opened when the rewrite began. What was replaced becomes history.
-    pub fn replace_base(&mut self, base: LogFile) {
+    /// A rewrite is finished: `base` replaces the old one and every increment, but for the last if that was
+    /// `opened` when the rewrite began. What was replaced becomes history.
+    pub fn replace_base(&mut self, base: LogFile, opened: bool) {
         self.history.extend(self.base.replace(base));
-        let rewritten = self.increments.len().saturating_sub(1);
+        let rewritten = self.increments.len().saturating_sub(usize::from(opened));
         self.history.extend(self.increments.drain(..rewritten));
     }
 
@@ -261,10 +261,10 @@ mod tests {
     fn a_rewrite_turns_old_files_into_history() {
         let mut manifest = Manifest::default();
         assert_eq!(manifest.open_increment("f"), &file("f.1.incr.aof", 1));
-        manifest.replace_base(manifest.next_base("f", BaseFormat::Rdb));
+        manifest.replace_base(manifest.next_base("f", BaseFormat::Rdb), true);
         assert_eq!(manifest.open_increment("f").seq, 2);
         let base = manifest.next_base("f", BaseFormat::Rdb);
-        manifest.replace_base(base);
+        manifest.replace_base(base, true);
         assert_eq!(
             String::from_utf8(manifest.format()).unwrap(),
             "file f.2.base.rdb seq 2 type b\nfile f.1.base.rdb seq 1 type h\nfile f.1.incr.aof seq 1 type h\n\

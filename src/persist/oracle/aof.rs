@@ -22,7 +22,7 @@ fn a_stock_server_loads_our_log() {
     std::fs::create_dir(&log_dir).unwrap();
 
     let mut manifest = Manifest::default();
-    manifest.replace_base(manifest.next_base(LOG, BaseFormat::Commands));
+    manifest.replace_base(manifest.next_base(LOG, BaseFormat::Commands), true);
     let increment = manifest.open_increment(LOG).clone();
     let write = |name: &[u8], text: &[u8]| std::fs::write(log_dir.join(String::from_utf8_lossy(name).as_ref()), text);
     let mut base = Vec::new();

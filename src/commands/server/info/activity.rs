@@ -24,7 +24,16 @@ pub(super) fn persistence(info: &mut Info<'_>) {
     info.flag("aof_enabled", server.config.appendonly);
     info.flag("aof_rewrite_in_progress", rewriting.is_some());
     info.field("aof_current_rewrite_time_sec", rewriting.unwrap_or(-1));
+    let growth = &server.log_growth;
+    info.field("aof_last_rewrite_time_sec", growth.last_seconds.unwrap_or(-1));
+    info.field("aof_last_bgrewrite_status", ok(growth.last_failed));
+    info.field("aof_rewrites", growth.rewrites);
     info.field("aof_last_write_status", ok(server.aof_error.is_some()));
+    if server.aof.is_on() {
+        info.field("aof_current_size", growth.current_bytes(server.aof.offset));
+        info.field("aof_base_size", growth.base_bytes());
+        info.field("aof_buffer_length", server.aof.pending());
+    }
     if let Some(loading) = &server.loading {
         let total = loading.total_bytes;
         let percent = if total > 0 { loading.loaded_bytes as f64 / total as f64 * 100.0 } else { 0.0 };

@@ -50,7 +50,7 @@ fn directive(info: &Info<'_>, name: &str) -> Vec<u8> {
 fn client_bytes(info: &Info<'_>) -> (u64, u64) {
     let (mut replicas, mut normal) = (0, 0);
     for client in info.clients() {
-        let bytes = (client.query_capacity + client.reply.buf.capacity() + client.unwritten_bytes) as u64;
+        let bytes = (client.query_capacity + client.reply.buf.capacity() + client.unwritten_bytes()) as u64;
         *if client.is(ClientFlags::REPLICA) { &mut replicas } else { &mut normal } += bytes;
     }
     (replicas, normal)

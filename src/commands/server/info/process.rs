@@ -1,7 +1,7 @@
 //! INFO server, clients, cpu and cluster: the process and who is connected to it.
 
 use super::Info;
-use crate::exec::client::ClientFlags;
+use crate::exec::client::{Client, ClientFlags};
 use crate::exec::state::COMPAT_VERSION;
 
 pub(super) fn server(info: &mut Info<'_>) {
@@ -21,7 +21,7 @@ pub(super) fn server(info: &mut Info<'_>) {
     info.field("process_id", facts.pid);
     info.field("run_id", server.run_id);
     info.field("tcp_port", server.config.port);
-    info.field("server_time_usec", server.now.0 * 1000);
+    info.field("server_time_usec", server.wall_micros());
     info.field("uptime_in_seconds", uptime_secs);
     info.field("uptime_in_days", uptime_secs / 86_400);
     info.field("hz", server.config.hz);
@@ -36,7 +36,7 @@ pub(super) fn clients(info: &mut Info<'_>) {
     let server = info.server;
     let connected = info.clients().filter(|c| !c.is(ClientFlags::REPLICA)).count();
     let input = info.clients().map(|c| c.query_bytes).max().unwrap_or(0);
-    let output = info.clients().map(|c| c.unwritten_bytes).max().unwrap_or(0);
+    let output = info.clients().map(Client::unwritten_bytes).max().unwrap_or(0);
     let links = server.cluster.as_ref().map_or(0, |engine| engine.links().count());
     info.field("connected_clients", connected);
     info.field("cluster_connections", links);

@@ -1,0 +1,124 @@
+//! How large the append-only log is, and when it is begun anew of itself.
+
+use super::effect::{Effect, LogLevel};
+use super::server::Server;
+use crate::base::Millis;
+
+/// After a rewrite that failed the next one waits this long.
+const RETRY_MS: i64 = 60_000;
+
+/// The size of the log: what was counted at some offset, and what was appended since.
+#[derive(Debug, Default)]
+pub struct LogGrowth {
+    counted_bytes: u64,
+    counted_at: u64,
+    /// The size after the last rewrite or at the start: growth is measured against it.
+    base_bytes: u64,
+    /// The offset at which the rewrite under way began.
+    begun_at: u64,
+    /// What INFO tells of rewrites.
+    pub rewrites: u64,
+    pub last_seconds: Option<i64>,
+    pub last_failed: bool,
+    last_try: Option<Millis>,
+}
+
+impl LogGrowth {
+    /// The log was opened with files of so many bytes.
+    pub fn opened(&mut self, bytes: u64, offset: u64) {
+        (self.counted_bytes, self.counted_at, self.base_bytes) = (bytes, offset, bytes);
+    }
+
+    /// A rewrite begins at this offset of the log.
+    pub fn begun(&mut self, offset: u64) {
+        self.begun_at = offset;
+    }
+
+    /// The rewrite is finished: its base has so many bytes.
+    pub fn rewritten(&mut self, bytes: u64, offset: u64) {
+        (self.counted_bytes, self.counted_at) = (bytes, self.begun_at);
+        self.base_bytes = self.current_bytes(offset);
+    }
+
+    /// `aof_current_size`, with the log at this offset.
+    #[must_use]
+    pub fn current_bytes(&self, offset: u64) -> u64 {
+        self.counted_bytes + offset.saturating_sub(self.counted_at)
+    }
+
+    /// `aof_base_size`.
+    #[must_use]
+    pub fn base_bytes(&self) -> u64 {
+        self.base_bytes
+    }
+
+    /// By how many percent the log has grown, if that is as much as asked for.
+    fn excess_percent(&self, offset: u64, percentage: u32, min_bytes: u64) -> Option<u64> {
+        let current = self.current_bytes(offset);
+        if percentage == 0 || current <= min_bytes {
+            return None;
+        }
+        let growth = (u128::from(current) * 100 / u128::from(self.base_bytes.max(1))).saturating_sub(100);
+        (growth >= u128::from(percentage)).then_some(u64::try_from(growth).unwrap_or(u64::MAX))
+    }
+}
+
+impl Server {
+    /// Begins the log anew when it has grown as `auto-aof-rewrite-percentage` and `auto-aof-rewrite-min-size` say.
+    pub(super) fn rewrite_log_when_due(&mut self) {
+        if !self.aof.is_on() || self.job.is_some() || self.is_loading() {
+            return;
+        }
+        let growth = &self.log_growth;
+        let must_wait = growth.last_failed && growth.last_try.is_some_and(|last| self.now.since(last) < RETRY_MS);
+        let config = &self.config;
+        let excess = growth.excess_percent(
+            self.aof.offset,
+            config.auto_aof_rewrite_percentage,
+            config.auto_aof_rewrite_min_size,
+        );
+        if let Some(percent) = excess.filter(|_| !must_wait) {
+            self.log_growth.last_try = Some(self.now);
+            self.log(LogLevel::Notice, format!("Starting automatic rewriting of AOF on {percent}% growth"));
+            self.outbox.push(Effect::RewriteAof);
+        }
+    }
+
+    /// A rewrite of the log has ended; `result` holds the bytes of its base.
+    pub(super) fn count_rewrite(&mut self, started: Millis, result: &Result<u64, String>) {
+        self.log_growth.last_seconds = Some(self.now.since(started) / 1000);
+        self.log_growth.last_failed = result.is_err();
+        self.log_growth.last_try = Some(self.now);
+        match result {
+            Ok(bytes) => {
+                self.log_growth.rewrites += 1;
+                self.log_growth.rewritten(*bytes, self.aof.offset);
+                self.log(LogLevel::Notice, "Background AOF rewrite terminated with success");
+                self.log(LogLevel::Notice, "Background AOF rewrite finished successfully");
+            }
+            Err(error) => {
+                self.log(LogLevel::Warning, format!("Background AOF rewrite terminated with error: {error}"));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_is_measured_against_the_last_rewrite() {
+        let mut growth = LogGrowth::default();
+        growth.opened(1000, 500);
+        assert_eq!(growth.current_bytes(600), 1100);
+        assert_eq!(growth.excess_percent(1500, 100, 1000), Some(100));
+        assert_eq!(growth.excess_percent(1499, 100, 1000), None);
+        assert_eq!(growth.excess_percent(1500, 100, 2000), None);
+        assert_eq!(growth.excess_percent(u64::MAX - 1000, 0, 0), None);
+        growth.begun(1500);
+        growth.rewritten(300, 1600);
+        assert_eq!((growth.current_bytes(1600), growth.base_bytes()), (400, 400));
+        assert_eq!(growth.excess_percent(2000, 100, 100), Some(100));
+    }
+}

@@ -1,0 +1,56 @@
+//! CONFIG SET of what the machine has a say in: sockets, the data directory, the limit of open files.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::listeners::Listeners;
+use super::os;
+use super::shared::Shared;
+use super::startup::plain;
+use crate::config::SetError;
+use crate::exec::effect::ConfigRequest;
+
+/// Does what the changed configuration needs, all of it or nothing, and tells the server.
+pub async fn apply(shared: &Arc<Shared>, listeners: &mut Listeners, request: ConfigRequest) {
+    let result = perform(shared, listeners, &request).await;
+    if let Err(SetError::Failed { name, .. }) = &result {
+        shared.logger.warning(format_args!(
+            "Failed applying new configuration. Possibly related to new {name} setting. Restoring previous settings."
+        ));
+    }
+    shared.with(|server| server.config_applied(request, result));
+}
+
+/// The data directory as an absolute path.
+async fn perform(shared: &Shared, listeners: &mut Listeners, request: &ConfigRequest) -> Result<Vec<u8>, SetError> {
+    let failed = |name: &str, reason: String| SetError::Failed { name: name.to_owned(), reason };
+    let has = |name| request.names.contains(&name);
+    let old_dir = PathBuf::from(OsStr::from_bytes(&shared.server().config.dir));
+    if has("maxclients") {
+        let open_files = os::raise_open_files(request.config.maxclients as u64 + os::RESERVED_FILES);
+        if open_files.refused.is_some() {
+            let usable = open_files.limit.saturating_sub(os::RESERVED_FILES);
+            let reason = format!(
+                "The operating system is not able to handle the specified number of clients, try with {usable}"
+            );
+            return Err(failed("maxclients", reason));
+        }
+    }
+    if has("dir") {
+        let enter = std::env::set_current_dir(OsStr::from_bytes(&request.config.dir));
+        enter.map_err(|error| failed("dir", plain(&error)))?;
+    }
+    let moved = if has("port") || has("bind") { listeners.move_to(&request.config).await } else { true };
+    if !moved {
+        // It was the current directory until now.
+        let _ = std::env::set_current_dir(&old_dir);
+        return Err(if has("port") {
+            failed("port", "Unable to listen on this port. Check server logs.".to_owned())
+        } else {
+            failed("bind", "Failed to bind to specified addresses.".to_owned())
+        });
+    }
+    Ok(std::env::current_dir().unwrap_or(old_dir).into_os_string().into_vec())
+}

@@ -1,0 +1,107 @@
+//! How a `node` ends: SHUTDOWN and SIGTERM, with and without replicas that are behind.
+
+use std::net::TcpStream;
+
+use crate::field;
+use crate::support::{Server, ServerKind, eventually};
+
+/// A primary with a replica that has stopped reading its stream.
+fn with_a_stuck_replica(directives: &str) -> (Server, Server) {
+    let primary = Server::start(ServerKind::Node, &format!("repl-diskless-sync-delay 0\n{directives}"));
+    let replica = Server::start(ServerKind::Node, &format!("replicaof 127.0.0.1 {}", primary.port));
+    eventually("the link is up", || field(&replica.text("INFO replication"), "master_link_status") == "up");
+    eventually("it acknowledges", || primary.text("INFO replication").contains(",lag=0"));
+    signal(&replica, rustix::process::Signal::STOP);
+    assert_eq!(primary.text("SET a 1"), "OK");
+    (primary, replica)
+}
+
+fn signal(server: &Server, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(server.pid() as i32).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+fn has_ended(server: &Server) -> bool {
+    TcpStream::connect(("127.0.0.1", server.port)).is_err()
+}
+
+/// Sends SHUTDOWN from a thread of its own: the answer is an error, or the end of the connection.
+fn shutdown(server: &Server, words: &'static str) -> std::thread::JoinHandle<String> {
+    let mut connection = server.connect();
+    std::thread::spawn(move || {
+        let mut cmd = redis::cmd("SHUTDOWN");
+        for word in words.split_whitespace() {
+            cmd.arg(word);
+        }
+        cmd.exec(&mut connection).unwrap_err().to_string()
+    })
+}
+
+#[test]
+fn a_shutdown_waits_for_replicas_and_can_be_called_off() {
+    let (primary, replica) = with_a_stuck_replica("shutdown-timeout 100");
+    let waiting = shutdown(&primary, "");
+    eventually("it waits", || primary.log_tail().contains("Waiting for replicas before shutting down."));
+    let late = shutdown(&primary, "");
+    eventually("two wait", || field(&primary.text("INFO clients"), "blocked_clients") == "2");
+    assert_eq!(primary.text("SHUTDOWN ABORT"), "OK");
+    for thread in [waiting, late] {
+        let error = thread.join().unwrap();
+        assert!(error.contains("Errors trying to SHUTDOWN. Check logs."), "{error}");
+    }
+    assert!(primary.log_tail().contains("Shutdown manually aborted."));
+    let error = primary.call::<String>("SHUTDOWN ABORT").unwrap_err().to_string();
+    assert!(error.contains("No shutdown in progress."), "{error}");
+    assert_eq!(primary.text("SET a 2"), "OK");
+    // By signal it is the same; the write that came too late for the replica arrives after all.
+    signal(&primary, rustix::process::Signal::TERM);
+    eventually("it waits again", || {
+        primary.log_tail().matches("Waiting for replicas before shutting down.").count() == 2
+    });
+    signal(&replica, rustix::process::Signal::CONT);
+    eventually("it has ended", || has_ended(&primary));
+    let log = primary.log_tail();
+    for words in [
+        "Received SIGTERM scheduling shutdown...",
+        "1 of 1 replicas are in sync when shutting down.",
+        "Redis is now ready to exit, bye bye...",
+    ] {
+        assert!(log.contains(words), "{log}");
+    }
+    assert_eq!(replica.text("GET a"), "2");
+}
+
+#[test]
+fn a_shutdown_does_not_wait_longer_than_it_is_told() {
+    let (primary, replica) = with_a_stuck_replica("shutdown-timeout 1");
+    let _ = shutdown(&primary, "NOSAVE");
+    eventually("it has ended", || has_ended(&primary));
+    let log = primary.log_tail();
+    assert!(log.contains("Lagging replica 127.0.0.1:") && log.contains("0 of 1 replicas are in sync"), "{log}");
+    signal(&replica, rustix::process::Signal::CONT);
+
+    let (primary, replica) = with_a_stuck_replica("shutdown-timeout 100");
+    let waiting = shutdown(&primary, "");
+    eventually("it waits", || primary.log_tail().contains("Waiting for replicas before shutting down."));
+    let _ = shutdown(&primary, "NOW");
+    eventually("it has ended", || has_ended(&primary));
+    waiting.join().unwrap();
+    signal(&replica, rustix::process::Signal::CONT);
+}
+
+#[test]
+fn a_server_that_cannot_save_ends_only_by_force() {
+    let server = Server::start(ServerKind::Node, "save 3600 1\nenable-protected-configs yes");
+    let dir = server.dir().join("gone");
+    std::fs::create_dir(&dir).unwrap();
+    let set = |words: &[&str]| redis::cmd("CONFIG").arg("SET").arg(words).exec(&mut server.connect());
+    set(&["dir", dir.to_str().unwrap()]).unwrap();
+    std::fs::remove_dir(&dir).unwrap();
+    let error = shutdown(&server, "").join().unwrap();
+    assert!(error.contains("Errors trying to SHUTDOWN. Check logs."), "{error}");
+    assert!(server.log_tail().contains("Error trying to save the DB, can't exit."), "{}", server.log_tail());
+    assert_eq!(server.text("PING"), "PONG");
+    let _ = shutdown(&server, "FORCE");
+    eventually("it has ended", || has_ended(&server));
+    assert!(server.log_tail().contains("Error trying to save the DB, ignoring..."), "{}", server.log_tail());
+}
