@@ -11,6 +11,7 @@ pub mod expiry;
 pub mod generic;
 pub mod hash;
 pub mod help;
+pub mod hyperloglog;
 pub mod list;
 pub mod mpop;
 pub mod parse;
@@ -34,6 +35,7 @@ pub fn all() -> Vec<&'static [Command]> {
         connection::FAMILIES,
         generic::FAMILIES,
         hash::FAMILIES,
+        hyperloglog::FAMILIES,
         list::FAMILIES,
         pubsub::FAMILIES,
         server::FAMILIES,

@@ -8,6 +8,7 @@ pub mod copy;
 pub mod dict;
 pub mod entry;
 pub mod hash;
+pub mod hll;
 pub mod intset;
 pub mod item;
 pub mod list;
