@@ -4,7 +4,7 @@ use super::{CORRUPTED, NOT_A_COUNTER, check};
 use crate::data::hll::{self, Registers};
 use crate::data::value::Value;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::Typed;
+use crate::keyspace::{EventClass, Typed};
 use crate::resp::{Args, ErrorReply};
 
 const ADDS: KeyFlags = KeyFlags::RW.union(KeyFlags::INSERT);
@@ -52,11 +52,12 @@ fn pfadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     for element in args.from(2).iter() {
         changed |= hll::add(value, element, sparse_max).map_err(|_| CORRUPTED)?;
     }
+    reply.int(i64::from(changed));
     if changed {
         hll::make_stale(value);
+        ctx.changed(1);
+        ctx.notify(EventClass::STRING, "pfadd", args.at(1));
     }
-    reply.int(i64::from(changed));
-    ctx.changed(usize::from(changed));
     Ok(())
 }
 
@@ -111,5 +112,6 @@ fn pfmerge(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     hll::make_stale(value);
     reply.ok();
     ctx.changed(1);
+    ctx.notify(EventClass::STRING, "pfadd", args.at(1));
     Ok(())
 }
