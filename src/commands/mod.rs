@@ -9,6 +9,7 @@ pub mod connection;
 pub mod element;
 pub mod expiry;
 pub mod generic;
+pub mod geo;
 pub mod hash;
 pub mod help;
 pub mod hyperloglog;
@@ -34,6 +35,7 @@ pub fn all() -> Vec<&'static [Command]> {
         cluster::FAMILIES,
         connection::FAMILIES,
         generic::FAMILIES,
+        geo::FAMILIES,
         hash::FAMILIES,
         hyperloglog::FAMILIES,
         list::FAMILIES,

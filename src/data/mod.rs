@@ -7,6 +7,7 @@ pub mod blob;
 pub mod copy;
 pub mod dict;
 pub mod entry;
+pub mod geohash;
 pub mod hash;
 pub mod hll;
 pub mod intset;

@@ -104,7 +104,7 @@ impl AddOptions {
     }
 }
 
-fn zadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub(in crate::commands) fn zadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (options, first) = AddOptions::parse(args)?;
     add(ctx, args.at(1), args.from(first), options)
 }

@@ -1,6 +1,6 @@
 //! The sorted set group: members in the order of their scores.
 
-mod add;
+pub(in crate::commands) mod add;
 mod algebra;
 mod blocking;
 mod bounds;
