@@ -10,7 +10,7 @@ use crate::data::geohash::{self, Position, Shape};
 use crate::data::value::Value;
 use crate::data::zset::{ScoreRange, ZSet};
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::{EventClass, SetExpire, Typed};
+use crate::keyspace::{EventClass, Typed};
 use crate::resp::{Args, Reply};
 
 const COMPLEXITY: &str =
@@ -110,22 +110,15 @@ pub(super) fn run(ctx: &mut Ctx<'_>, args: Args<'_>, source: usize, form: Form) 
         return Ok(());
     };
     reply.uint(found.len());
-    if found.is_empty() {
-        if db.remove(key).is_some() {
-            db.notify(EventClass::GENERIC, "del", key);
-            ctx.changed(1);
-        }
-        return Ok(());
-    }
     let mut stored = ZSet::new();
     stored.expect(found.len(), found.iter().map(|found| found.member.len()).max().unwrap_or(0), limits);
     for Found { member, score, distance_m, .. } in &found {
         stored.insert(member, if distances { distance_m / options.unit_m } else { *score }, limits);
     }
-    db.set(key, Value::ZSet(Box::new(stored)), SetExpire::Never);
+    let value = (!found.is_empty()).then(|| Value::ZSet(Box::new(stored)));
     let event = if matches!(form, Form::Search { .. }) { "geosearchstore" } else { "georadiusstore" };
-    db.notify(EventClass::ZSET, event, key);
-    ctx.changed(found.len());
+    let changed = db.store_found(key, value, EventClass::ZSET, event);
+    ctx.changed(if changed { found.len().max(1) } else { 0 });
     Ok(())
 }
 
