@@ -34,7 +34,7 @@ fn geoadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let options = args.range(2, i);
     let has = |word: &str| (0..options.len()).any(|i| options.is(i, word));
     let words = args.from(i);
-    if words.is_empty() || words.len() % 3 != 0 || (has("nx") && has("xx")) {
+    if words.is_empty() || !words.len().is_multiple_of(3) || (has("nx") && has("xx")) {
         return Err(ErrorReply::Syntax);
     }
     for i in (0..words.len()).step_by(3) {
