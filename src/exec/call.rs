@@ -4,6 +4,7 @@ use super::client::{Client, ClientFlags, ClientId, Parked};
 use super::ctx::Ctx;
 use super::gates::Gate;
 use super::latency::LatencyEvent;
+use super::output::LOOK_BYTES;
 use super::server::Server;
 use super::spec::Flags;
 use super::table::{CommandIndex, Lookup};
@@ -37,6 +38,9 @@ impl Server {
             match self.dispatch(&mut client, batch.command(buf, next)) {
                 Step::Done => {
                     next += 1;
+                    if client.reply.buf.len() >= LOOK_BYTES {
+                        self.check_output(&mut client);
+                    }
                     if self.blocked.has_ready() {
                         // It may be among those that are served.
                         self.clients.put(client);
@@ -52,6 +56,7 @@ impl Server {
             }
         }
         self.lap = None;
+        self.check_output(&mut client);
         self.clients.put(client);
         self.wake_replicas();
         next

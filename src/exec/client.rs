@@ -102,6 +102,8 @@ pub struct Client {
     pub query_capacity: usize,
     /// Bytes of replies that the connection has taken and not yet written; the connection keeps it up to date.
     pub unwritten: Arc<AtomicUsize>,
+    /// Since when it has more output than its soft limit.
+    pub over_soft_limit_since: Option<Millis>,
     /// Slot of the last command's keys, for introspection of where clients go.
     pub slot: Option<Slot>,
 }
@@ -136,6 +138,7 @@ impl Client {
             query_bytes: 0,
             query_capacity: 0,
             unwritten: Arc::default(),
+            over_soft_limit_since: None,
             slot: None,
         }
     }

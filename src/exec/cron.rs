@@ -24,6 +24,7 @@ impl Server {
         self.expire_actively();
         self.rehash();
         self.watch_clients();
+        self.check_outputs();
         self.end_pauses();
         self.serve_ready();
         self.save_when_due();

@@ -21,6 +21,7 @@ pub mod loading;
 pub mod log_growth;
 mod migrate;
 pub mod multi;
+mod output;
 mod prefetch;
 pub mod propagate;
 pub mod pubsub;

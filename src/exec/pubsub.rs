@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::client::{Client, ClientFlags, ClientId};
-use super::push::{Delivery, Message};
+use super::push::Message;
 use super::server::Server;
 use crate::base::Slot;
 use crate::keyspace::EventClass;
@@ -40,8 +40,7 @@ impl Server {
     /// Sends a message to those who listen to `channel` on this server. Gives how many they were; who listens twice,
     /// by name and by pattern, counts twice.
     pub fn publish_here(&mut self, channel: &[u8], message: &[u8]) -> usize {
-        let Server { pubsub, clients, outbox, own_messages, .. } = self;
-        let mut delivery = Delivery { clients, outbox, own: own_messages };
+        let (pubsub, mut delivery) = self.delivery();
         let mut receivers = 0;
         let mut exact = None;
         for who in pubsub.listeners(Kind::Channel, channel) {
@@ -61,8 +60,7 @@ impl Server {
 
     /// As [`Server::publish_here`], on a shard channel: these have no patterns.
     pub fn publish_shard_here(&mut self, channel: &[u8], message: &[u8]) -> usize {
-        let Server { pubsub, clients, outbox, own_messages, .. } = self;
-        let mut delivery = Delivery { clients, outbox, own: own_messages };
+        let (pubsub, mut delivery) = self.delivery();
         let encoded = Message::of(&[b"smessage", channel, message]);
         let mut receivers = 0;
         for who in pubsub.listeners(Kind::Shard, channel) {
@@ -83,17 +81,17 @@ impl Server {
 
     /// Shard channels leave with their slot: who listens here to one that another shard serves now is told.
     pub(super) fn leave_lost_shard_channels(&mut self) {
-        let Server { pubsub, clients, outbox, own_messages, cluster: Some(engine), .. } = self else { return };
-        let lost: Vec<Slot> = pubsub.slots().filter(|slot| !engine.is_in_my_shard(*slot)).collect();
+        let Some(engine) = &self.cluster else { return };
+        let lost: Vec<Slot> = self.pubsub.slots().filter(|slot| !engine.is_in_my_shard(*slot)).collect();
+        let (pubsub, mut delivery) = self.delivery();
         for slot in lost {
             for (name, who) in pubsub.leave_slot(slot) {
                 let left = pubsub.counts_of(who);
-                if let Some(client) = clients.get_mut(who.into()) {
+                if let Some(client) = delivery.client(who.into()) {
                     client.flags.set(ClientFlags::PUBSUB, !left.is_zero());
                 }
                 let mut told = Reply::new(Proto::Resp2);
                 confirm(&mut told, "sunsubscribe", Some(&name), Kind::Shard, left);
-                let mut delivery = Delivery { clients, outbox, own: own_messages };
                 delivery.send(who.into(), &Message::written(told));
             }
         }

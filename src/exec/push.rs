@@ -4,6 +4,9 @@
 
 use super::client::{Client, ClientId, Clients};
 use super::effect::Effect;
+use super::output::{OutputWatch, close_for_output};
+use super::server::Server;
+use crate::pubsub::Subscriptions;
 use crate::resp::{Proto, Reply};
 
 /// A message for one client or many, in the form of both protocol versions.
@@ -66,9 +69,20 @@ impl OwnMessages {
 
 /// Where messages go: everything of the server that delivery touches, so that the rest stays free to be read.
 pub struct Delivery<'a> {
-    pub clients: &'a mut Clients,
-    pub outbox: &'a mut Vec<Effect>,
-    pub own: &'a mut OwnMessages,
+    clients: &'a mut Clients,
+    outbox: &'a mut Vec<Effect>,
+    own: &'a mut OwnMessages,
+    watch: OutputWatch<'a>,
+    closed: &'a mut u64,
+}
+
+impl Server {
+    /// The subscriptions, and the way to those who have them.
+    pub(super) fn delivery(&mut self) -> (&mut Subscriptions, Delivery<'_>) {
+        let Server { pubsub, clients, outbox, own_messages, config, now, stats, .. } = self;
+        let watch = OutputWatch { limits: &config.client_output_buffer_limit, now: *now };
+        (pubsub, Delivery { clients, outbox, own: own_messages, watch, closed: &mut stats.closed_for_output })
+    }
 }
 
 impl Delivery<'_> {
@@ -84,8 +98,16 @@ impl Delivery<'_> {
         }
         let was_idle = client.reply.buf.is_empty();
         message.push_onto(&mut client.reply);
-        if was_idle {
+        if self.watch.is_exceeded(client) {
+            close_for_output(client, self.outbox);
+            *self.closed += 1;
+        } else if was_idle {
             self.outbox.push(Effect::Wake(to));
         }
+    }
+
+    /// The client, unless its command runs now.
+    pub fn client(&mut self, id: ClientId) -> Option<&mut Client> {
+        self.clients.get_mut(id)
     }
 }

@@ -32,6 +32,8 @@ pub struct Stats {
     /// Errors by their first word.
     pub errors_by_code: BTreeMap<String, u64>,
     pub unexpected_errors: u64,
+    /// Clients closed for output that they did not read.
+    pub closed_for_output: u64,
     pub reads_processed: u64,
     pub writes_processed: u64,
     pub peak_memory_bytes: u64,

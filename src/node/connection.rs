@@ -179,6 +179,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.out.is_empty() {
             std::mem::swap(&mut self.out, &mut client.reply.buf);
         } else {
+            // What is written need not be kept while the rest waits.
+            if self.written > self.out.len() / 2 {
+                self.out.drain(..self.written);
+                self.written = 0;
+            }
             self.out.append(&mut client.reply.buf);
         }
         self.ending = client.is_closing();
@@ -225,11 +230,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Writes what is waiting. Meanwhile the bell is heard: more output may come, or the client is killed.
     async fn write(&mut self) -> io::Result<()> {
         while self.written < self.out.len() {
-            let Connection { bell, hung, stream, out, written, .. } = self;
+            let Connection { bell, hung, stream, out, written, unwritten, .. } = self;
             let rung = poll_fn(|cx| {
                 match Pin::new(&mut *stream).poll_write(cx, &out[*written..]) {
                     Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    Poll::Ready(Ok(n)) => *written += n,
+                    Poll::Ready(Ok(n)) => {
+                        *written += n;
+                        unwritten.store(out.len() - *written, Ordering::Relaxed);
+                    }
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                     Poll::Pending if bell.poll(cx, hung) => return Poll::Ready(Ok(true)),
                     Poll::Pending => return Poll::Pending,

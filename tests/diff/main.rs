@@ -1,8 +1,9 @@
 //! `node` and a stock `redis-server` get the same bytes and must give the same replies.
 //!
-//! Two sources of commands: the hand-written lines of `lines/*.txt`, and streams made from the grammar in
-//! `grammar/*.txt` and a seed. Replies are compared byte for byte, except where the protocol promises no order or time
-//! passes (`compare.rs`), and except for the short list of known differences (`known.txt`).
+//! Three sources of commands: the hand-written lines of `lines/*.txt`, conversations of several connections in
+//! `transcripts/*.txt`, and streams made from the grammar in `grammar/*.txt` and a seed. Replies are compared byte for
+//! byte, except where the protocol promises no order or time passes (`compare.rs`), and except for the short list of
+//! known differences (`known.txt`).
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -13,6 +14,7 @@ mod known;
 mod lines;
 mod pair;
 mod reply;
+mod transcripts;
 
 use support::ServerKind;
 

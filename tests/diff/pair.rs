@@ -71,6 +71,14 @@ impl Wire {
         }
     }
 
+    /// Ends the conversation: what the server had still said.
+    pub fn rest(&mut self) -> String {
+        // A server that has closed the connection says nothing more either.
+        let _ = self.stream.shutdown(std::net::Shutdown::Write);
+        let _ = self.stream.read_to_end(&mut self.read);
+        String::from_utf8_lossy(&self.read[self.at..]).into_owned()
+    }
+
     pub fn call(&mut self, args: &[Vec<u8>]) -> io::Result<Reply> {
         self.send(&encode(args))?;
         Ok(self.next()?.0)

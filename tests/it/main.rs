@@ -8,6 +8,7 @@ mod bad_input;
 mod cluster;
 mod durability;
 mod ending;
+mod pubsub;
 mod replication;
 mod running;
 

@@ -75,6 +75,7 @@ pub(super) fn stats(info: &mut Info<'_>) {
     info.field("total_forks", 0);
     info.field("unexpected_error_replies", stats.unexpected_errors);
     info.field("total_error_replies", stats.errors);
+    info.field("client_output_buffer_limit_disconnections", stats.closed_for_output);
     info.field("total_reads_processed", stats.reads_processed);
     info.field("total_writes_processed", stats.writes_processed);
 }
