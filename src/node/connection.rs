@@ -230,14 +230,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Writes what is waiting. Meanwhile the bell is heard: more output may come, or the client is killed.
     async fn write(&mut self) -> io::Result<()> {
         while self.written < self.out.len() {
-            let Connection { bell, hung, stream, out, written, unwritten, .. } = self;
+            let Connection { bell, hung, stream, out, written, .. } = self;
             let rung = poll_fn(|cx| {
                 match Pin::new(&mut *stream).poll_write(cx, &out[*written..]) {
                     Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    Poll::Ready(Ok(n)) => {
-                        *written += n;
-                        unwritten.store(out.len() - *written, Ordering::Relaxed);
-                    }
+                    Poll::Ready(Ok(n)) => *written += n,
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                     Poll::Pending if bell.poll(cx, hung) => return Poll::Ready(Ok(true)),
                     Poll::Pending => return Poll::Pending,
