@@ -44,6 +44,7 @@ pub fn copy(value: ValueRef<'_>, limits: &Limits) -> Value {
             }
             Value::ZSet(Box::new(copy))
         }
+        ValueRef::Stream(stream) => Value::Stream(Box::new(stream.clone())),
     }
 }
 

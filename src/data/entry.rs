@@ -23,6 +23,7 @@ use super::dict::{Keyed, prefetch};
 use super::hash::Hash;
 use super::list::List;
 use super::set::Set;
+use super::stream::Stream;
 use super::value::{Encoding, Kind, Value, ValueMut, ValueRef, int_of};
 use super::zset::ZSet;
 use crate::base::Millis;
@@ -52,10 +53,12 @@ enum Form {
     Set,
     Hash,
     ZSet,
+    Stream,
 }
 
 impl Form {
-    const ALL: [Form; 7] = [Form::Int, Form::Embedded, Form::Raw, Form::List, Form::Set, Form::Hash, Form::ZSet];
+    const ALL: [Form; 8] =
+        [Form::Int, Form::Embedded, Form::Raw, Form::List, Form::Set, Form::Hash, Form::ZSet, Form::Stream];
 }
 
 /// Where the payload and the key begin, for every tag.
@@ -111,6 +114,7 @@ impl Entry {
             Value::Set(set) => Self::with_payload(key, Form::Set, expire_at, set),
             Value::Hash(hash) => Self::with_payload(key, Form::Hash, expire_at, hash),
             Value::ZSet(zset) => Self::with_payload(key, Form::ZSet, expire_at, zset),
+            Value::Stream(stream) => Self::with_payload(key, Form::Stream, expire_at, stream),
         }
     }
 
@@ -250,6 +254,7 @@ impl Entry {
                 Form::Set => ValueRef::Set(self.payload::<NonNull<Set>>().read_unaligned().as_ref()),
                 Form::Hash => ValueRef::Hash(self.payload::<NonNull<Hash>>().read_unaligned().as_ref()),
                 Form::ZSet => ValueRef::ZSet(self.payload::<NonNull<ZSet>>().read_unaligned().as_ref()),
+                Form::Stream => ValueRef::Stream(self.payload::<NonNull<Stream>>().read_unaligned().as_ref()),
             }
         }
     }
@@ -262,6 +267,7 @@ impl Entry {
             Form::Set => Kind::Set,
             Form::Hash => Kind::Hash,
             Form::ZSet => Kind::ZSet,
+            Form::Stream => Kind::Stream,
         }
     }
 
@@ -340,6 +346,7 @@ impl Entry {
                 Form::Set => ValueMut::Set(self.payload::<NonNull<Set>>().read_unaligned().as_mut()),
                 Form::Hash => ValueMut::Hash(self.payload::<NonNull<Hash>>().read_unaligned().as_mut()),
                 Form::ZSet => ValueMut::ZSet(self.payload::<NonNull<ZSet>>().read_unaligned().as_mut()),
+                Form::Stream => ValueMut::Stream(self.payload::<NonNull<Stream>>().read_unaligned().as_mut()),
             }
         }
     }
@@ -457,6 +464,7 @@ impl Entry {
                 Form::Set => Value::Set(self.payload::<Box<Set>>().read_unaligned()),
                 Form::Hash => Value::Hash(self.payload::<Box<Hash>>().read_unaligned()),
                 Form::ZSet => Value::ZSet(self.payload::<Box<ZSet>>().read_unaligned()),
+                Form::Stream => Value::Stream(self.payload::<Box<Stream>>().read_unaligned()),
             }
         }
     }
@@ -580,6 +588,7 @@ mod tests {
             (Value::Set(Box::default()), Kind::Set),
             (Value::Hash(Box::default()), Kind::Hash),
             (Value::ZSet(Box::default()), Kind::ZSet),
+            (Value::Stream(Box::default()), Kind::Stream),
         ] {
             let mut entry = Entry::new(b"k", value, None);
             entry.set_access(77);

@@ -117,6 +117,12 @@ impl Listpack {
         decode(&self.bytes, at).0
     }
 
+    /// The element at a position that is not the end, and the position after it.
+    #[must_use]
+    pub fn read(&self, at: usize) -> (Item<'_>, usize) {
+        decode(&self.bytes, at)
+    }
+
     /// The position of element `index`; negative indexes count from the back, -1 being the last.
     #[must_use]
     pub fn seek(&self, index: i64) -> Option<usize> {
@@ -203,6 +209,26 @@ impl Listpack {
     /// Appends an element; text that is a canonical 64-bit integer is kept as an integer.
     pub fn push<'v>(&mut self, item: impl Into<Item<'v>>) {
         self.splice(self.end(), 0, [item.into()]);
+    }
+
+    /// Appends elements, as pushing them one by one does, but counts once.
+    pub fn push_all<'v>(&mut self, items: impl Iterator<Item = Item<'v>>) {
+        self.bytes.pop();
+        let mut added = 0;
+        for item in items {
+            let entry = Entry::new(item);
+            let new_len = self.bytes.len() + entry.len() + 1;
+            assert!(new_len <= MAX_BYTES, "a listpack is kept below its largest size by its owner");
+            reserve_class(&mut self.bytes, new_len);
+            entry.push_to(&mut self.bytes);
+            added += 1;
+        }
+        self.bytes.push(END);
+        let count = match self.counted() {
+            UNCOUNTED => UNCOUNTED,
+            count => count + added,
+        };
+        self.write_header(count);
     }
 
     /// Inserts elements before the one at `at` (or at the end).
@@ -308,7 +334,9 @@ impl Listpack {
             reserve_class(&mut self.bytes, new_len);
             self.bytes.resize(new_len, 0);
         }
-        self.bytes.copy_within(until..old_len, at + gap);
+        if until != at + gap {
+            self.bytes.copy_within(until..old_len, at + gap);
+        }
         self.bytes.truncate(new_len);
         let mut to = at;
         for entry in &entries {
@@ -496,6 +524,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Change {
         Push(Vec<u8>),
+        PushAll(Vec<Vec<u8>>),
         Insert(usize, Vec<u8>, Vec<u8>),
         Replace(usize, Vec<u8>),
         Remove(usize, usize),
@@ -505,6 +534,7 @@ mod tests {
     fn change() -> impl Strategy<Value = Change> {
         prop_oneof![
             3 => text().prop_map(Change::Push),
+            2 => proptest::collection::vec(text(), 0..4).prop_map(Change::PushAll),
             3 => (any::<usize>(), text(), text()).prop_map(|(i, a, b)| Change::Insert(i, a, b)),
             2 => (any::<usize>(), text()).prop_map(|(i, t)| Change::Replace(i, t)),
             2 => (any::<usize>(), 0..4usize).prop_map(|(i, n)| Change::Remove(i, n)),
@@ -523,6 +553,10 @@ mod tests {
                     Change::Push(text) => {
                         pack.push(&text);
                         model.push(text);
+                    }
+                    Change::PushAll(texts) => {
+                        pack.push_all(texts.iter().map(Item::from));
+                        model.extend(texts);
                     }
                     Change::Insert(i, a, b) => {
                         let i = i % (model.len() + 1);

@@ -18,6 +18,7 @@ pub mod pair;
 pub mod quicklist;
 pub mod set;
 pub mod skiplist;
+pub mod stream;
 pub mod table;
 pub mod value;
 pub mod zset;

@@ -8,6 +8,7 @@ use std::fmt;
 use super::hash::Hash;
 use super::list::List;
 use super::set::Set;
+use super::stream::Stream;
 use super::zset::ZSet;
 use crate::base::num::parse_i64;
 
@@ -21,6 +22,7 @@ pub enum Value {
     Set(Box<Set>),
     Hash(Box<Hash>),
     ZSet(Box<ZSet>),
+    Stream(Box<Stream>),
 }
 
 /// A value looked at where it lives.
@@ -32,6 +34,7 @@ pub enum ValueRef<'a> {
     Set(&'a Set),
     Hash(&'a Hash),
     ZSet(&'a ZSet),
+    Stream(&'a Stream),
 }
 
 /// A value held for change where it lives. Strings have ways of their own, because changing them may move them.
@@ -42,6 +45,7 @@ pub enum ValueMut<'a> {
     Set(&'a mut Set),
     Hash(&'a mut Hash),
     ZSet(&'a mut ZSet),
+    Stream(&'a mut Stream),
 }
 
 /// The type of a value, as TYPE and SCAN name it.
@@ -52,6 +56,7 @@ pub enum Kind {
     Set,
     Hash,
     ZSet,
+    Stream,
 }
 
 /// How a value is stored, as OBJECT ENCODING names it.
@@ -99,6 +104,7 @@ impl Value {
             Value::Set(set) => ValueRef::Set(set),
             Value::Hash(hash) => ValueRef::Hash(hash),
             Value::ZSet(zset) => ValueRef::ZSet(zset),
+            Value::Stream(stream) => ValueRef::Stream(stream),
         }
     }
 }
@@ -112,6 +118,7 @@ impl ValueRef<'_> {
             ValueRef::Set(_) => Kind::Set,
             ValueRef::Hash(_) => Kind::Hash,
             ValueRef::ZSet(_) => Kind::ZSet,
+            ValueRef::Stream(_) => Kind::Stream,
         }
     }
 
@@ -123,6 +130,7 @@ impl ValueRef<'_> {
             ValueRef::Set(set) => Some(set.encoding()),
             ValueRef::Hash(hash) => Some(hash.encoding()),
             ValueRef::ZSet(zset) => Some(zset.encoding()),
+            ValueRef::Stream(_) => Some(Encoding::Stream),
         }
     }
 
@@ -134,6 +142,7 @@ impl ValueRef<'_> {
             ValueRef::Set(set) => set.mem_bytes(),
             ValueRef::Hash(hash) => hash.mem_bytes(),
             ValueRef::ZSet(zset) => zset.mem_bytes(),
+            ValueRef::Stream(stream) => stream.mem_bytes(),
         }
     }
 }
@@ -147,13 +156,14 @@ impl Kind {
             Kind::Set => "set",
             Kind::Hash => "hash",
             Kind::ZSet => "zset",
+            Kind::Stream => "stream",
         }
     }
 
     /// The kind of this name, in any case.
     #[must_use]
     pub fn parse(name: &[u8]) -> Option<Kind> {
-        [Kind::String, Kind::List, Kind::Set, Kind::Hash, Kind::ZSet]
+        [Kind::String, Kind::List, Kind::Set, Kind::Hash, Kind::ZSet, Kind::Stream]
             .into_iter()
             .find(|kind| kind.name().as_bytes().eq_ignore_ascii_case(name))
     }
@@ -215,7 +225,7 @@ mod tests {
 
     #[test]
     fn kinds_are_found_by_name() {
-        for kind in [Kind::String, Kind::List, Kind::Set, Kind::Hash, Kind::ZSet] {
+        for kind in [Kind::String, Kind::List, Kind::Set, Kind::Hash, Kind::ZSet, Kind::Stream] {
             assert_eq!(Kind::parse(kind.name().to_uppercase().as_bytes()), Some(kind));
         }
         assert_eq!(Kind::parse(b"strin"), None);

@@ -129,7 +129,7 @@ mod tests {
         assert!(matches!(restored(b"\x00"), Err(RestoreError::Format(_))), "no value");
         assert!(matches!(restored(b""), Err(RestoreError::Format(_))), "no type");
         assert!(matches!(restored(b"\x63\x00"), Err(RestoreError::Format(_))), "no such type");
-        assert!(matches!(restored(b"\x13\x00"), Err(RestoreError::Unsupported(_))), "stream");
+        assert!(matches!(restored(b"\x07\x03"), Err(RestoreError::Unsupported(_))), "value of a module");
         assert!(restored(b"\x00\x01abehind").is_ok(), "bytes behind the value");
         let mut foreign = b"\x16\x00\x0c\x00".to_vec();
         let crc = crc64(0, &foreign);

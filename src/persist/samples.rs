@@ -2,9 +2,11 @@
 
 use proptest::prelude::*;
 
+use crate::base::Millis;
 use crate::data::hash::Hash;
 use crate::data::list::{End, List};
 use crate::data::set::Set;
+use crate::data::stream::{Delivery, Group, NodeLimits, Stream, StreamId};
 use crate::data::value::{Kind, Value, ValueRef};
 use crate::data::zset::ZSet;
 use crate::data::{Item, Limits};
@@ -61,7 +63,63 @@ pub fn value(kind: Kind, elements: &[Vec<u8>], limits: &Limits) -> Value {
             }
             Value::ZSet(Box::new(zset))
         }
+        Kind::Stream => Value::Stream(Box::new(stream(elements))),
     }
+}
+
+/// Entries with one field or two, in several nodes, some deleted; a group that holds some of them, and an idle one.
+fn stream(elements: &[Vec<u8>]) -> Stream {
+    let mut stream = Stream::new();
+    let log = &mut stream.log;
+    for (i, element) in elements.iter().enumerate() {
+        let pairs: &[(&[u8], &[u8])] = if i % 4 == 3 { &[(b"f", element), (b"g", b"7")] } else { &[(b"f", element)] };
+        let id = StreamId::new(1_600_000_000_000 + i as u64 / 3, i as u64);
+        log.append(id, pairs.iter().copied(), NodeLimits { max_bytes: 4096, max_entries: 7 });
+    }
+    let ids: Vec<StreamId> = log.range(StreamId::MIN, StreamId::MAX).map(|entry| entry.id).collect();
+    for id in ids.iter().skip(2).step_by(5) {
+        log.delete(*id);
+    }
+    let mut group = Group::new(ids[ids.len() / 2], Some(ids.len() as u64 / 2));
+    let [a, b] =
+        [&b"alice"[..], b"bob"].map(|name| group.create_consumer(name, Millis(1_650_000_000_000), None).unwrap());
+    for (i, entry) in log.range(StreamId::MIN, StreamId::MAX).enumerate().take(100).step_by(3) {
+        let delivery = Delivery { at: Millis(1_660_000_000_000 + i as i64), count: i as u64 };
+        group.assign(entry.id, if i % 2 == 0 { a } else { b }, delivery);
+    }
+    stream.groups.insert(b"busy".as_slice().into(), group);
+    stream.groups.insert(b"idle".as_slice().into(), Group::new(StreamId::MIN, None));
+    stream
+}
+
+/// The values of XINFO STREAM FULL but for the sizes of the tree and the times when consumers were seen.
+fn stream_contents(stream: &Stream) -> Elements {
+    let (log, mut out) = (&stream.log, Elements::new());
+    let id = |id: StreamId| id.text().as_bytes().to_vec();
+    let int = |n: i64| n.to_string().into_bytes();
+    out.extend([int(log.len() as i64), id(log.last_id), id(log.max_deleted_id)]);
+    out.extend([int(log.entries_added as i64), id(log.first_id())]);
+    for entry in log.range(StreamId::MIN, StreamId::MAX) {
+        out.push(id(entry.id));
+        out.extend(entry.fields.flat_map(|(field, value)| [field.to_vec(), value.to_vec()]));
+    }
+    for (name, group) in &stream.groups {
+        let or_nil = |n: Option<i64>| n.map_or(b"nil".to_vec(), int);
+        out.extend([name.to_vec(), id(group.last_id), or_nil(group.entries_read.map(|n| n as i64))]);
+        out.extend([or_nil(group.lag(log)), int(group.pending().len() as i64)]);
+        for (entry, pending) in group.pending() {
+            let consumer = group.consumer(pending.consumer).name().to_vec();
+            out.extend([id(*entry), consumer, int(pending.delivery.at.0), int(pending.delivery.count as i64)]);
+        }
+        for consumer in group.consumers() {
+            out.extend([consumer.name().to_vec(), int(consumer.pending().len() as i64)]);
+            for entry in consumer.pending() {
+                let delivery = group.pending()[entry].delivery;
+                out.extend([id(*entry), int(delivery.at.0), int(delivery.count as i64)]);
+            }
+        }
+    }
+    out
 }
 
 /// What a value contains, in an order that does not depend on its encoding, and the name of that encoding.
@@ -89,11 +147,12 @@ pub fn contents(value: ValueRef<'_>) -> (&'static str, Elements) {
             let pairs = zset.iter().map(|(member, score)| [text(member), score.to_string().into_bytes()]);
             (zset.encoding().name(), pairs.flatten().collect())
         }
+        ValueRef::Stream(stream) => ("stream", stream_contents(stream)),
     }
 }
 
 pub fn any_kind() -> impl Strategy<Value = Kind> {
-    prop::sample::select(vec![Kind::String, Kind::List, Kind::Set, Kind::Hash, Kind::ZSet])
+    prop::sample::select(vec![Kind::String, Kind::List, Kind::Set, Kind::Hash, Kind::ZSet, Kind::Stream])
 }
 
 /// Between 1 and 20 elements, not necessarily distinct.
@@ -131,7 +190,7 @@ pub fn chosen() -> Vec<(String, Kind, Elements)> {
         ("large", vec![vec![b'a'; 9000], noise.clone(), b"0123456789".repeat(5000), b"small".to_vec()]),
     ];
     let mut all = Vec::new();
-    for kind in [Kind::List, Kind::Set, Kind::Hash, Kind::ZSet] {
+    for kind in [Kind::List, Kind::Set, Kind::Hash, Kind::ZSet, Kind::Stream] {
         for (name, elements) in &sizes {
             all.push((format!("{kind}: {name}"), kind, elements.clone()));
         }

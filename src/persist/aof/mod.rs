@@ -9,6 +9,7 @@ pub mod names;
 pub mod reader;
 pub mod rewrite;
 pub mod startup;
+mod stream;
 
 pub use feed::Feed;
 pub use manifest::{LogFile, Manifest, ManifestError};

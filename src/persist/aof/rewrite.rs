@@ -1,6 +1,7 @@
 //! A base in the form of commands, for `aof-use-rdb-preamble no`: the shortest commands that make the dataset.
 
 use super::feed::{push_select, push_timestamp};
+use super::stream::push_stream;
 use crate::base::{Millis, num};
 use crate::data::Item;
 use crate::data::value::ValueRef;
@@ -55,6 +56,7 @@ impl CommandWriter {
                     batch.push([Item::Bytes(&text), member]);
                 }
             }
+            ValueRef::Stream(stream) => push_stream(out, key, stream),
         }
         if let Some(at) = expire {
             push_words(out, &[Item::Bytes(b"PEXPIREAT"), Item::Bytes(key), Item::Int(at.0)]);
@@ -62,18 +64,18 @@ impl CommandWriter {
     }
 }
 
-fn push_words(out: &mut Vec<u8>, words: &[Item<'_>]) {
+pub(super) fn push_words(out: &mut Vec<u8>, words: &[Item<'_>]) {
     push_header(out, words.len());
     words.iter().for_each(|word| push_item(out, *word));
 }
 
-fn push_header(out: &mut Vec<u8>, words: usize) {
+pub(super) fn push_header(out: &mut Vec<u8>, words: usize) {
     out.push(b'*');
     num::push_u64(out, words as u64);
     out.extend_from_slice(b"\r\n");
 }
 
-fn push_item(out: &mut Vec<u8>, item: Item<'_>) {
+pub(super) fn push_item(out: &mut Vec<u8>, item: Item<'_>) {
     push_bulk(out, item.text(&mut Default::default()));
 }
 

@@ -121,7 +121,33 @@ impl Oracle {
                 let score = |text: &[u8]| num::parse_f64(text).expect("a score").to_string().into_bytes();
                 pairs.into_iter().flat_map(|(member, text)| [member, score(&text)]).collect()
             }
+            Kind::Stream => {
+                let mut elements = Elements::new();
+                flatten(&self.run(&[b"XINFO", b"STREAM", key, b"FULL", b"COUNT", b"0"]), &mut elements);
+                elements
+            }
         }
+    }
+}
+
+/// The values of a nested reply, without the names of maps and what no two servers have in common.
+fn flatten(value: &redis::Value, out: &mut Elements) {
+    match value {
+        redis::Value::Array(items) => match items.first() {
+            Some(redis::Value::BulkString(name)) if matches!(&name[..], b"length" | b"name") => {
+                for pair in items.chunks(2) {
+                    let own = [&b"radix-tree-keys"[..], b"radix-tree-nodes", b"seen-time"];
+                    if !own.iter().any(|own| pair[0] == redis::Value::BulkString(own.to_vec())) {
+                        flatten(&pair[1], out);
+                    }
+                }
+            }
+            _ => items.iter().for_each(|item| flatten(item, out)),
+        },
+        redis::Value::BulkString(text) => out.push(text.clone()),
+        redis::Value::Int(n) => out.push(n.to_string().into_bytes()),
+        redis::Value::Nil => out.push(b"nil".to_vec()),
+        other => panic!("{other:?}"),
     }
 }
 

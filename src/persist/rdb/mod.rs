@@ -11,6 +11,7 @@ pub mod output;
 pub mod read;
 pub mod read_value;
 pub mod records;
+mod stream;
 pub mod write;
 pub mod write_value;
 

@@ -175,9 +175,9 @@ mod tests {
         let mut reader = open(&empty).unwrap();
         assert!(matches!(reader.next().unwrap(), Event::EmptyKey(key) if key == b"k"));
         assert!(matches!(reader.next().unwrap(), Event::End { checksum: Checksum::Disabled }));
-        let stream = body(&[value_type::STREAM_1, 1, b'\n']);
-        let error = open(&stream).unwrap().next().unwrap_err();
-        assert_eq!(error.to_string(), "a stream at key '\\n' is not supported yet");
+        let module = body(&[value_type::MODULE, 1, b'\n', 3]);
+        let error = open(&module).unwrap().next().unwrap_err();
+        assert_eq!(error.to_string(), "a value of module type AAAAAAAAA at key '\\n' is not supported yet");
     }
 
     proptest! {

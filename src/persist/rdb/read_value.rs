@@ -9,6 +9,7 @@ use std::io::BufRead;
 use super::code::{container, type_name, value_type};
 use super::error::{RdbError, Result};
 use super::input::Input;
+use super::stream::read_stream;
 use crate::data::hash::Hash;
 use crate::data::list::{End, List, Loaded as Node};
 use crate::data::set::Set;
@@ -51,7 +52,8 @@ pub fn read_value<R: BufRead>(input: &mut Input<R>, code: u8, limits: &Limits) -
             let id = input.length()?;
             return Err(unsupported(format!("a value of module type {}", module_name(id))));
         }
-        t::MODULE_OLD | t::STREAM_1 | t::STREAM_2 | t::STREAM_3 | t::HASH_EXPIRY => {
+        t::STREAM_1 | t::STREAM_2 | t::STREAM_3 => Loaded::Value(Value::Stream(Box::new(read_stream(input, code)?))),
+        t::MODULE_OLD | t::HASH_EXPIRY => {
             return Err(unsupported(format!("a {}", type_name(code))));
         }
         _ => return Err(RdbError::UnknownCode { code, offset: input.offset() }),
@@ -417,9 +419,14 @@ mod tests {
     #[test]
     fn counts_that_nothing_backs_are_cheap() {
         let huge = b"\x81\x00\x00\xff\xff\xff\xff\xff\xff";
-        for code in
-            [value_type::LIST, value_type::SET, value_type::HASH, value_type::ZSET, value_type::LIST_QUICKLIST_2]
-        {
+        for code in [
+            value_type::LIST,
+            value_type::SET,
+            value_type::HASH,
+            value_type::ZSET,
+            value_type::LIST_QUICKLIST_2,
+            value_type::STREAM_2,
+        ] {
             assert!(read(code, huge).unwrap_err().starts_with("Short read"), "type {code}");
         }
     }
@@ -427,8 +434,7 @@ mod tests {
     #[test]
     fn what_the_data_model_lacks_is_named() {
         for (code, body, text) in [
-            (value_type::STREAM_3, &b""[..], "a stream is not supported yet"),
-            (value_type::HASH_EXPIRY, b"", "a hash with field expiry is not supported yet"),
+            (value_type::HASH_EXPIRY, &b""[..], "a hash with field expiry is not supported yet"),
             (value_type::MODULE, b"\x03", "a value of module type AAAAAAAAA is not supported yet"),
             (
                 value_type::MODULE,

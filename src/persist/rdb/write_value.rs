@@ -5,6 +5,7 @@
 
 use super::code::{container, value_type};
 use super::output::{push_compressed, push_int_string, push_length, push_string};
+use super::stream::push_stream;
 use crate::data::Item;
 use crate::data::hash::Hash;
 use crate::data::list::{List, NodeRef, Stored};
@@ -24,6 +25,7 @@ pub fn type_of(value: ValueRef<'_>) -> u8 {
         ValueRef::Hash(_) => value_type::HASH,
         ValueRef::ZSet(zset) if zset.as_pack().is_some() => value_type::ZSET_LISTPACK,
         ValueRef::ZSet(_) => value_type::ZSET,
+        ValueRef::Stream(_) => value_type::STREAM_2,
     }
 }
 
@@ -36,6 +38,7 @@ pub fn push_value(out: &mut Vec<u8>, value: ValueRef<'_>, compress: bool) {
         ValueRef::Set(set) => push_set(out, set, compress),
         ValueRef::Hash(hash) => push_hash(out, hash, compress),
         ValueRef::ZSet(zset) => push_zset(out, zset, compress),
+        ValueRef::Stream(stream) => push_stream(out, stream, compress),
     }
 }
 
