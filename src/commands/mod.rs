@@ -21,6 +21,7 @@ pub mod sample;
 pub mod scan;
 pub mod server;
 pub mod set;
+pub mod stream;
 pub mod string;
 pub mod transactions;
 pub mod zset;
@@ -42,6 +43,7 @@ pub fn all() -> Vec<&'static [Command]> {
         pubsub::FAMILIES,
         server::FAMILIES,
         set::FAMILIES,
+        stream::FAMILIES,
         string::FAMILIES,
         transactions::FAMILIES,
         zset::FAMILIES,

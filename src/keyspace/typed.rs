@@ -4,6 +4,7 @@ use crate::data::entry::Entry;
 use crate::data::hash::Hash;
 use crate::data::list::List;
 use crate::data::set::Set;
+use crate::data::stream::Stream;
 use crate::data::table::EntryMut;
 use crate::data::value::{ValueMut, ValueRef};
 use crate::data::zset::ZSet;
@@ -23,6 +24,9 @@ pub trait Typed {
     /// # Errors
     /// WRONGTYPE.
     fn zset(&self) -> Result<&ZSet, ErrorReply>;
+    /// # Errors
+    /// WRONGTYPE.
+    fn stream(&self) -> Result<&Stream, ErrorReply>;
     /// The string's text; integers are written into `buf`.
     ///
     /// # Errors
@@ -44,6 +48,9 @@ pub trait TypedMut {
     /// # Errors
     /// WRONGTYPE.
     fn zset_mut(&mut self) -> Result<&mut ZSet, ErrorReply>;
+    /// # Errors
+    /// WRONGTYPE.
+    fn stream_mut(&mut self) -> Result<&mut Stream, ErrorReply>;
 }
 
 macro_rules! as_type {
@@ -77,6 +84,9 @@ impl Typed for Entry {
     fn zset(&self) -> Result<&ZSet, ErrorReply> {
         as_type!(self, ZSet)
     }
+    fn stream(&self) -> Result<&Stream, ErrorReply> {
+        as_type!(self, Stream)
+    }
     fn text<'a>(&'a self, buf: &'a mut itoa::Buffer) -> Result<&'a [u8], ErrorReply> {
         match self.value() {
             ValueRef::Int(n) => Ok(buf.format(n).as_bytes()),
@@ -98,5 +108,8 @@ impl TypedMut for EntryMut<'_> {
     }
     fn zset_mut(&mut self) -> Result<&mut ZSet, ErrorReply> {
         as_type_mut!(self, ZSet)
+    }
+    fn stream_mut(&mut self) -> Result<&mut Stream, ErrorReply> {
+        as_type_mut!(self, Stream)
     }
 }

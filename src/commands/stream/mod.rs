@@ -1,0 +1,49 @@
+//! The stream group: logs of entries under one key, and groups of consumers that read them.
+
+mod add;
+mod autoclaim;
+mod claim;
+mod group;
+mod id;
+mod info;
+mod pending;
+mod range;
+mod read;
+mod relay;
+mod remove;
+mod reply;
+mod trim;
+
+use crate::data::stream::NodeLimits;
+use crate::exec::{Command, Server};
+use crate::resp::ErrorReply;
+use crate::resp::error::shown;
+
+pub const FAMILIES: &[&[Command]] = &[
+    add::COMMANDS,
+    autoclaim::COMMANDS,
+    claim::COMMANDS,
+    group::COMMANDS,
+    info::COMMANDS,
+    pending::COMMANDS,
+    range::COMMANDS,
+    read::COMMANDS,
+    remove::COMMANDS,
+    trim::COMMANDS,
+];
+
+fn node_limits(server: &Server) -> NodeLimits {
+    NodeLimits { max_bytes: server.config.stream_node_max_bytes, max_entries: server.config.stream_node_max_entries }
+}
+
+/// Neither is there, or only the key is.
+fn no_key_or_group(key: &[u8], group: &[u8]) -> ErrorReply {
+    let (key, group) = (shown(key, key.len()), shown(group, group.len()));
+    ErrorReply::text_of(format!("NOGROUP No such key '{key}' or consumer group '{group}'"))
+}
+
+/// The key is there, the group is not.
+fn no_group(key: &[u8], group: &[u8]) -> ErrorReply {
+    let (key, group) = (shown(key, key.len()), shown(group, group.len()));
+    ErrorReply::text_of(format!("NOGROUP No such consumer group '{group}' for key name '{key}'"))
+}
