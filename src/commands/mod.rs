@@ -3,6 +3,8 @@
 //! To add a command, add a [`Command`] to its family's `COMMANDS`; everything else (COMMAND, key extraction, ACL
 //! categories, help) follows from the declaration.
 
+#[cfg(test)]
+pub mod bench;
 pub mod bitmap;
 pub mod cluster;
 pub mod connection;

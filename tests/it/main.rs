@@ -5,6 +5,7 @@ mod support;
 
 mod alone;
 mod bad_input;
+mod blocking;
 mod cluster;
 mod durability;
 mod ending;

@@ -132,3 +132,6 @@ fn brpoplpush(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! Waiting clients and the log, beside a stock server: the same scene at both, the same replies, the same log.
+
+use std::time::{Duration, Instant};
+
+use redis::{ConnectionLike, Value};
+
+use crate::support::{Server, ServerKind, eventually};
+
+/// Waiters of a line each (`> line`), and what another client sends, in order.
+const SCENES: &[(&str, &str)] = &[
+    ("order of arrival", "> BLPOP a 0; > BRPOP a 0; > BLPOP a 0; RPUSH a 1 2; RPUSH a 3 4"),
+    ("overlapping keys", "> BLPOP a b 0; > BLPOP b a 0; > BLPOP c a 0; RPUSH c 1; RPUSH a 2; RPUSH b 3; RPUSH b 4"),
+    ("a transaction", "> BLPOP a b 0; > BLPOP b a 0; > BLPOP c a 0; MULTI; RPUSH b 1 2 3; RPUSH a 9; RPUSH c 5; EXEC"),
+    ("one served from the key that was first", "> BLPOP a b 0; MULTI; RPUSH b 1; RPUSH a 2; EXEC"),
+    ("pushed and gone", "> BLPOP a 0; MULTI; RPUSH a 1; DEL a; EXEC; MULTI; RPUSH a 1 2; LPOP a; EXEC"),
+    ("of another type first", "> BLPOP a b 0; MULTI; SET a x; RPUSH b 1; DEL a; RPUSH a 2; EXEC"),
+    ("two kinds under one key", "> BLPOP a 0; > BZPOPMIN a 0; > BZPOPMAX a 0; ZADD a 1 x 2 y 3 z; DEL a; RPUSH a 1"),
+    ("renamed", "> BLPOP a 0; > BLPOP b 0; RPUSH c x y; RENAME c a; RENAMENX a b"),
+    ("copied and moved", "> BLPOP a 0; > BLPOP b 0; RPUSH c x; COPY c a; SELECT 1; RPUSH b y; MOVE b 0; SELECT 0"),
+    ("swapped", "> BLPOP a 0; SELECT 1; RPUSH a x y; SWAPDB 0 1; SELECT 0"),
+    ("sorted into", "> BLPOP a 0; RPUSH b 3 1 2; SORT b STORE a"),
+    ("a chain", "> BLMOVE a b LEFT RIGHT 0; > BLMOVE b c LEFT RIGHT 0; > BLPOP c 0; RPUSH a x y"),
+    (
+        "a chain with a rival",
+        "> BLMOVE a b LEFT RIGHT 0; > BLMOVE b c LEFT LEFT 0; > BLPOP c 0; > BRPOPLPUSH a b 0; RPUSH a 1 2",
+    ),
+    ("round and round", "> BLMOVE a b LEFT RIGHT 0; > BLMOVE b a LEFT RIGHT 0; > BRPOPLPUSH a a 0; RPUSH a x"),
+    ("a target of another type", "> BLMOVE a b LEFT RIGHT 0; > BLPOP a 0; SET b x; RPUSH a 1"),
+    ("several at once", "> BLMPOP 0 2 a b LEFT COUNT 3; > BLMPOP 0 2 b a RIGHT COUNT 10; RPUSH a 1 2 3 4 5"),
+    ("sorted sets", "> BZMPOP 0 2 a b MAX COUNT 2; > BZPOPMAX b a 0; > BZPOPMIN b 0; ZADD b 1 x 2 y 3 z; ZADD b 4 q"),
+    ("a key named twice", "> BLPOP a a 0; RPUSH a 1 2"),
+    ("not at all", "> BLPOP a b 0; LPUSHX a 1; SADD a 1; DEL a; SET b 1; FLUSHALL"),
+    (
+        "at once",
+        "RPUSH a 1 2 3 4; BLPOP x a 0; BRPOP a 0; BLMPOP 0 1 a LEFT COUNT 5; BLPOP a 0.001; BLMOVE a b LEFT LEFT 0.001",
+    ),
+    ("in a transaction", "RPUSH a 1; MULTI; BLPOP a 0; BLPOP a 0; BRPOPLPUSH a b 0; BZPOPMIN a 0; EXEC"),
+    ("units", "MULTI; SET a 1; EXEC; MULTI; SET a 1; INCR a; EXEC; MULTI; GET a; EXEC; MULTI; DEL a b; EXEC"),
+    ("units of one call", "RPUSH l 1 2 3; LMPOP 2 x l LEFT COUNT 2; SADD s a; SPOP s; ZADD z 1 a; ZMPOP 1 z MIN"),
+    ("found expired", "SET x 1 PX 1; past; SET x 2 KEEPTTL; SET x 1 PX 1; past; INCR x; SET y 1 PX 1; past; GET y"),
+    ("found expired, several", "SET x 1 PX 1; SET y 1 PX 1; past; MGET x y; SET z 1; SET x 1 PX 1; past; RENAME z x"),
+    (
+        "found expired in a unit",
+        "SET x 1 PX 1; past; MULTI; GET x; EXEC; SET x 1 PX 1; past; MULTI; GET x; INCR x; EXEC",
+    ),
+    (
+        "found expired by a walk",
+        "SET x 1 PX 1; past; SCAN 0; SET x 1 PX 1; past; RANDOMKEY; SET x 1 PX 1; past; KEYS *",
+    ),
+    ("found expired while popping", "> BLPOP k 0; RPUSH l 1; PEXPIRE l 1; past; BLPOP l k 0.001; RPUSH k 1"),
+];
+
+const DIRECTIVES: &str = "appendonly yes\nappendfsync always\naof-use-rdb-preamble no\nenable-debug-command yes\n\
+                          lazyfree-lazy-expire yes\nlazyfree-lazy-server-del yes";
+
+fn start(kind: ServerKind) -> Server {
+    let server = Server::start(kind, DIRECTIVES);
+    assert_eq!(server.text("DEBUG SET-ACTIVE-EXPIRE 0"), "OK");
+    server
+}
+
+fn words(line: &str) -> redis::Cmd {
+    let mut words = line.split_whitespace();
+    let mut cmd = redis::cmd(words.next().expect("a command"));
+    words.for_each(|word| {
+        cmd.arg(word);
+    });
+    cmd
+}
+
+fn info(server: &Server, section: &str, name: &str) -> i64 {
+    crate::field(&server.text(&format!("INFO {section}")), name).parse().unwrap()
+}
+
+/// Plays a scene and tells everything that could be seen of it.
+fn play(server: &Server, scene: &str) -> String {
+    let mut told = String::new();
+    let mut main = server.connect();
+    let _: () = words("FLUSHALL").query(&mut main).unwrap();
+    let log_from = log_of(server).len();
+    let mut waiting = Vec::new();
+    for line in scene.split(';').map(str::trim) {
+        if let Some(line) = line.strip_prefix("> ") {
+            let mut client = server.connect();
+            let id: i64 = words("CLIENT ID").query(&mut client).unwrap();
+            client.send_packed_command(&words(line).get_packed_command()).unwrap();
+            waiting.push((id, client));
+            let count = waiting.len() as i64;
+            eventually("it waits", || info(server, "clients", "blocked_clients") == count);
+        } else if line == "past" {
+            // Keys that were to live for a millisecond have lived for longer, and nobody has looked at them.
+            let mut micros = || {
+                let (secs, micros): (u64, u64) = words("TIME").query(&mut main).unwrap();
+                secs * 1_000_000 + micros
+            };
+            let set_before = micros();
+            eventually("time passes", || micros() > set_before + 2000);
+        } else {
+            let reply = main.req_command(&words(line));
+            told += &format!("{line} => {}\n", shown(reply));
+        }
+    }
+    for (i, (id, mut client)) in waiting.into_iter().enumerate() {
+        let waited: i64 = words(&format!("CLIENT UNBLOCK {id} ERROR")).query(&mut main).unwrap();
+        told += &format!("waiter {i}: waited {waited}, {}\n", shown(client.recv_response()));
+    }
+    for key in ["a", "b", "c"] {
+        told += &format!("{key}: {}\n", shown(main.req_command(&words(&format!("DUMP {key}")))));
+    }
+    for line in log_of(server).into_iter().skip(log_from) {
+        told += &format!("log: {line}\n");
+    }
+    told
+}
+
+/// A reply as text. Which database a client is in does not show in what `redis` makes of an error.
+fn shown(reply: redis::RedisResult<Value>) -> String {
+    match reply {
+        Ok(value) => format!("{value:?}"),
+        Err(error) => format!("{:?} {:?}", error.code(), error.detail()),
+    }
+}
+
+/// The commands of the append-only file, in capitals and with moments left out. Where a SELECT stands is a matter of
+/// taste (before MULTI, or behind it), so those are left out as well.
+fn log_of(server: &Server) -> Vec<String> {
+    let dir = server.dir().join("appendonlydir");
+    let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.to_string_lossy().ends_with(".incr.aof"));
+    files.sort();
+    let text: String = files.iter().map(|path| String::from_utf8(std::fs::read(path).unwrap()).unwrap()).collect();
+    let mut lines = text.split("\r\n");
+    let mut commands = Vec::new();
+    while let Some(count) = lines.next().and_then(|line| line.strip_prefix('*')) {
+        let count: usize = count.parse().unwrap();
+        let word = |_| {
+            let _length = lines.next().unwrap();
+            let word = lines.next().unwrap().to_uppercase();
+            if word.len() == 13 && word.bytes().all(|b| b.is_ascii_digit()) { "<ms>".to_owned() } else { word }
+        };
+        let words: Vec<String> = (0..count).map(word).collect();
+        if words[0] != "SELECT" {
+            commands.push(words.join(" "));
+        }
+    }
+    commands
+}
+
+#[test]
+fn as_at_a_stock_server() {
+    if !ServerKind::Stock.is_available() {
+        return;
+    }
+    let (node, stock) = (start(ServerKind::Node), start(ServerKind::Stock));
+    for (name, scene) in SCENES {
+        assert_eq!(play(&node, scene), play(&stock, scene), "{name}\n(left: node, right: stock)");
+    }
+}
+
+#[test]
+fn a_wait_ends_when_it_was_to_end() {
+    let server = Server::start(ServerKind::Node, "hz 1");
+    // The best of several: the machine may be busy with something else.
+    let late = |line: &str, ms: u64| {
+        let tries = (0..10).map(|_| {
+            let mut client = server.connect();
+            let started = Instant::now();
+            client.send_packed_command(&words(line).get_packed_command()).unwrap();
+            let _ = client.recv_response();
+            let took = started.elapsed();
+            // The server's clock counts whole milliseconds.
+            assert!(took + Duration::from_millis(1) >= Duration::from_millis(ms), "{line} took {took:?}");
+            took.saturating_sub(Duration::from_millis(ms))
+        });
+        tries.min().unwrap()
+    };
+    for (line, ms) in [("BLPOP a 0.02", 20), ("BZPOPMIN a b 0.035", 35), ("WAIT 1 25", 25)] {
+        let late = late(line, ms);
+        assert!(late < Duration::from_millis(15), "{line} ended {late:?} late");
+    }
+}
+
+#[test]
+fn a_client_that_goes_away_is_not_waited_for() {
+    let server = Server::start(ServerKind::Node, "");
+    for line in ["BLPOP a 0", "BZPOPMIN b 0"] {
+        let mut client = server.connect();
+        client.send_packed_command(&words(line).get_packed_command()).unwrap();
+        eventually("it waits", || info(&server, "clients", "blocked_clients") == 1);
+        assert_eq!(info(&server, "clients", "total_blocking_keys"), 1);
+        drop(client);
+        eventually("it is gone", || info(&server, "clients", "blocked_clients") == 0);
+        assert_eq!(info(&server, "clients", "total_blocking_keys"), 0);
+    }
+    assert_eq!(server.text("RPUSH a 1"), "1");
+    assert_eq!(server.text("LLEN a"), "1");
+}
