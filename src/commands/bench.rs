@@ -17,6 +17,10 @@ impl Stopwatch for Still {
     fn micros(&self) -> u64 {
         0
     }
+
+    fn wall_micros(&self) -> i64 {
+        0
+    }
 }
 
 pub struct Bench {
