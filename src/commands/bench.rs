@@ -32,7 +32,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    pub fn new() -> Bench {
+    pub fn start() -> Bench {
         let now = Millis(1_000_000);
         let server = Server::new(Setup {
             config: Config::default(),

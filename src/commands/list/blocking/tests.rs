@@ -5,7 +5,7 @@ use crate::exec::ClientId;
 
 /// A pusher, and clients that have sent one line each.
 fn waiting(lines: &[&str]) -> (Bench, ClientId, Vec<ClientId>) {
-    let mut bench = Bench::new();
+    let mut bench = Bench::start();
     let pusher = bench.client();
     let clients = lines.iter().map(|line| {
         let id = bench.client();
