@@ -107,7 +107,7 @@ pub fn is_past(ctx: &Ctx<'_>, at: Millis) -> bool {
 
 /// Deletes a key whose new expiry has passed already, here and in the stream. False when there is no such key.
 pub fn expire_now(ctx: &mut Ctx<'_>, key: &[u8]) -> bool {
-    let removed = ctx.db().remove(key).is_some();
+    let removed = ctx.db().delete(key);
     if removed {
         ctx.changed(1);
         ctx.notify(EventClass::GENERIC, "del", key);

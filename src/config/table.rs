@@ -135,12 +135,12 @@ directives! {
     "lfu-log-factor" => lfu_log_factor: u32 = 10, int(0, I32);
     "lfu-decay-time" => lfu_decay_time_mins: u32 = 1, int(0, I32);
     "active-expire-effort" => active_expire_effort: u32 = 1, int(1, 10);
-    "activerehashing" => activerehashing: bool = true, YesNo, NOT_YET;
-    "lazyfree-lazy-eviction" => lazyfree_lazy_eviction: bool = true, YesNo, NOT_YET;
-    "lazyfree-lazy-expire" => lazyfree_lazy_expire: bool = true, YesNo, NOT_YET;
-    "lazyfree-lazy-server-del" => lazyfree_lazy_server_del: bool = true, YesNo, NOT_YET;
-    "lazyfree-lazy-user-del" => lazyfree_lazy_user_del: bool = true, YesNo, NOT_YET;
-    "lazyfree-lazy-user-flush" => lazyfree_lazy_user_flush: bool = true, YesNo, NOT_YET;
+    "activerehashing" => activerehashing: bool = true, YesNo;
+    "lazyfree-lazy-eviction" => lazyfree_lazy_eviction: bool = true, YesNo;
+    "lazyfree-lazy-expire" => lazyfree_lazy_expire: bool = true, YesNo;
+    "lazyfree-lazy-server-del" => lazyfree_lazy_server_del: bool = true, YesNo;
+    "lazyfree-lazy-user-del" => lazyfree_lazy_user_del: bool = true, YesNo;
+    "lazyfree-lazy-user-flush" => lazyfree_lazy_user_flush: bool = true, YesNo;
     "jemalloc-bg-thread" => jemalloc_bg_thread: bool = true, YesNo, NOT_YET;
     "activedefrag" => activedefrag: bool = false, YesNo, NOT_YET;
     "active-defrag-cycle-min" => active_defrag_cycle_min: u32 = 1, int(1, 99), NOT_YET;
@@ -193,7 +193,7 @@ directives! {
     "replica-serve-stale-data" / "slave-serve-stale-data" => replica_serve_stale_data: bool = true, YesNo;
     "replica-ignore-maxmemory" / "slave-ignore-maxmemory" => replica_ignore_maxmemory: bool = true, YesNo;
     "replica-ignore-disk-write-errors" => replica_ignore_disk_write_errors: bool = false, YesNo;
-    "replica-lazy-flush" / "slave-lazy-flush" => replica_lazy_flush: bool = true, YesNo, NOT_YET;
+    "replica-lazy-flush" / "slave-lazy-flush" => replica_lazy_flush: bool = true, YesNo;
     "repl-timeout" => repl_timeout_secs: i64 = 60, int(1, I32);
     "repl-ping-replica-period" / "repl-ping-slave-period" => repl_ping_replica_period_secs: i64 = 10, int(1, I32);
     "repl-backlog-size" => repl_backlog_size: usize = 10 << 20, memory(1, SIZE).at_least(16 << 10);

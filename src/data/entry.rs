@@ -488,6 +488,19 @@ impl Entry {
         size_class(self.bytes()) + outside
     }
 
+    /// Roughly how many allocations freeing the entry gives back: what freeing costs.
+    #[must_use]
+    pub fn allocations(&self) -> usize {
+        match self.value() {
+            ValueRef::Int(_) | ValueRef::Bytes(_) => 1,
+            ValueRef::List(list) => list.nodes().len(),
+            ValueRef::Set(set) if set.encoding() == Encoding::Hashtable => set.len(),
+            ValueRef::Hash(hash) if hash.encoding() == Encoding::Hashtable => hash.len(),
+            ValueRef::ZSet(zset) if zset.encoding() == Encoding::Skiplist => zset.len(),
+            ValueRef::Set(_) | ValueRef::Hash(_) | ValueRef::ZSet(_) => 1,
+        }
+    }
+
     /// A second handle to the same entry, for an index beside the table that owns it.
     pub(super) fn alias(&self) -> ManuallyDrop<Entry> {
         ManuallyDrop::new(Entry(self.0))

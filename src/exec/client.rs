@@ -104,6 +104,8 @@ pub struct Client {
     pub unwritten: Arc<AtomicUsize>,
     /// Since when it has more output than its soft limit.
     pub over_soft_limit_since: Option<Millis>,
+    /// What of its memory is part of the sum over all clients.
+    counted_bytes: usize,
     /// Slot of the last command's keys, for introspection of where clients go.
     pub slot: Option<Slot>,
 }
@@ -139,6 +141,7 @@ impl Client {
             query_capacity: 0,
             unwritten: Arc::default(),
             over_soft_limit_since: None,
+            counted_bytes: 0,
             slot: None,
         }
     }
@@ -163,6 +166,20 @@ impl Client {
     #[must_use]
     pub fn is_closing(&self) -> bool {
         self.flags.intersects(ClientFlags::CLOSE_AFTER_REPLY | ClientFlags::CLOSE_NOW)
+    }
+
+    /// Bytes of its buffers, of its open transaction and of the client itself.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let queued = self.transaction.as_ref().map_or(0, |t| t.queued_bytes);
+        let watched: usize = self.watched.iter().map(|(_, key)| key.len() + size_of::<(u32, Box<[u8]>)>()).sum();
+        size_of::<Client>() + self.query_capacity + self.reply.buf.capacity() + self.unwritten_bytes() + queued + watched
+    }
+
+    /// Whether its memory counts against `maxmemory-clients`.
+    #[must_use]
+    pub fn counts_as_client(&self) -> bool {
+        !self.flags.intersects(ClientFlags::REPLICA | ClientFlags::PRIMARY)
     }
 
     /// The address it comes from; none over the Unix socket.
@@ -225,6 +242,8 @@ impl Hasher for IdHasher {
 pub struct Clients {
     by_id: HashMap<ClientId, Box<Client>, BuildHasherDefault<IdHasher>>,
     next_id: u64,
+    /// Memory of all of them, as of when each was last put back.
+    memory_bytes: usize,
 }
 
 impl Clients {
@@ -233,8 +252,31 @@ impl Clients {
         ClientId(self.next_id)
     }
 
-    pub fn put(&mut self, client: Box<Client>) {
+    pub fn put(&mut self, mut client: Box<Client>) {
+        let bytes = if client.counts_as_client() { client.memory_bytes() } else { 0 };
+        self.memory_bytes = self.memory_bytes + bytes - client.counted_bytes;
+        client.counted_bytes = bytes;
         self.by_id.insert(client.id, client);
+    }
+
+    /// A client that was taken will not be put back.
+    pub fn forget(&mut self, client: &Client) {
+        self.memory_bytes -= client.counted_bytes;
+    }
+
+    /// Memory of all clients but replicas and the primary.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
+    /// Counts the memory of all clients anew: those who only listen are never put back.
+    pub fn sum_up(&mut self) {
+        self.memory_bytes = 0;
+        for client in self.by_id.values_mut() {
+            client.counted_bytes = if client.counts_as_client() { client.memory_bytes() } else { 0 };
+            self.memory_bytes += client.counted_bytes;
+        }
     }
 
     pub fn take(&mut self, id: ClientId) -> Option<Box<Client>> {

@@ -119,7 +119,10 @@ impl Server {
                 Output::PublishLocal { channel, message, sharded: true } => {
                     self.publish_shard_here(&channel, &message);
                 }
-                Output::FlushAll => drop(self.keyspace.flush(None)),
+                Output::FlushAll => {
+                    let old = self.keyspace.flush(None);
+                    self.free_tables(old, true);
+                }
                 Output::Log { level, text } => self.log(log_level(level), text),
                 bus @ (Output::SaveConfig { .. }
                 | Output::Connect { .. }

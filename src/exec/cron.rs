@@ -32,7 +32,7 @@ impl Server {
         self.shutdown_when_ready();
         let totals = [self.stats.commands, self.stats.net_input_bytes, self.stats.net_output_bytes];
         self.stats.rate.sample(now, totals);
-        self.stats.peak_memory_bytes = self.stats.peak_memory_bytes.max(self.gauges.used_memory_bytes);
+        self.memory_cron();
     }
 
     fn expire_actively(&mut self) {

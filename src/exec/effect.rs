@@ -41,6 +41,8 @@ pub enum Effect {
     RewriteAof,
     /// Stand still for so long (DEBUG SLEEP).
     Sleep { micros: u64, token: Token },
+    /// Free these large values beside everything else.
+    Free(Box<crate::keyspace::Garbage>),
     /// End the process.
     Shutdown(ShutdownRequest),
     /// A line for the log.

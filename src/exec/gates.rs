@@ -2,6 +2,7 @@
 
 use super::client::{Client, ClientFlags};
 use super::keys::visit_keys;
+use super::memory::Room;
 use super::server::Server;
 use super::spec::{Command, Flags};
 use super::table::CommandIndex;
@@ -33,6 +34,7 @@ impl Server {
         if let Err(error) = self.route(client, command, args) {
             return Gate::Refused(error);
         }
+        self.out_of_memory = self.config.maxmemory > 0 && self.make_room() == Room::Never;
         let admitted = self
             .may_write(client, command)
             .and_then(|()| may_run_subscribed(client, command))
@@ -62,8 +64,8 @@ impl Server {
     /// Gates for commands that write or need memory.
     fn may_write(&mut self, client: &Client, command: &Command) -> Result<(), ErrorReply> {
         let flags = command.flags;
-        let writes = flags.contains(Flags::WRITE) || (command.name == "exec" && transaction_writes(self, client));
-        if flags.contains(Flags::DENYOOM) && self.is_out_of_memory() {
+        let writes = flags.contains(Flags::WRITE) || (command.name == "exec" && queues(self, client, Flags::WRITE));
+        if self.out_of_memory && self.needs_memory(client, command) {
             return Err(ErrorReply::Oom);
         }
         if writes {
@@ -106,7 +108,7 @@ impl Server {
             return true;
         }
         let writes = command.flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE);
-        if writes_wait && (writes || (command.name == "exec" && transaction_writes(self, client))) {
+        if writes_wait && (writes || (command.name == "exec" && queues(self, client, Flags::WRITE))) {
             return true;
         }
         self.has_frozen_keys() && !client.in_transaction() && self.touches_frozen(command, args)
@@ -125,8 +127,13 @@ impl Server {
         })
     }
 
-    fn is_out_of_memory(&self) -> bool {
-        self.config.maxmemory > 0 && self.gauges.used_memory_bytes > self.config.maxmemory
+    /// Whether the command would take more memory, be it for what it does or for waiting in a transaction.
+    fn needs_memory(&self, client: &Client, command: &Command) -> bool {
+        match command.name {
+            "exec" => queues(self, client, Flags::DENYOOM),
+            "discard" | "quit" | "reset" => false,
+            _ => command.flags.contains(Flags::DENYOOM) || client.in_transaction(),
+        }
     }
 }
 
@@ -150,9 +157,8 @@ fn may_run_subscribed(client: &Client, command: &Command) -> Result<(), ErrorRep
     if may { Ok(()) } else { Err(ErrorReply::subscribed(command.name)) }
 }
 
-fn transaction_writes(server: &Server, client: &Client) -> bool {
-    client
-        .transaction
-        .as_ref()
-        .is_some_and(|t| t.queued.iter().any(|(i, _)| server.commands.command(*i).flags.contains(Flags::WRITE)))
+/// Whether the client's transaction holds a command with this flag.
+fn queues(server: &Server, client: &Client, flag: Flags) -> bool {
+    let transaction = client.transaction.as_ref();
+    transaction.is_some_and(|t| t.queued.iter().any(|(i, _)| server.commands.command(*i).flags.contains(flag)))
 }

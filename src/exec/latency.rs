@@ -16,6 +16,8 @@ pub enum LatencyEvent {
     /// It was made durable before a reply.
     AofFsyncAlways,
     Command,
+    /// One round of giving keys up for room.
+    EvictionCycle,
     /// One turn of the search for expired keys.
     ExpireCycle,
     /// A command that is declared to be fast.
@@ -23,10 +25,11 @@ pub enum LatencyEvent {
 }
 
 impl LatencyEvent {
-    const ALL: [LatencyEvent; 5] = [
+    const ALL: [LatencyEvent; 6] = [
         LatencyEvent::AofWrite,
         LatencyEvent::AofFsyncAlways,
         LatencyEvent::Command,
+        LatencyEvent::EvictionCycle,
         LatencyEvent::ExpireCycle,
         LatencyEvent::FastCommand,
     ];
@@ -37,6 +40,7 @@ impl LatencyEvent {
             LatencyEvent::AofWrite => "aof-write",
             LatencyEvent::AofFsyncAlways => "aof-fsync-always",
             LatencyEvent::Command => "command",
+            LatencyEvent::EvictionCycle => "eviction-cycle",
             LatencyEvent::ExpireCycle => "expire-cycle",
             LatencyEvent::FastCommand => "fast-command",
         }

@@ -36,7 +36,8 @@ impl Server {
         self.update_events_wanted();
         if from_primary {
             self.break_watches_of_db(None, None, None);
-            drop(self.keyspace.flush(None));
+            let old = self.keyspace.flush(None);
+            self.free_tables(old, self.config.replica_lazy_flush);
         }
         // What is loaded is not told key by key, but at the end.
         self.update_observed();
@@ -99,7 +100,8 @@ impl Server {
         if loading.from_primary {
             if let Err(error) = &result {
                 self.log(LogLevel::Warning, format!("Failed trying to load the MASTER synchronization DB: {error}"));
-                drop(self.keyspace.flush(None));
+                let old = self.keyspace.flush(None);
+            self.free_tables(old, self.config.replica_lazy_flush);
             } else {
                 self.log(LogLevel::Notice, "MASTER <-> REPLICA sync: Finished with success");
             }

@@ -32,7 +32,7 @@ impl Server {
                 Ok(()) if frozen.copy => {}
                 Ok(()) => {
                     let mut db = self.keyspace.db(frozen.db);
-                    if db.remove(key).is_some() {
+                    if db.delete(key) {
                         db.notify(EventClass::GENERIC, "del", key);
                         self.keyspace.changed(1);
                         moved.push(key);

@@ -19,6 +19,7 @@ pub mod keys;
 pub mod latency;
 pub mod loading;
 pub mod log_growth;
+pub mod memory;
 mod migrate;
 pub mod multi;
 mod output;

@@ -35,7 +35,11 @@ impl Server {
     pub fn reconfigure(&mut self, change: Change) {
         let aof = change.has("appendonly");
         let names: Vec<&'static str> = change.changed.iter().map(|directive| directive.name).collect();
+        if change.has("maxmemory-policy") {
+            self.eviction.clear();
+        }
         self.config = change.config;
+        self.take_over_lazy_free();
         self.keyspace.set_access_policy(Server::access_policy(&self.config));
         self.update_events_wanted();
         let node_id = self.cluster.as_ref().map(|engine| engine.my_id());

@@ -11,6 +11,7 @@ use super::frozen::Frozen;
 use super::latency::Latency;
 use super::loading::Loading;
 use super::log_growth::LogGrowth;
+use super::memory::MemoryMeter;
 use super::multi::Watches;
 use super::propagate::{AofBuffer, Unit};
 use super::push::OwnMessages;
@@ -22,7 +23,7 @@ use super::table::CommandTable;
 use crate::base::{Millis, NodeId, Rng};
 use crate::cluster;
 use crate::config::Config;
-use crate::keyspace::{ExpireCursor, Keyspace};
+use crate::keyspace::{EvictionPool, ExpireCursor, Keyspace};
 use crate::pubsub::Subscriptions;
 use crate::repl::{self, Endpoint};
 use crate::resp::ErrorReply;
@@ -41,6 +42,7 @@ pub struct Setup {
     pub config: Config,
     pub commands: CommandTable,
     pub stopwatch: Box<dyn Stopwatch>,
+    pub memory: Box<dyn MemoryMeter>,
     /// From the operating system, or the simulation's own.
     pub seed: u64,
     pub now: Millis,
@@ -63,14 +65,15 @@ pub struct Facts {
 /// Readings that only the owner can take, refreshed by it now and then.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Gauges {
-    pub used_memory_bytes: u64,
     pub rss_bytes: u64,
     pub allocator_active_bytes: u64,
     pub allocator_resident_bytes: u64,
-    pub startup_memory_bytes: u64,
     /// CPU time of the process.
     pub cpu_sys_us: u64,
     pub cpu_user_us: u64,
+    /// Keys of large values that wait for being freed, and how many have been.
+    pub lazy_free_pending: u64,
+    pub lazy_freed: u64,
 }
 
 /// Who may run commands now.
@@ -150,6 +153,14 @@ pub struct Server {
     pub(super) current_replica: Option<(ClientId, Vec<u8>)>,
     pub(super) expire_cursor: ExpireCursor,
     pub(super) stopwatch: Box<dyn Stopwatch>,
+    pub memory: Box<dyn MemoryMeter>,
+    /// What was in use before there was any key.
+    pub startup_memory_bytes: u64,
+    pub(super) eviction: EvictionPool,
+    /// The last command's round of eviction found nothing more to give up.
+    pub(super) out_of_memory: bool,
+    /// By how much slow replicas make the backlog longer than it should be.
+    pub(super) backlog_excess_bytes: usize,
     /// Within a batch: when the last command ended, which is when the next one begins. Reading the clock costs as much
     /// as a small command.
     pub(super) lap: Option<u64>,
@@ -212,6 +223,11 @@ impl Server {
             alarms: Alarms::default(),
             active_expire: true,
             stopwatch: setup.stopwatch,
+            startup_memory_bytes: setup.memory.used_bytes(),
+            memory: setup.memory,
+            eviction: EvictionPool::default(),
+            out_of_memory: false,
+            backlog_excess_bytes: 0,
             lap: None,
             scratch: Vec::new(),
             client_is_primary_stream: false,
@@ -242,6 +258,7 @@ impl Server {
     /// A connection ended, from either side.
     pub fn disconnect(&mut self, id: ClientId) {
         let Some(mut client) = self.clients.take(id) else { return };
+        self.clients.forget(&client);
         self.unwatch(&mut client);
         self.unsubscribe_all(&mut client);
         match client.parked {

@@ -170,7 +170,7 @@ impl Server {
         let aux = Aux {
             server_version: COMPAT_VERSION,
             ctime_secs: self.now.secs(),
-            used_memory_bytes: self.gauges.used_memory_bytes,
+            used_memory_bytes: self.memory.used_bytes(),
             replication,
             aof_base,
         };

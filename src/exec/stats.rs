@@ -37,6 +37,8 @@ pub struct Stats {
     pub reads_processed: u64,
     pub writes_processed: u64,
     pub peak_memory_bytes: u64,
+    pub evicted_keys: u64,
+    pub evicted_clients: u64,
     pub rate: Rate,
 }
 

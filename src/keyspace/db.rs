@@ -61,7 +61,7 @@ impl Db<'_> {
         &mut self.ks.dbs[self.index as usize]
     }
 
-    fn table_of(&self, key: &[u8]) -> usize {
+    pub(super) fn table_of(&self, key: &[u8]) -> usize {
         if !self.ks.slotted {
             return 0;
         }
@@ -183,20 +183,21 @@ impl Db<'_> {
         self.expire_if_due(table, key);
         self.opened(table, key);
         let fresh = self.ks.access.fresh(self.ks.now);
-        let is_new = self.tables_mut().with(table, |t| match t.slot(key) {
+        let old = self.tables_mut().with(table, |t| match t.slot(key) {
             Slot::Occupied(mut entry) => {
                 let expire_at = expire.after(entry.expire_at());
-                drop(entry.set_value(value, expire_at));
+                let old = entry.set_value(value, expire_at);
                 entry.set_access(fresh);
-                false
+                Some(old)
             }
             Slot::Vacant(place) => {
                 place.insert(value, expire.after(None)).set_access(fresh);
-                true
+                None
             }
         });
-        if is_new {
-            self.notify(EventClass::NEW, "new", key);
+        match old {
+            Some(old) => self.ks.discard(old, self.ks.lazy.server_del),
+            None => self.notify(EventClass::NEW, "new", key),
         }
     }
 
@@ -206,19 +207,22 @@ impl Db<'_> {
         self.opened(table, key);
         let (now, obeyed) = (self.ks.now, self.ks.obeyed);
         let fresh = self.ks.access.fresh(now);
-        let (was_due, is_new) = self.tables_mut().with(table, |t| match t.slot(key) {
+        let (was_due, is_new, old) = self.tables_mut().with(table, |t| match t.slot(key) {
             Slot::Occupied(mut entry) => {
                 let due = !obeyed && entry.expire_at().is_some_and(|at| at <= now);
                 let expire_at = expire.after(entry.expire_at().filter(|_| !due));
-                drop(entry.set_text(text, expire_at));
+                let old = entry.set_text(text, expire_at);
                 entry.set_access(fresh);
-                (due, due)
+                (due, due, old)
             }
             Slot::Vacant(place) => {
                 place.insert_text(text, expire.after(None)).set_access(fresh);
-                (false, true)
+                (false, true, None)
             }
         });
+        if let Some(old) = old {
+            self.ks.discard(old, self.ks.lazy.server_del);
+        }
         if was_due && !self.ks.replica {
             // Overwritten like any other key, but those who follow must hear of its end.
             self.ks.expired_keys += 1;
@@ -233,9 +237,22 @@ impl Db<'_> {
     /// Removes a key. Its entry is the caller's to free.
     pub fn remove(&mut self, key: &[u8]) -> Option<Entry> {
         let table = self.table_of(key);
-        if self.expire_if_due(table, key) {
-            return None;
-        }
+        if self.expire_if_due(table, key) { None } else { self.take(table, key) }
+    }
+
+    /// Deletes a key in the course of a command whose point is something else. Returns whether it was there.
+    pub fn delete(&mut self, key: &[u8]) -> bool {
+        self.delete_and_free(key, self.ks.lazy.server_del)
+    }
+
+    /// Deletes a key; a large value is freed later if `lazily`. Returns whether it was there.
+    pub fn delete_and_free(&mut self, key: &[u8], lazily: bool) -> bool {
+        let Some(entry) = self.remove(key) else { return false };
+        self.ks.discard(entry, lazily);
+        true
+    }
+
+    pub(super) fn take(&mut self, table: usize, key: &[u8]) -> Option<Entry> {
         if self.ks.is_followed() && self.tables().get(table).find(key).is_some() {
             self.opened(table, key);
         }
@@ -310,7 +327,10 @@ impl Db<'_> {
     pub(super) fn delete_expired(&mut self, table: usize, key: &[u8]) {
         self.opened(table, key);
         self.ks.expired_keys += 1;
-        self.tables_mut().with(table, |t| t.remove(key));
+        if let Some(entry) = self.tables_mut().with(table, |t| t.remove(key)) {
+            let lazily = self.ks.lazy.expire;
+            self.ks.discard(entry, lazily);
+        }
         self.ks.expired.push((self.index, key.into()));
         self.notify(EventClass::EXPIRED, "expired", key);
     }

@@ -107,7 +107,7 @@ impl Db<'_> {
             self.notify(class, event, key);
             return true;
         }
-        let removed = self.remove(key).is_some();
+        let removed = self.delete(key);
         if removed {
             self.notify(EventClass::GENERIC, "del", key);
         }

@@ -6,7 +6,9 @@
 mod access;
 mod db;
 mod event;
+mod evict;
 mod expire;
+mod garbage;
 mod prefetch;
 mod scan;
 mod snapshot;
@@ -16,7 +18,9 @@ mod typed;
 pub use access::AccessPolicy;
 pub use db::{Db, SetExpire};
 pub use event::{Event, EventClass};
+pub use evict::{EvictBy, EvictionPool};
 pub use expire::ExpireCursor;
+pub use garbage::{Garbage, LazyFree};
 pub use snapshot::{EntrySink, Snapshot};
 pub use tables::Tables;
 pub use typed::{Typed, TypedMut};
@@ -56,6 +60,8 @@ pub struct Keyspace {
     touched: Vec<KeyIn>,
     events: Events,
     snapshot: Option<Box<Snapshot>>,
+    lazy: LazyFree,
+    garbage: Garbage,
 }
 
 impl Keyspace {
@@ -82,6 +88,8 @@ impl Keyspace {
             touched: Vec::new(),
             events: Events::default(),
             snapshot: None,
+            lazy: LazyFree::default(),
+            garbage: Garbage::default(),
         }
     }
 

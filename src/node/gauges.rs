@@ -2,25 +2,20 @@
 
 use std::sync::OnceLock;
 
+use super::memory::Memory;
 use crate::exec::server::Gauges;
 
 /// Reads everything; what cannot be read keeps its old value.
 #[must_use]
-pub fn read(old: &Gauges) -> Gauges {
+pub fn read(old: &Gauges, memory: &Memory) -> Gauges {
     let mut gauges = *old;
-    // The statistics of the allocator are cached until its epoch advances.
-    let _ = tikv_jemalloc_ctl::epoch::advance();
-    if let Ok(n) = tikv_jemalloc_ctl::stats::allocated::read() {
-        gauges.used_memory_bytes = n as u64;
-    }
+    memory.read();
+    (gauges.lazy_free_pending, gauges.lazy_freed) = memory.lazy_free_counts();
     if let Ok(n) = tikv_jemalloc_ctl::stats::active::read() {
         gauges.allocator_active_bytes = n as u64;
     }
     if let Ok(n) = tikv_jemalloc_ctl::stats::resident::read() {
         gauges.allocator_resident_bytes = n as u64;
-    }
-    if gauges.startup_memory_bytes == 0 {
-        gauges.startup_memory_bytes = gauges.used_memory_bytes;
     }
     if let Some(bytes) = resident_bytes() {
         gauges.rss_bytes = bytes;

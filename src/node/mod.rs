@@ -10,6 +10,7 @@ pub mod listen;
 pub mod listeners;
 pub mod load;
 pub mod log;
+pub mod memory;
 pub mod migrate;
 pub mod os;
 pub mod primary;

@@ -12,6 +12,7 @@ use super::bus::Bus;
 use super::listen::IoThreads;
 use super::listeners::{self, Listeners};
 use super::log::{Logger, Role};
+use super::memory::{Memory, Meter, Reaper};
 use super::migrate::Targets;
 use super::os;
 use super::primary::PrimaryLink;
@@ -64,7 +65,13 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
         Ok(bound) => bound,
         Err(text) => return give_up(&logger, &text),
     };
-    let mut server = new_server(&prepared);
+    let memory = Arc::new(Memory::default());
+    memory.read();
+    let reaper = match Reaper::start(Arc::clone(&memory)) {
+        Ok(reaper) => reaper,
+        Err(error) => return give_up(&logger, &format!("Can't start the thread that frees memory: {}", plain(&error))),
+    };
+    let mut server = new_server(&prepared, &memory);
     let nodes_lock = match join_cluster(&mut server, &logger) {
         Ok(lock) => lock,
         Err(text) => return give_up(&logger, &text),
@@ -83,6 +90,7 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
     let (bus, mut accepted) = Bus::new(Arc::clone(&shared));
     let mut machine = Machine {
         bus,
+        reaper,
         primary: PrimaryLink::new(Arc::clone(&shared)),
         aof: Arc::clone(&aof),
         targets: Arc::new(Targets::default()),
@@ -117,7 +125,7 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
             () = shared.outbox_filled.notified() => {}
             Some((link, stream)) = accepted.recv() => machine.bus.take_in(link, stream),
             _ = cron.tick() => shared.with(|server| {
-                server.gauges = gauges::read(&server.gauges);
+                server.gauges = gauges::read(&server.gauges, &memory);
                 server.cron(now());
             }),
             _ = bus_tick.tick() => shared.with(|server| server.bus_tick(now())),
@@ -168,11 +176,12 @@ fn cron_at(hz: u32) -> tokio::time::Interval {
     cron
 }
 
-fn new_server(prepared: &Prepared) -> Server {
+fn new_server(prepared: &Prepared, memory: &Arc<Memory>) -> Server {
     let os = rustix::system::uname();
     Server::new(Setup {
         commands: CommandTable::new(&commands::all()),
         stopwatch: Box::<MachineStopwatch>::default(),
+        memory: Box::new(Meter(Arc::clone(memory))),
         seed: system_seed(),
         now: now(),
         facts: Facts {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::aof::Aof;
 use super::bus::Bus;
 use super::disk;
+use super::memory::Reaper;
 use super::migrate::Targets;
 use super::primary::PrimaryLink;
 use super::shared::{Shared, now};
@@ -25,6 +26,7 @@ const BUS_CONNECT_MAX: Duration = Duration::from_secs(5);
 pub struct Machine {
     pub shared: Arc<Shared>,
     pub bus: Bus,
+    pub reaper: Reaper,
     pub primary: PrimaryLink,
     pub aof: Arc<Aof>,
     pub targets: Arc<Targets>,
@@ -154,6 +156,7 @@ impl World for Machine {
                 server.finish_ok(token, Ok(()));
                 self.shared.collect(&mut server);
             }
+            Effect::Free(garbage) => self.reaper.free(garbage),
             Effect::Shutdown(request) => self.ending = Some(request),
             Effect::Log(level, text) => self.shared.logger.log(log_level(level), format_args!("{text}")),
         }

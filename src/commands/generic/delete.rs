@@ -12,7 +12,7 @@ pub const COMMANDS: &[Command] = &[
         .doc(Group::Generic, "1.0.0", "O(N) where N is the number of keys", "Deletes keys.")
         .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])
         .args(&[Arg::key("key", 0).multiple()]),
-    Command::new("unlink", -2, del)
+    Command::new("unlink", -2, unlink)
         .flags(Flags::FAST.union(Flags::WRITE))
         .acl(Acl::KEYSPACE)
         .keys(&[KeySpec::range(1, -1, 1, KeyFlags::RM.union(KeyFlags::DELETE))])
@@ -36,10 +36,19 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 fn del(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let lazily = ctx.server.config.lazyfree_lazy_user_del;
+    delete(ctx, args, lazily)
+}
+
+fn unlink(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    delete(ctx, args, true)
+}
+
+fn delete(ctx: &mut Ctx<'_>, args: Args<'_>, lazily: bool) -> Done {
     let mut db = ctx.db();
     let mut removed = 0;
     for key in args.from(1).iter() {
-        if db.remove(key).is_some() {
+        if db.delete_and_free(key, lazily) {
             db.notify(EventClass::GENERIC, "del", key);
             removed += 1;
         }

@@ -129,7 +129,7 @@ fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     if let Some(at) = expire
         && is_past(ctx, at)
     {
-        if ctx.db().remove(key).is_some() {
+        if ctx.db().delete(key) {
             ctx.changed(1);
             ctx.notify(EventClass::GENERIC, "del", key);
             let verb: &[u8] = if ctx.server.config.lazyfree_lazy_server_del { b"UNLINK" } else { b"DEL" };

@@ -67,7 +67,8 @@ fn flush(ctx: &mut Ctx<'_>, args: Args<'_>, db: Option<u32>) -> Done {
     let old = ctx.server.keyspace.flush(db);
     ctx.server.note_ready_in(db);
     ctx.changed(1 + old.iter().map(Tables::len).sum::<usize>());
-    drop(old);
+    let lazily = if args.len() == 2 { args.is(1, "async") } else { ctx.server.config.lazyfree_lazy_user_flush };
+    ctx.server.free_tables(old, lazily);
     ctx.reply().ok();
     Ok(())
 }

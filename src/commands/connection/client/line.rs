@@ -14,8 +14,7 @@ pub fn push(out: &mut Vec<u8>, client: &Client, server: &Server, now: Millis) {
     let queued = client.transaction.as_ref();
     let multi = queued.map_or(-1, |t| t.queued.len() as i64);
     let multi_bytes = queued.map_or(0, |t| t.queued_bytes);
-    let output = client.reply.buf.capacity() + client.unwritten_bytes();
-    let total = size_of::<Client>() + client.query_capacity + multi_bytes + output;
+    let total = client.memory_bytes();
     let subscriptions = server.pubsub.counts_of(client.id.into());
     let command = client.last_command.map_or("NULL", |index| server.commands.command(index).name);
     // Writing to a vector cannot fail.

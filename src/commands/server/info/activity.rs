@@ -64,7 +64,8 @@ pub(super) fn stats(info: &mut Info<'_>) {
     info.field("sync_partial_ok", stats.sync_partial_ok);
     info.field("sync_partial_err", stats.sync_partial_err);
     info.field("expired_keys", expired);
-    info.field("evicted_keys", 0);
+    info.field("evicted_keys", stats.evicted_keys);
+    info.field("evicted_clients", stats.evicted_clients);
     info.field("keyspace_hits", hits);
     info.field("keyspace_misses", misses);
     let subscriptions = server.pubsub.totals();

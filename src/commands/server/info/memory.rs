@@ -6,20 +6,20 @@ use crate::exec::client::ClientFlags;
 pub(super) fn memory(info: &mut Info<'_>) {
     let server = info.server;
     let gauges = server.gauges;
-    let used = gauges.used_memory_bytes;
+    let used = server.memory.used_bytes();
     let peak = server.stats.peak_memory_bytes.max(used);
     let (replicas, normal) = client_bytes(info);
     let backlog = server.repl.memory() as u64;
-    let overhead = gauges.startup_memory_bytes + backlog + replicas + normal + server.aof.pending() as u64;
+    let overhead = server.startup_memory_bytes + backlog + replicas + normal + server.aof.pending() as u64;
     let dataset = used.saturating_sub(overhead);
     size(info, "used_memory", used);
     size(info, "used_memory_rss", gauges.rss_bytes);
     size(info, "used_memory_peak", peak);
     info.field("used_memory_peak_perc", percent(used, peak));
     info.field("used_memory_overhead", overhead);
-    info.field("used_memory_startup", gauges.startup_memory_bytes);
+    info.field("used_memory_startup", server.startup_memory_bytes);
     info.field("used_memory_dataset", dataset);
-    info.field("used_memory_dataset_perc", percent(dataset, used.saturating_sub(gauges.startup_memory_bytes)));
+    info.field("used_memory_dataset_perc", percent(dataset, used.saturating_sub(server.startup_memory_bytes)));
     info.field("allocator_allocated", used);
     info.field("allocator_active", gauges.allocator_active_bytes);
     info.field("allocator_resident", gauges.allocator_resident_bytes);
@@ -31,7 +31,7 @@ pub(super) fn memory(info: &mut Info<'_>) {
     excess(info, ["allocator_rss_ratio", "allocator_rss_bytes"], resident, active);
     excess(info, ["rss_overhead_ratio", "rss_overhead_bytes"], gauges.rss_bytes, resident);
     excess(info, ["mem_fragmentation_ratio", "mem_fragmentation_bytes"], gauges.rss_bytes, used);
-    info.field("mem_not_counted_for_evict", replicas + server.aof.pending() as u64);
+    info.field("mem_not_counted_for_evict", server.uncounted_bytes());
     info.field("mem_replication_backlog", backlog);
     info.field("mem_total_replication_buffers", backlog + replicas);
     info.field("mem_clients_slaves", replicas);
@@ -39,6 +39,8 @@ pub(super) fn memory(info: &mut Info<'_>) {
     info.field("mem_aof_buffer", server.aof.pending());
     info.field("mem_allocator", &server.facts.allocator);
     info.field("active_defrag_running", 0);
+    info.field("lazyfree_pending_objects", gauges.lazy_free_pending);
+    info.field("lazyfreed_objects", gauges.lazy_freed);
 }
 
 /// The value of a directive as CONFIG GET shows it.
