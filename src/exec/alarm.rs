@@ -10,10 +10,15 @@ use super::effect::Effect;
 use super::server::Server;
 use crate::base::Millis;
 
+/// Between two slices of background work.
+pub(super) const BACKGROUND_PAUSE_MS: i64 = 2;
+
 /// The moments at which waits of clients end.
 #[derive(Debug, Default)]
 pub struct Alarms {
     by_time: BTreeSet<(Millis, ClientId)>,
+    /// When work goes on that is done in slices beside the commands.
+    background: Option<Millis>,
     /// The earliest moment that the outside has been asked for and has not called at yet.
     asked: Option<Millis>,
 }
@@ -34,8 +39,15 @@ impl Server {
         self.ask_for_alarm();
     }
 
+    /// Work is left that is done in slices: its next one is due in a moment.
+    pub(super) fn work_soon(&mut self) {
+        self.alarms.background.get_or_insert(Millis(self.now.0 + BACKGROUND_PAUSE_MS));
+        self.ask_for_alarm();
+    }
+
     fn ask_for_alarm(&mut self) {
-        let Some(&(at, _)) = self.alarms.by_time.first() else { return };
+        let waits = self.alarms.by_time.first().map(|(at, _)| *at);
+        let Some(at) = waits.into_iter().chain(self.alarms.background).min() else { return };
         if self.alarms.asked.is_none_or(|asked| at < asked) {
             self.alarms.asked = Some(at);
             self.outbox.push(Effect::Alarm { at });
@@ -46,6 +58,9 @@ impl Server {
     pub fn alarm(&mut self, now: Millis) {
         self.now = now;
         self.alarms.asked.take_if(|asked| now >= *asked);
+        if self.alarms.background.take_if(|at| now >= *at).is_some() {
+            self.work_beside();
+        }
         while let Some(&(at, id)) = self.alarms.by_time.first()
             && now >= at
         {

@@ -173,7 +173,12 @@ impl Client {
     pub fn memory_bytes(&self) -> usize {
         let queued = self.transaction.as_ref().map_or(0, |t| t.queued_bytes);
         let watched: usize = self.watched.iter().map(|(_, key)| key.len() + size_of::<(u32, Box<[u8]>)>()).sum();
-        size_of::<Client>() + self.query_capacity + self.reply.buf.capacity() + self.unwritten_bytes() + queued + watched
+        size_of::<Client>()
+            + self.query_capacity
+            + self.reply.buf.capacity()
+            + self.unwritten_bytes()
+            + queued
+            + watched
     }
 
     /// Whether its memory counts against `maxmemory-clients`.

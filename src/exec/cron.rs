@@ -1,14 +1,14 @@
 //! What happens by time and not by command: `hz` times a second.
 
+use super::alarm::BACKGROUND_PAUSE_MS;
 use super::client::{ClientFlags, Parked};
 use super::effect::Effect;
 use super::latency::LatencyEvent;
+use super::memory::Room;
 use super::server::Server;
 use crate::base::Millis;
+use crate::keyspace::ExpireEffort;
 use crate::repl::Input;
-
-/// The share of each tick that active expiry may take, in percent.
-const EXPIRE_SHARE_PERCENT: u64 = 25;
 
 /// Time for moving buckets of tables that are being resized, in microseconds a tick.
 const REHASH_BUDGET_USEC: u64 = 1000;
@@ -21,7 +21,7 @@ impl Server {
         self.alarm(now);
         self.finish_waits();
         self.wake_replicas();
-        self.expire_actively();
+        self.work_beside();
         self.rehash();
         self.watch_clients();
         self.check_outputs();
@@ -35,27 +35,35 @@ impl Server {
         self.memory_cron();
     }
 
-    fn expire_actively(&mut self) {
-        if !self.active_expire || self.is_loading() || self.pause.at(self.now).0 {
-            return;
+    /// One slice of the work that is done beside the commands. When more is left the next one follows soon, so that the
+    /// share of CPU is taken in pieces that no client notices.
+    pub(super) fn work_beside(&mut self) {
+        let expiring = self.expire_actively();
+        if self.make_room() == Room::Soon || expiring {
+            self.work_soon();
         }
-        let budget_usec = 1_000_000 * EXPIRE_SHARE_PERCENT / 100 / u64::from(self.config.hz.max(1));
+        self.free_garbage();
+    }
+
+    /// Deletes expired keys for one slice. True when there are more.
+    fn expire_actively(&mut self) -> bool {
+        if !self.active_expire || self.is_loading() || self.pause.at(self.now).0 {
+            return false;
+        }
+        let effort = ExpireEffort(self.config.active_expire_effort);
+        let budget_usec = BACKGROUND_PAUSE_MS as u64 * 10 * effort.share_percent();
         let started = self.stopwatch.micros();
         self.keyspace.begin(self.now, false, false, None);
         let stopwatch = &self.stopwatch;
-        self.keyspace
-            .expire_cycle(&mut self.expire_cursor, || stopwatch.micros().saturating_sub(started) < budget_usec);
+        let more = || stopwatch.micros().saturating_sub(started) < budget_usec;
+        let left = self.keyspace.expire_cycle(&mut self.expire_cursor, effort, more);
         let usec = self.stopwatch.micros().saturating_sub(started);
         self.note_latency(LatencyEvent::ExpireCycle, usec);
         if self.keyspace.has_expired() {
             self.propagate_expired();
         }
-        self.publish_events();
-        if self.keyspace.has_touched() {
-            let touched = self.keyspace.take_touched();
-            self.break_watches(None, &touched);
-            self.note_ready(touched);
-        }
+        self.tell_of_removed();
+        left
     }
 
     fn rehash(&mut self) {

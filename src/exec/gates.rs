@@ -34,7 +34,11 @@ impl Server {
         if let Err(error) = self.route(client, command, args) {
             return Gate::Refused(error);
         }
-        self.out_of_memory = self.config.maxmemory > 0 && self.make_room() == Room::Never;
+        let room = if self.config.maxmemory > 0 { self.make_room() } else { Room::Enough };
+        self.out_of_memory = room == Room::Never;
+        if room == Room::Soon {
+            self.work_soon();
+        }
         let admitted = self
             .may_write(client, command)
             .and_then(|()| may_run_subscribed(client, command))

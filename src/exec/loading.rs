@@ -101,7 +101,7 @@ impl Server {
             if let Err(error) = &result {
                 self.log(LogLevel::Warning, format!("Failed trying to load the MASTER synchronization DB: {error}"));
                 let old = self.keyspace.flush(None);
-            self.free_tables(old, self.config.replica_lazy_flush);
+                self.free_tables(old, self.config.replica_lazy_flush);
             } else {
                 self.log(LogLevel::Notice, "MASTER <-> REPLICA sync: Finished with success");
             }

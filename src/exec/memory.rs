@@ -64,11 +64,10 @@ impl Server {
         (self.aof.pending() + self.backlog_excess_bytes) as u64
     }
 
-    /// Each tick: goes on with what a round of eviction left over, and sums up what changes slowly.
+    /// Each tick: sums up what changes slowly.
     pub(super) fn memory_cron(&mut self) {
         self.backlog_excess_bytes = self.repl.memory().saturating_sub(self.config.repl_backlog_size as usize);
         self.stats.peak_memory_bytes = self.stats.peak_memory_bytes.max(self.memory.used_bytes());
-        let _ = self.make_room();
         self.clients.sum_up();
         self.evict_clients();
         self.free_garbage();
@@ -126,6 +125,7 @@ impl Server {
         if self.keyspace.has_touched() {
             let touched = self.keyspace.take_touched();
             self.break_watches(None, &touched);
+            self.note_ready(touched);
         }
     }
 
@@ -160,7 +160,9 @@ impl Server {
             ClientsMemory::Bytes(0) => None,
             ClientsMemory::Bytes(n) => Some(n),
             ClientsMemory::Percent(_) if self.config.maxmemory == 0 => None,
-            ClientsMemory::Percent(percent) => Some((u128::from(self.config.maxmemory) * u128::from(percent) / 100) as u64),
+            ClientsMemory::Percent(percent) => {
+                Some((u128::from(self.config.maxmemory) * u128::from(percent) / 100) as u64)
+            }
         }
     }
 

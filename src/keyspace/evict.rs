@@ -113,7 +113,9 @@ impl Keyspace {
                 let score = match by {
                     EvictBy::Lfu => u64::from(255 - access.frequency(entry.access(), *now)),
                     EvictBy::Ttl => entry.expire_at().map_or(0, |at| u64::MAX - at.0.max(0) as u64),
-                    EvictBy::Lru | EvictBy::Random => u64::from(super::AccessPolicy::idle_seconds(entry.access(), *now)),
+                    EvictBy::Lru | EvictBy::Random => {
+                        u64::from(super::AccessPolicy::idle_seconds(entry.access(), *now))
+                    }
                 };
                 pool.offer(score, db, entry.key());
             };

@@ -19,7 +19,7 @@ pub use access::AccessPolicy;
 pub use db::{Db, SetExpire};
 pub use event::{Event, EventClass};
 pub use evict::{EvictBy, EvictionPool};
-pub use expire::ExpireCursor;
+pub use expire::{ExpireCursor, ExpireEffort};
 pub use garbage::{Garbage, LazyFree};
 pub use snapshot::{EntrySink, Snapshot};
 pub use tables::Tables;

@@ -10,6 +10,7 @@ mod cluster;
 mod durability;
 mod ending;
 mod pubsub;
+mod memory;
 mod replication;
 mod running;
 
@@ -36,6 +37,11 @@ fn cluster_of(kinds: &[ServerKind], directives: &str) -> Vec<Server> {
 fn field(text: &str, name: &str) -> String {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     line.unwrap_or_else(|| panic!("no {name} in\n{text}")).trim().to_owned()
+}
+
+/// A field that is a number.
+fn number(text: &str) -> u64 {
+    text.parse().unwrap_or_else(|_| panic!("{text} is not a number"))
 }
 
 fn role(server: &Server) -> String {
