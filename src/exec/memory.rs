@@ -66,7 +66,7 @@ impl Server {
 
     /// Each tick: sums up what changes slowly.
     pub(super) fn memory_cron(&mut self) {
-        self.backlog_excess_bytes = self.repl.memory().saturating_sub(self.config.repl_backlog_size as usize);
+        self.backlog_excess_bytes = self.repl.memory().saturating_sub(self.config.repl_backlog_size);
         self.stats.peak_memory_bytes = self.stats.peak_memory_bytes.max(self.memory.used_bytes());
         self.clients.sum_up();
         self.evict_clients();
