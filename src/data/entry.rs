@@ -498,6 +498,10 @@ impl Entry {
             ValueRef::Hash(hash) if hash.encoding() == Encoding::Hashtable => hash.len(),
             ValueRef::ZSet(zset) if zset.encoding() == Encoding::Skiplist => zset.len(),
             ValueRef::Set(_) | ValueRef::Hash(_) | ValueRef::ZSet(_) => 1,
+            ValueRef::Stream(stream) => {
+                let pending = stream.groups.values().map(|group| group.pending().len());
+                stream.log.nodes().len() + pending.sum::<usize>()
+            }
         }
     }
 

@@ -9,8 +9,8 @@ mod blocking;
 mod cluster;
 mod durability;
 mod ending;
-mod pubsub;
 mod memory;
+mod pubsub;
 mod replication;
 mod running;
 
