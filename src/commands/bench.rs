@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::base::Millis;
 use crate::config::Config;
+use crate::exec::memory::MemoryMeter;
 use crate::exec::server::{Facts, Stopwatch};
 use crate::exec::table::CommandTable;
 use crate::exec::{ClientId, Effect, Server, Setup};
 use crate::resp::client::{ReplyParser, ReplyValue};
 use crate::resp::request::{Batch, RequestLimits, RequestParser};
 
-/// Commands take no time.
+/// Commands take no time and no memory.
 struct Still;
 
 impl Stopwatch for Still {
@@ -19,6 +20,12 @@ impl Stopwatch for Still {
     }
 
     fn wall_micros(&self) -> i64 {
+        0
+    }
+}
+
+impl MemoryMeter for Still {
+    fn used_bytes(&self) -> u64 {
         0
     }
 }
@@ -38,6 +45,7 @@ impl Bench {
             config: Config::default(),
             commands: CommandTable::new(&super::all()),
             stopwatch: Box::new(Still),
+            memory: Box::new(Still),
             seed: 1,
             now,
             facts: Facts::default(),
