@@ -127,17 +127,14 @@ impl SlotTable {
     #[must_use]
     pub fn ranges(&self) -> BTreeMap<NodeIdx, Vec<(Slot, Slot)>> {
         let mut ranges: BTreeMap<NodeIdx, Vec<(Slot, Slot)>> = BTreeMap::new();
-        let mut previous = None;
-        for slot in Slot::all() {
-            let owner = self.owner(slot);
-            if let Some(node) = owner {
-                let list = ranges.entry(node).or_default();
-                match list.last_mut() {
-                    Some((_, end)) if previous == owner => *end = slot,
-                    _ => list.push((slot, slot)),
-                }
+        let slot = |index: usize| Slot::new(index as u16);
+        let mut first = 0;
+        for run in self.owners.chunk_by(|a, b| a == b) {
+            let last = first + run.len() - 1;
+            if let (Some(node), Some(from), Some(to)) = (run[0], slot(first), slot(last)) {
+                ranges.entry(node).or_default().push((from, to));
             }
-            previous = owner;
+            first = last + 1;
         }
         ranges
     }

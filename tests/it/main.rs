@@ -6,6 +6,7 @@ mod support;
 mod alone;
 mod bad_input;
 mod blocking;
+mod clients;
 mod cluster;
 mod durability;
 mod ending;

@@ -45,7 +45,8 @@ pub fn redis_cli_is_available() -> bool {
     program_is_available(Path::new("redis-cli"))
 }
 
-fn program_is_available(program: &Path) -> bool {
+/// Whether this program is there, with the same rule.
+pub fn program_is_available(program: &Path) -> bool {
     let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     if !found {
         assert!(std::env::var_os("CI").is_none(), "{} is needed for this test", program.display());
