@@ -98,6 +98,28 @@ pub fn push_f64(out: &mut Vec<u8>, value: f64) {
     }
 }
 
+/// Appends `value` with up to 17 significant digits, as C's `%.17g` prints it.
+pub fn push_f64_17(out: &mut Vec<u8>, value: f64) {
+    /// From this power of ten on, and below 10^-4, the text has an exponent.
+    const EXPONENT_FROM: i32 = 17;
+    if !value.is_finite() {
+        return push_f64(out, value);
+    }
+    let text = format!("{value:.16e}");
+    let Some((mantissa, exponent)) = text.split_once('e') else { return };
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-4..EXPONENT_FROM).contains(&exponent) {
+        let decimals = (EXPONENT_FROM - 1 - exponent) as usize;
+        let fixed = format!("{value:.decimals$}");
+        let short = if fixed.contains('.') { fixed.trim_end_matches('0').trim_end_matches('.') } else { &fixed };
+        out.extend_from_slice(short.as_bytes());
+    } else {
+        let mantissa = mantissa.trim_end_matches('0').trim_end_matches('.');
+        let sign = if exponent < 0 { '-' } else { '+' };
+        out.extend_from_slice(format!("{mantissa}e{sign}{:02}", exponent.abs()).as_bytes());
+    }
+}
+
 /// Appends a signed decimal.
 pub fn push_i64(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
@@ -171,6 +193,30 @@ mod tests {
             push_f64(&mut out, value);
             assert_eq!(std::str::from_utf8(&out).unwrap(), text);
             assert_eq!(parse_f64(&out), Some(value));
+        }
+    }
+
+    #[test]
+    fn seventeen_digits_are_those_of_c() {
+        for (value, text) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (3.0, "3"),
+            (-2.5, "-2.5"),
+            (0.1, "0.10000000000000001"),
+            (1e-5, "1.0000000000000001e-05"),
+            (0.0001, "0.0001"),
+            (123_456.789, "123456.789"),
+            (1e16, "10000000000000000"),
+            (1e17, "1e+17"),
+            (123_456_789_012_345_678.0, "1.2345678901234568e+17"),
+            (5e-324, "4.9406564584124654e-324"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (f64::INFINITY, "inf"),
+        ] {
+            let mut out = Vec::new();
+            push_f64_17(&mut out, value);
+            assert_eq!(std::str::from_utf8(&out).unwrap(), text);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! DEBUG: for tests, when `enable-debug-command` allows it.
 
+mod digest;
+
 use super::config::is_local;
 use crate::base::num;
 use crate::commands::parse;
@@ -24,6 +26,20 @@ struct Action {
 }
 
 const ACTIONS: &[Action] = &[
+    Action {
+        name: "DIGEST",
+        shown: "",
+        args: 2..=2,
+        text: "Gives a digest of the whole dataset: equal data, equal digits.",
+        run: digest::dataset,
+    },
+    Action {
+        name: "DIGEST-VALUE",
+        shown: " [<key> ...]",
+        args: 2..=usize::MAX,
+        text: "Gives a digest of the value of each key.",
+        run: digest::values,
+    },
     Action { name: "ERROR", shown: " <string>", args: 3..=3, text: "Answers with this error.", run: error },
     Action { name: "OBJECT", shown: " <key>", args: 3..=3, text: "Tells how a value is kept.", run: object },
     Action {
