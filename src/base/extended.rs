@@ -52,6 +52,21 @@ impl Extended {
         }
     }
 
+    /// The nearest double.
+    #[must_use]
+    pub fn to_f64(self) -> f64 {
+        match self {
+            Extended::Infinite => f64::INFINITY,
+            Extended::Finite { negative, significand, exponent } => {
+                // Multiplied in steps: a single power of two may be out of range where the product is not.
+                let exponent = exponent.clamp(-2000, 2000) as i32;
+                let half = exponent / 2;
+                let value = significand as f64 * 2f64.powi(half) * 2f64.powi(exponent - half);
+                if negative { -value } else { value }
+            }
+        }
+    }
+
     /// The sum, rounded to nearest, ties to even. `None` when it is not a finite number.
     #[must_use]
     pub fn checked_add(self, other: Extended) -> Option<Extended> {

@@ -1,5 +1,7 @@
 //! Numbers as text, exactly as the protocol reads and writes them.
 
+use super::extended::Extended;
+
 /// A canonical signed decimal: no blanks, no `+`, no leading zeros, no `-0`.
 #[must_use]
 pub fn parse_i64(text: &[u8]) -> Option<i64> {
@@ -24,13 +26,35 @@ pub fn parse_i64(text: &[u8]) -> Option<i64> {
     if negative { (value <= 1 << 63).then(|| (value as i64).wrapping_neg()) } else { i64::try_from(value).ok() }
 }
 
-/// A double as commands accept it: decimal or hexadecimal digits aside, `inf` and `infinity` with a
-/// sign in any case. No blanks around it; `nan` is refused.
+/// A double as commands accept it: decimal, hexadecimal, or `inf` and `infinity` with a sign in any case. No blanks
+/// around it; `nan` is refused, and so is what is too large or too small to be told from infinity or zero.
 #[must_use]
 pub fn parse_f64(text: &[u8]) -> Option<f64> {
-    let text = std::str::from_utf8(text).ok()?;
-    let value: f64 = text.parse().ok()?;
+    let value = parse_f64_rounded(text)?;
+    let digits = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text);
+    let is_named = digits.first().is_some_and(|b| b.eq_ignore_ascii_case(&b'i'));
+    let is_lost = value.is_infinite() && !is_named || value == 0.0 && !is_zero(digits);
+    (!is_lost).then_some(value)
+}
+
+/// As [`parse_f64`], where what is too large is infinity and what is too small is zero.
+#[must_use]
+pub fn parse_f64_rounded(text: &[u8]) -> Option<f64> {
+    let digits = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text);
+    let value = match digits {
+        [b'0', b'x' | b'X', ..] => Extended::parse(text)?.to_f64(),
+        _ => std::str::from_utf8(text).ok()?.parse().ok()?,
+    };
     (!value.is_nan()).then_some(value)
+}
+
+/// Whether a number's digits say zero, whatever its exponent.
+fn is_zero(digits: &[u8]) -> bool {
+    let (digits, exponent) = match digits {
+        [b'0', b'x' | b'X', rest @ ..] => (rest, b'p'),
+        _ => (digits, b'e'),
+    };
+    digits.iter().take_while(|b| !b.eq_ignore_ascii_case(&exponent)).all(|b| matches!(b, b'0' | b'.'))
 }
 
 /// Appends the shortest text that reads back as `value`, in the form `%.17g` would choose.
@@ -169,6 +193,37 @@ mod tests {
         ] {
             assert_eq!(parse_i64(text.as_bytes()), value, "{text:?}");
         }
+    }
+
+    #[test]
+    fn doubles_are_read_as_c_reads_them() {
+        for (text, value) in [
+            ("1.5", Some(1.5)),
+            ("-.5", Some(-0.5)),
+            ("5.", Some(5.0)),
+            ("+3e2", Some(300.0)),
+            ("0x10", Some(16.0)),
+            ("-0X1.8p1", Some(-3.0)),
+            ("0x1p-1074", Some(5e-324)),
+            ("0x", None),
+            ("0x1p2000", None),
+            ("0x1p-2000", None),
+            ("-INFINITY", Some(f64::NEG_INFINITY)),
+            ("inf", Some(f64::INFINITY)),
+            ("nan", None),
+            ("1e400", None),
+            ("1e-400", None),
+            ("0e-400", Some(0.0)),
+            ("5e-324", Some(5e-324)),
+            ("", None),
+            (" 1", None),
+            ("1 ", None),
+            ("1e", None),
+        ] {
+            assert_eq!(parse_f64(text.as_bytes()), value, "{text:?}");
+        }
+        assert_eq!(parse_f64_rounded(b"-1e400"), Some(f64::NEG_INFINITY));
+        assert_eq!(parse_f64_rounded(b"1e-400"), Some(0.0));
     }
 
     #[test]

@@ -19,8 +19,11 @@ pub(super) fn members<'a>(min: &'a [u8], max: &'a [u8]) -> Result<LexRange<'a>, 
 }
 
 fn score(text: &[u8]) -> Option<Bound<f64>> {
-    // No text is the number zero, as it is for the stock server.
-    let number = |text: &[u8]| if text.is_empty() { Some(0.0) } else { num::parse_f64(text) };
+    // C strings, as the stock server reads them: blanks in front, the end at a zero byte, no text as the number zero.
+    let number = |text: &[u8]| {
+        let text = text.split(|b| *b == 0).next().unwrap_or_default();
+        if text.is_empty() { Some(0.0) } else { num::parse_f64_rounded(text.trim_ascii_start()) }
+    };
     match text.strip_prefix(b"(") {
         Some(text) => number(text).map(Bound::Excluded),
         None => number(text).map(Bound::Included),
@@ -45,6 +48,10 @@ mod tests {
     fn bounds() {
         assert_eq!(score(b"1.5"), Some(Bound::Included(1.5)));
         assert_eq!(score(b"(-inf"), Some(Bound::Excluded(f64::NEG_INFINITY)));
+        assert_eq!(score(b"("), Some(Bound::Excluded(0.0)));
+        assert_eq!(score(b"( 1\0x"), Some(Bound::Excluded(1.0)));
+        assert_eq!(score(b"1e400"), Some(Bound::Included(f64::INFINITY)));
+        assert_eq!(score(b" "), None);
         assert_eq!(score(b"nan"), None);
         assert_eq!(score(b"[1"), None);
         assert_eq!(member(b"[a"), Some(LexBound::Included(b"a")));
