@@ -1,9 +1,13 @@
 //! Glob patterns as KEYS, SCAN, PSUBSCRIBE and CONFIG GET understand them: `*`, `?`, `[a-c]`, `[^x]`, `\x`.
 
 /// Whether `text` matches `pattern`. Linear in memory and bounded in time: on a mismatch only the last
-/// `*` is tried again, so a pattern of many stars cannot take exponential time.
+/// `*` is tried again, so a pattern of many stars cannot take exponential time. An empty text matches the empty pattern
+/// only, as in Redis.
 #[must_use]
 pub fn matches(pattern: &[u8], text: &[u8], ignore_case: bool) -> bool {
+    if text.is_empty() {
+        return pattern.is_empty();
+    }
     let (mut p, mut t) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;
     loop {
@@ -93,7 +97,8 @@ mod tests {
     #[test]
     fn patterns() {
         for (pattern, text, expected) in [
-            ("*", "", true),
+            ("*", "", false),
+            ("*", "a", true),
             ("", "", true),
             ("", "a", false),
             ("h?llo", "hello", true),

@@ -43,12 +43,19 @@ impl<'a> ScanOptions<'a> {
     }
 }
 
-/// A cursor: any unsigned number; nothing at all begins a walk as well as 0 does.
+/// A cursor, read as C reads unsigned numbers: with a sign if one is there, which makes large numbers of small ones;
+/// nothing at all begins a walk as well as 0 does.
 pub fn cursor(arg: &[u8]) -> Result<u64, ErrorReply> {
-    if arg.is_empty() {
-        return Ok(0);
-    }
-    std::str::from_utf8(arg).ok().and_then(|text| text.parse().ok()).ok_or(ErrorReply::InvalidCursor)
+    let (negative, digits) = match arg {
+        [] => return Ok(0),
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    let number = std::str::from_utf8(digits).ok().filter(|_| is_number).and_then(|text| text.parse::<u64>().ok());
+    let number = number.ok_or(ErrorReply::InvalidCursor)?;
+    Ok(if negative { number.wrapping_neg() } else { number })
 }
 
 /// Collects the elements of one step; the cursor, which comes first, is known only at the end.
@@ -101,6 +108,10 @@ mod tests {
         assert_eq!(parse(&[b"COUNT", b"x"]), Err(ErrorReply::NotInteger));
         assert_eq!(cursor(b"18446744073709551615"), Ok(u64::MAX));
         assert_eq!(cursor(b""), Ok(0));
-        assert_eq!(cursor(b"-1"), Err(ErrorReply::InvalidCursor));
+        assert_eq!(cursor(b"-1"), Ok(u64::MAX));
+        assert_eq!(cursor(b"+01"), Ok(1));
+        for bad in [&b"-"[..], b"+-1", b" 1", b"1x", b"18446744073709551616"] {
+            assert_eq!(cursor(bad), Err(ErrorReply::InvalidCursor), "{}", bad.escape_ascii());
+        }
     }
 }

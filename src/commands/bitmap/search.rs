@@ -58,16 +58,23 @@ struct Part {
 }
 
 impl Part {
-    fn parse(words: Args<'_>) -> Result<Part, ErrorReply> {
-        let in_bits = match words.len() {
-            0..=2 => false,
-            3 if words.is(2, "bit") => true,
-            3 if words.is(2, "byte") => false,
-            _ => return Err(ErrorReply::Syntax),
+    /// `unit_first`: of a wrong unit and a wrong end, which one the client hears of.
+    fn parse(words: Args<'_>, unit_first: bool) -> Result<Part, ErrorReply> {
+        if words.len() > 3 {
+            return Err(ErrorReply::Syntax);
+        }
+        let in_bits = || match words.get(2) {
+            None => Ok(false),
+            Some(unit) if unit.eq_ignore_ascii_case(b"byte") => Ok(false),
+            Some(unit) if unit.eq_ignore_ascii_case(b"bit") => Ok(true),
+            Some(_) => Err(ErrorReply::Syntax),
         };
         let start = words.get(0).map_or(Ok(0), parse::int)?;
+        if unit_first {
+            in_bits()?;
+        }
         let end = words.get(1).map(parse::int).transpose()?;
-        Ok(Part { start, end, in_bits })
+        Ok(Part { start, end, in_bits: in_bits()? })
     }
 
     /// The bits of a string of `len` bytes.
@@ -85,7 +92,7 @@ impl Part {
 }
 
 fn bitcount(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let part = Part::parse(args.from(2))?;
+    let part = Part::parse(args.from(2), false)?;
     let (mut db, reply) = ctx.split();
     let mut digits = itoa::Buffer::new();
     let text = db.read(args.at(1)).map_or(Ok(&b""[..]), |entry| entry.text(&mut digits))?;
@@ -100,7 +107,7 @@ fn bitpos(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         1 => true,
         _ => return Err(ErrorReply::Static("ERR The bit argument must be 1 or 0.")),
     };
-    let part = Part::parse(args.from(3))?;
+    let part = Part::parse(args.from(3), true)?;
     let (mut db, reply) = ctx.split();
     let Some(entry) = db.read(args.at(1)) else {
         // A string that is not there is made of zeros.

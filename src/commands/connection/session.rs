@@ -69,7 +69,7 @@ fn echo(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 }
 
 fn select(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let db = parse::int(args.at(1))?;
+    let db = i64::from(parse::int32(args.at(1))?);
     if ctx.server.config.cluster_enabled && db != 0 {
         return Err(ErrorReply::Static("ERR SELECT is not allowed in cluster mode"));
     }
