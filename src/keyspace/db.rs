@@ -4,7 +4,7 @@ use super::{AccessPolicy, EventClass, Keyspace, Tables};
 use crate::base::{self, Millis, Rng, key_slot};
 use crate::data::entry::Entry;
 use crate::data::table::{EntryMut, Slot};
-use crate::data::value::Value;
+use crate::data::value::{Encoding, Value};
 
 /// What becomes of a key's expiry when its value is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,6 +198,16 @@ impl Db<'_> {
         match old {
             Some(old) => self.ks.discard(old, self.ks.lazy.server_del),
             None => self.notify(EventClass::NEW, "new", key),
+        }
+    }
+
+    /// As [`Db::set`], for a value that came from another key, where it was kept in this way: raw strings stay raw.
+    pub fn put(&mut self, key: &[u8], value: Value, expire: SetExpire, was: Encoding) {
+        self.set(key, value, expire);
+        if was == Encoding::Raw
+            && let Some(mut entry) = self.write(key)
+        {
+            entry.make_raw();
         }
     }
 

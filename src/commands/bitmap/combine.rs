@@ -85,6 +85,10 @@ fn bitop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let len = result.len();
     let found = (len > 0).then_some(Value::Bytes(result));
     let changed = db.store_found(target, found, EventClass::STRING, "set");
+    // Bits are likely to be changed again, so they are not kept in the entry, however few they are.
+    if let Some(mut entry) = db.write(target) {
+        entry.make_raw();
+    }
     ctx.changed(usize::from(changed));
     ctx.reply().uint(len);
     Ok(())

@@ -80,12 +80,13 @@ fn copy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     }
     let limits = &ctx.server.config.limits;
     let mut source = ctx.server.keyspace.db(ctx.client.db);
-    let copied = source.read(from).map(|entry| (copy::copy(entry.value(), limits), entry.expire_at()));
+    let copied =
+        source.read(from).map(|entry| (copy::copy(entry.value(), limits), entry.expire_at(), entry.encoding()));
     let mut db = ctx.server.keyspace.db(target);
     let done = match copied {
-        Some((value, expire)) if replace || !db.exists(to) => {
+        Some((value, expire, encoding)) if replace || !db.exists(to) => {
             db.remove(to);
-            db.set(to, value, expires(expire));
+            db.put(to, value, expires(expire), encoding);
             db.notify(EventClass::GENERIC, "copy_to", to);
             true
         }
@@ -109,8 +110,8 @@ fn move_key(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let moved = if free { ctx.db().remove(key) } else { None };
     let done = moved.is_some();
     if let Some(entry) = moved {
-        let expire = entry.expire_at();
-        ctx.server.keyspace.db(target).set(key, entry.into_value(), expires(expire));
+        let (expire, encoding) = (entry.expire_at(), entry.encoding());
+        ctx.server.keyspace.db(target).put(key, entry.into_value(), expires(expire), encoding);
         ctx.notify(EventClass::GENERIC, "move_from", key);
         ctx.server.keyspace.db(target).notify(EventClass::GENERIC, "move_to", key);
         ctx.changed(1);

@@ -50,9 +50,9 @@ fn renamenx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 fn put(ctx: &mut Ctx<'_>, from: &[u8], to: &[u8]) {
     let mut db = ctx.db();
     let Some(entry) = db.remove(from) else { return };
-    let (expire, used) = (entry.expire_at(), entry.access());
+    let (expire, used, encoding) = (entry.expire_at(), entry.access(), entry.encoding());
     db.remove(to);
-    db.set(to, entry.into_value(), expire.map_or(SetExpire::Never, SetExpire::At));
+    db.put(to, entry.into_value(), expire.map_or(SetExpire::Never, SetExpire::At), encoding);
     if let Some(entry) = db.peek(to) {
         entry.set_access(used);
     }
