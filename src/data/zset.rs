@@ -324,7 +324,7 @@ fn score_at(pack: &Listpack, at: usize) -> f64 {
 }
 
 /// Calls `f` with a score as it stands in a listpack: an integer where possible, else the shortest text.
-fn with_score<R>(score: f64, f: impl FnOnce(Item<'_>) -> R) -> R {
+pub fn with_score<R>(score: f64, f: impl FnOnce(Item<'_>) -> R) -> R {
     if score.fract() == 0.0 && score.abs() <= INT_SCORE_MAX {
         return f(Item::Int(score as i64));
     }

@@ -100,7 +100,7 @@ pub(super) fn unite(sources: &[Weighted<'_>], aggregate: Aggregate, limits: &Lim
             ControlFlow::Continue(())
         });
     }
-    settled(union, limits)
+    union
 }
 
 /// The elements whose members all of the sources have.
@@ -173,11 +173,11 @@ pub(super) fn subtract(sources: &[Weighted<'_>], limits: &Limits) -> ZSet {
             if left.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
     }
-    settled(left, limits)
+    left
 }
 
-/// The same elements in the encoding that suits their number: on the way there may have been more.
-fn settled(set: ZSet, limits: &Limits) -> ZSet {
+/// The same elements in the encoding that suits their number.
+pub(super) fn settled(set: ZSet, limits: &Limits) -> ZSet {
     if set.encoding() != Encoding::Skiplist || set.len() > limits.zset_max_listpack_entries {
         return set;
     }

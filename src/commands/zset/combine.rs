@@ -174,7 +174,9 @@ fn parse_aggregate(word: &[u8]) -> Result<Aggregate, ErrorReply> {
 }
 
 impl Operation {
+    /// The result as a skiplist, however small it is: a listpack knows no negative zero, but a reply does.
     fn run(self, sources: &[Weighted<'_>], aggregate: Aggregate, limits: &Limits) -> ZSet {
+        let limits = &Limits { zset_max_listpack_entries: 0, ..limits.clone() };
         match self {
             Operation::Unite => algebra::unite(sources, aggregate, limits),
             Operation::Intersect => algebra::intersect(sources, aggregate, limits),
@@ -198,7 +200,7 @@ impl Operation {
         let (mut db, reply, limits) = ctx.split_with_limits();
         let mut sources = find_all(&mut db, keys)?;
         let options = Options::parse(args.from(3 + keys.len()), self, true, &mut sources)?;
-        let result = self.run(&sources, options.aggregate, limits);
+        let result = algebra::settled(self.run(&sources, options.aggregate, limits), limits);
         reply.uint(result.len());
         let found = (!result.is_empty()).then(|| Value::ZSet(Box::new(result)));
         let changed = db.store_found(destination, found, EventClass::ZSET, event);

@@ -2,6 +2,8 @@
 
 use super::find;
 use crate::commands::scan::{self, Found, ScanOptions};
+use crate::data::value::Encoding;
+use crate::data::zset;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
 use crate::resp::Args;
 
@@ -28,10 +30,17 @@ fn zscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         return Ok(());
     };
     let options = ScanOptions::parse(args.from(3), Some("noscores"))?;
+    let packed = set.encoding() == Encoding::Listpack;
     let next = set.scan(cursor, options.count, |member, score| {
         if options.wants(member) {
             found.push(member);
-            if !options.keys_only {
+            if options.keys_only {
+                return;
+            }
+            if packed {
+                // As it stands there: a large whole number with all of its digits.
+                zset::with_score(score, |score| found.push(score));
+            } else {
                 found.push_score(score);
             }
         }
