@@ -9,7 +9,7 @@ use super::server::Server;
 use super::spec::Flags;
 use super::table::{CommandIndex, Lookup};
 use crate::base::Millis;
-use crate::resp::error::shown;
+use crate::resp::error::{SHOWN_MAX, push_shown};
 use crate::resp::request::Batch;
 use crate::resp::{Args, ErrorReply};
 
@@ -81,7 +81,11 @@ impl Server {
         let index = match self.find_command(client, args) {
             Ok(index) => index,
             Err(error) => {
-                self.refuse(client, None, &error);
+                if args.at(0).eq_ignore_ascii_case(b"exec") {
+                    self.refuse_exec(client, None, &error);
+                } else {
+                    self.refuse(client, None, &error);
+                }
                 return Step::Done;
             }
         };
@@ -89,7 +93,16 @@ impl Server {
         client.slot = None;
         match self.gates(client, command, args) {
             Gate::Open => {}
-            Gate::Refused(error) => {
+            Gate::Refused(error) if command.name == "exec" => {
+                self.refuse_exec(client, Some(index), &error);
+                return Step::Done;
+            }
+            Gate::Elsewhere(error) if command.name == "exec" => {
+                self.refuse(client, Some(index), &error);
+                self.discard(client);
+                return Step::Done;
+            }
+            Gate::Refused(error) | Gate::Elsewhere(error) => {
                 self.refuse(client, Some(index), &error);
                 return Step::Done;
             }
@@ -211,8 +224,17 @@ impl Server {
         }
         if let Some(transaction) = &mut client.transaction {
             transaction.broken = true;
-            transaction.queued.clear();
         }
+    }
+
+    /// EXEC may not run: the transaction is lost, and the reply tells why.
+    fn refuse_exec(&mut self, client: &mut Client, index: Option<CommandIndex>, error: &ErrorReply) {
+        self.discard(client);
+        let text = error.text();
+        // A wrong number of arguments is told without the code that it has elsewhere.
+        let why = if index.is_none() { text.strip_prefix("ERR ").unwrap_or(&text) } else { &text };
+        let error = ErrorReply::text_of(format!("EXECABORT Transaction discarded because of: {why}"));
+        self.refuse(client, index, &error);
     }
 }
 
@@ -222,15 +244,19 @@ fn runs_inside_multi(name: &str) -> bool {
 }
 
 fn unknown_command(args: Args<'_>) -> ErrorReply {
-    let mut text = format!("ERR unknown command '{}', with args beginning with: ", shown(args.at(0), 128));
-    let mut room = 128usize;
+    let mut shown = Vec::new();
     for arg in args.from(1).iter() {
-        if room == 0 {
+        if shown.len() >= SHOWN_MAX {
             break;
         }
-        let part = shown(arg, room);
-        room = room.saturating_sub(part.len());
-        text.push_str(&format!("'{part}' "));
+        let room = SHOWN_MAX - shown.len();
+        shown.push(b'\'');
+        push_shown(&mut shown, arg, room);
+        shown.extend_from_slice(b"' ");
     }
-    ErrorReply::text_of(text)
+    let mut text = b"ERR unknown command '".to_vec();
+    push_shown(&mut text, args.at(0), SHOWN_MAX);
+    text.extend_from_slice(b"', with args beginning with: ");
+    text.extend_from_slice(&shown);
+    ErrorReply::Bytes(text.into())
 }

@@ -13,6 +13,8 @@ use crate::resp::{Args, ErrorReply, Proto};
 pub enum Gate {
     Open,
     Refused(ErrorReply),
+    /// The keys are to be asked for elsewhere, or nowhere.
+    Elsewhere(ErrorReply),
     /// Not now: the client waits and tries again.
     Later,
 }
@@ -32,7 +34,7 @@ impl Server {
             return Gate::Refused(ErrorReply::Static("ERR Command not allowed inside a transaction"));
         }
         if let Err(error) = self.route(client, command, args) {
-            return Gate::Refused(error);
+            return Gate::Elsewhere(error);
         }
         let room = if self.config.maxmemory > 0 { self.make_room() } else { Room::Enough };
         self.out_of_memory = room == Room::Never;

@@ -40,6 +40,8 @@ pub enum ErrorReply {
     Static(&'static str),
     /// A text made for this occasion, with its code.
     Text(Box<str>),
+    /// The same with bytes of the client's own in it, which need not be text.
+    Bytes(Box<[u8]>),
 }
 
 impl ErrorReply {
@@ -47,6 +49,15 @@ impl ErrorReply {
     #[must_use]
     pub fn text_of(text: impl Into<Box<str>>) -> ErrorReply {
         ErrorReply::Text(text.into())
+    }
+
+    /// An error that repeats a word of the client, whole.
+    #[must_use]
+    pub fn quoting(before: &str, word: &[u8], after: &str) -> ErrorReply {
+        let mut text = before.as_bytes().to_vec();
+        push_shown(&mut text, word, usize::MAX);
+        text.extend_from_slice(after.as_bytes());
+        ErrorReply::Bytes(text.into())
     }
 
     #[must_use]
@@ -62,11 +73,8 @@ impl ErrorReply {
 
     #[must_use]
     pub fn unknown_subcommand(sub: &[u8], container: &str) -> ErrorReply {
-        ErrorReply::text_of(format!(
-            "ERR unknown subcommand '{}'. Try {} HELP.",
-            shown(sub, 128),
-            container.to_ascii_uppercase()
-        ))
+        let after = format!("'. Try {} HELP.", container.to_ascii_uppercase());
+        ErrorReply::quoting("ERR unknown subcommand '", &sub[..sub.len().min(SHOWN_MAX)], &after)
     }
 
     /// A command that a subscribed client cannot run.
@@ -125,7 +133,20 @@ impl ErrorReply {
             ErrorReply::DbOutOfRange => "ERR DB index is out of range",
             ErrorReply::Static(text) => text,
             ErrorReply::Text(text) => text,
+            ErrorReply::Bytes(bytes) => return String::from_utf8_lossy(bytes),
         })
+    }
+
+    /// Appends the text as it goes to the client. A line end (from the client's own bytes) would break the framing: those
+    /// around the text are dropped, those within it become blanks.
+    pub fn push_to(&self, out: &mut Vec<u8>) {
+        let text = self.text();
+        let bytes = if let ErrorReply::Bytes(bytes) = self { bytes } else { text.as_bytes() };
+        let is_line_end = |b: &&u8| matches!(b, b'\r' | b'\n');
+        let before = bytes.iter().take_while(is_line_end).count();
+        let after = bytes[before..].iter().rev().take_while(is_line_end).count();
+        let bytes = &bytes[before..bytes.len() - after];
+        out.extend(bytes.iter().map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { *b }));
     }
 
     /// The first word, under which INFO errorstats counts it.
@@ -134,6 +155,15 @@ impl ErrorReply {
         let text = self.text();
         text.split(' ').next().unwrap_or_default().to_owned()
     }
+}
+
+/// How much of an unknown word most errors repeat.
+pub const SHOWN_MAX: usize = 128;
+
+/// Appends at most `max` of a client's own bytes: like C, up to the first zero byte.
+pub fn push_shown(out: &mut Vec<u8>, bytes: &[u8], max: usize) {
+    let text = bytes.split(|b| *b == 0).next().unwrap_or_default();
+    out.extend_from_slice(&text[..text.len().min(max)]);
 }
 
 /// A client's own bytes as they may appear inside an error: at most `max` of them, printable.

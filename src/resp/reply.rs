@@ -52,8 +52,7 @@ impl Reply {
 
     pub fn error(&mut self, error: &ErrorReply) {
         self.buf.push(b'-');
-        // A line end inside an error (from a client's own bytes) would break the framing.
-        self.buf.extend(error.text().bytes().map(|b| if b == b'\r' || b == b'\n' { b' ' } else { b }));
+        error.push_to(&mut self.buf);
         self.buf.extend_from_slice(b"\r\n");
     }
 

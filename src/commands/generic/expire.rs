@@ -6,7 +6,6 @@ use crate::commands::parse::{self, TimeUnit};
 use crate::data::entry::Entry;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
 use crate::keyspace::EventClass;
-use crate::resp::error::shown;
 use crate::resp::{Args, Argv, ErrorReply};
 
 const WRITES: Flags = Flags::FAST.union(Flags::WRITE);
@@ -69,7 +68,7 @@ impl Conditions {
                 b"xx" => conditions.xx = true,
                 b"gt" => conditions.gt = true,
                 b"lt" => conditions.lt = true,
-                _ => return Err(ErrorReply::text_of(format!("ERR Unsupported option {}", shown(word, 128)))),
+                _ => return Err(ErrorReply::quoting("ERR Unsupported option ", word, "")),
             }
         }
         let Conditions { nx, xx, gt, lt } = conditions;
