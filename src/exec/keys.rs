@@ -12,19 +12,18 @@ pub struct KeyAt {
 }
 
 /// Calls `each` with every key of `args`. False when the arguments do not fit the declaration (the handler will say
-/// what is wrong with them).
+/// what is wrong with them): when one part does not, no other part has keys either.
 pub fn visit_keys(command: &Command, args: Args<'_>, mut each: impl FnMut(KeyAt)) -> bool {
     if let Some(finder) = command.key_finder {
         finder(args).into_iter().for_each(each);
         return true;
     }
-    let mut valid = true;
-    for spec in command.keys {
-        if !spec.flags.contains(KeyFlags::NOT_KEY) || command.keys.len() == 1 {
-            valid &= visit_spec(spec, args, &mut each);
-        }
+    let several = command.keys.len() > 1;
+    let specs = || command.keys.iter().filter(|spec| !several || !spec.flags.contains(KeyFlags::NOT_KEY));
+    if several && !specs().all(|spec| visit_spec(spec, args, &mut |_| {})) {
+        return false;
     }
-    valid
+    specs().all(|spec| visit_spec(spec, args, &mut each))
 }
 
 /// The first key, which decides the slot of a command whose keys all share one.
@@ -129,6 +128,9 @@ mod tests {
         assert_eq!(positions(COUNTED, "zunionstore d 9 a b"), (false, vec![]));
         assert_eq!(positions(COUNTED, "zunionstore d x a b"), (false, vec![]));
         assert_eq!(positions(COUNTED, "zunionstore d 9223372036854775807 a"), (false, vec![]));
+        const STORED: &[KeySpec] = &[KeySpec::range(1, 0, 1, KeyFlags::OW), KeySpec::counted(2, KeyFlags::RO)];
+        assert_eq!(positions(STORED, "zunionstore d 2 a b"), (true, vec![1, 3, 4]));
+        assert_eq!(positions(STORED, "zunionstore d x a b"), (false, vec![]));
         assert_eq!(positions(HALF, "xread count 2 streams a b 0 0"), (true, vec![4, 5]));
         assert_eq!(positions(BACKWARDS, "migrate h 1 x 0 10 KEYS a b"), (true, vec![7, 8]));
         assert_eq!(positions(BACKWARDS, "migrate h 1 x 0 10"), (true, vec![]));

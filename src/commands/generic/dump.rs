@@ -124,7 +124,8 @@ fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let expire = match ttl {
         0 => None,
         ttl if options.absolute => Some(Millis(ttl)),
-        ttl => Some(ctx.now + ttl),
+        // What lies beyond the last moment that can be told wraps around into the past, as in the stock server.
+        ttl => Some(Millis(ctx.now.0.wrapping_add(ttl))),
     };
     if let Some(at) = expire
         && is_past(ctx, at)

@@ -97,14 +97,14 @@ impl Sum {
 
     fn add_set(&mut self, set: &Set) {
         let mut room = Text::new();
-        for member in set.iter() {
+        for member in set {
             self.add(member.text(&mut room));
         }
     }
 
     fn add_hash(&mut self, hash: &Hash) {
         let mut room = Text::new();
-        for (field, value) in hash.iter() {
+        for (field, value) in hash {
             let mut pair = Sum::default();
             pair.mix(field.text(&mut room));
             pair.mix(value.text(&mut room));
@@ -115,7 +115,7 @@ impl Sum {
     fn add_zset(&mut self, zset: &ZSet) {
         let mut room = Text::new();
         let mut score_text = Vec::new();
-        for (member, score) in zset.iter() {
+        for (member, score) in zset {
             score_text.clear();
             num::push_f64_17(&mut score_text, score);
             let mut pair = Sum::default();
