@@ -89,10 +89,8 @@ impl ErrorReply {
     /// A subcommand that found its arguments unusable by itself. `container` in upper case.
     #[must_use]
     pub fn wrong_subcommand_arity(sub: &[u8], container: &str) -> ErrorReply {
-        ErrorReply::text_of(format!(
-            "ERR unknown subcommand or wrong number of arguments for '{}'. Try {container} HELP.",
-            shown(sub, 128)
-        ))
+        let before = "ERR unknown subcommand or wrong number of arguments for '";
+        ErrorReply::quoting(before, &sub[..sub.len().min(SHOWN_MAX)], &format!("'. Try {container} HELP."))
     }
 
     #[must_use]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::compare::{Session, rule};
+use crate::compare::Session;
 use crate::known::Known;
 use crate::pair::{Argv, MODES, Pair, Wire, argv};
 use crate::reply::shown;
@@ -53,7 +53,7 @@ fn run_file(pair: &mut Pair, tag: bool, (file, commands): &(String, Vec<String>)
                 return differences;
             }
         };
-        if !session.same(&args, rule(&args), &node, &stock) && !known.has(file, line, &node, &stock) {
+        if !session.same(&args, &node, &stock) && !known.has(file, line, &node, &stock) {
             differences.push(format!("{file}> {line}\n  node  {node}\n  stock {stock}"));
         }
     }

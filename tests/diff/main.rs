@@ -12,7 +12,9 @@ mod compare;
 mod events;
 mod known;
 mod lines;
+mod newer;
 mod pair;
+mod random;
 mod reply;
 mod transcripts;
 

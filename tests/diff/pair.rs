@@ -53,13 +53,12 @@ impl Wire {
         self.stream.write_all(bytes)
     }
 
-    /// The bytes of the next reply.
-    pub fn next(&mut self) -> io::Result<(Reply, Vec<u8>)> {
+    /// The next reply.
+    pub fn next(&mut self) -> io::Result<Reply> {
         loop {
             if let Some((reply, len)) = Reply::read(&self.read[self.at..]) {
-                let raw = self.read[self.at..self.at + len].to_vec();
                 self.at += len;
-                return Ok((reply, raw));
+                return Ok(reply);
             }
             self.read.drain(..self.at);
             self.at = 0;
@@ -81,7 +80,7 @@ impl Wire {
 
     pub fn call(&mut self, args: &[Vec<u8>]) -> io::Result<Reply> {
         self.send(&encode(args))?;
-        Ok(self.next()?.0)
+        self.next()
     }
 }
 
@@ -133,12 +132,27 @@ impl Pair {
         self.stock = Wire::connect(&self.stock_server, self.mode.resp3);
     }
 
+    /// Starts a server that does not answer any more again. Gives the end of its log.
+    pub fn revive(&mut self) -> String {
+        let mut log = String::new();
+        for server in [&mut self.node_server, &mut self.stock_server] {
+            if server.call::<String>("PING").is_err() {
+                log += &server.log_tail();
+                server.restart();
+                if self.mode.cluster {
+                    eventually("the cluster is ok", || server.text("CLUSTER INFO").contains("cluster_state:ok"));
+                }
+            }
+        }
+        log
+    }
+
     /// One command to both: the replies of `node` and of the stock server.
     pub fn call(&mut self, args: &[Vec<u8>]) -> io::Result<(Reply, Reply)> {
         let request = encode(args);
         self.node.send(&request)?;
         self.stock.send(&request)?;
-        Ok((self.node.next()?.0, self.stock.next()?.0))
+        Ok((self.node.next()?, self.stock.next()?))
     }
 
     /// Sends `line` to both, for its effect.

@@ -12,6 +12,7 @@ use crate::data::hash::Hash;
 use crate::data::item::Text;
 use crate::data::list::List;
 use crate::data::set::Set;
+use crate::data::stream::{Stream, StreamId};
 use crate::data::value::{Kind, ValueRef};
 use crate::data::zset::ZSet;
 use crate::exec::{Ctx, Done};
@@ -84,6 +85,7 @@ impl Sum {
             ValueRef::Set(set) => self.add_set(set),
             ValueRef::Hash(hash) => self.add_hash(hash),
             ValueRef::ZSet(zset) => self.add_zset(zset),
+            ValueRef::Stream(stream) => self.mix_stream(stream),
         }
         if entry.expire_at().is_some() {
             self.add(b"!!expire!!");
@@ -124,6 +126,18 @@ impl Sum {
             self.add(&pair.0);
         }
     }
+
+    /// The entries only: groups do not show.
+    fn mix_stream(&mut self, stream: &Stream) {
+        let mut room = Text::new();
+        for entry in stream.log.range(StreamId::MIN, StreamId::MAX) {
+            self.mix(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+            for (field, value) in entry.fields {
+                self.mix(field.text(&mut room));
+                self.mix(value.text(&mut room));
+            }
+        }
+    }
 }
 
 /// The number of a type in stock servers.
@@ -134,5 +148,7 @@ fn type_number(kind: Kind) -> u32 {
         Kind::Set => 2,
         Kind::ZSet => 3,
         Kind::Hash => 4,
+        // 5 is taken by the types of modules.
+        Kind::Stream => 6,
     }
 }
