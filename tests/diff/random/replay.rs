@@ -164,7 +164,7 @@ fn differing_keys(pair: &mut Pair) -> String {
         }
         keys.items.retain(|key| stock_keys.items.contains(key));
         for key in &keys.items {
-            let name = shown(&[key.text.clone()]);
+            let name = shown(std::slice::from_ref(&key.text));
             let (node, stock) = pair.both(&format!("DEBUG DIGEST-VALUE {name}"));
             if node != stock {
                 text += &format!(
