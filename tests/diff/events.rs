@@ -37,7 +37,7 @@ impl Listener {
 
     /// The channel and the text of the next message.
     fn next(&mut self) -> (String, String) {
-        let message = self.heard.next().expect("a message").0;
+        let message = self.heard.next().expect("a message");
         let text = |i: usize| String::from_utf8_lossy(&message.items[i].text).into_owned();
         (text(2), text(3))
     }
