@@ -40,7 +40,7 @@ impl Conversation<'_> {
             return Ok(());
         }
         if line[end..].starts_with('>') {
-            let came = self.wire(name).next().map_err(|error| format!("nothing came: {error}"))?.0.to_string();
+            let came = self.wire(name).next().map_err(|error| format!("nothing came: {error}"))?.to_string();
             return if fits(text, came.trim_end()) { Ok(()) } else { Err(format!("came {came}")) };
         }
         if text == "!close" {
