@@ -12,6 +12,13 @@ pub fn is_meant(args: &Argv, node: &Reply, stock: &Reply) -> bool {
             let is_without_string = matches!(stock.int(), Some(0 | -1)) || is_error(stock, &[WRONG_TYPE]);
             is_without_string && is_error(node, &["ERR syntax error", NOT_AN_INTEGER])
         }
+        // In cluster mode patterns are allowed that stay in the slot of the key.
+        "sort" | "sort_ro" => ["BY", "GET"].iter().any(|option| {
+            let ours =
+                "option of SORT denied in cluster mode when keys formed by the pattern may be in different slots.";
+            is_error(stock, &[&format!("ERR {option} option of SORT denied in Cluster mode.")])
+                && is_error(node, &[&format!("ERR {option} {ours}")])
+        }),
         // Small numbers are not shared between keys.
         "object" => {
             args.get(1).is_some_and(|word| word.eq_ignore_ascii_case(b"refcount"))
