@@ -177,7 +177,8 @@ impl Server {
             client.commands += 1;
         }
         let changed = self.keyspace.dirty() != dirty;
-        if changed || self.keyspace.has_expired() || self.unit.has_changes() {
+        let expired = self.keyspace.has_expired();
+        if changed || expired || self.unit.has_changes() {
             self.propagate_call(db, command, args, changed);
             client.write_offset = self.repl.offset();
         }
@@ -190,7 +191,11 @@ impl Server {
             if changed {
                 self.break_watches(Some(client), &touched);
             }
-            self.note_ready(touched);
+            // A key that was opened and left as it was has nothing new for who waits for it: a group's consumer that
+            // looks in vain must not wake the next one.
+            if changed || expired {
+                self.note_ready(touched);
+            }
         }
     }
 

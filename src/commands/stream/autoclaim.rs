@@ -64,23 +64,28 @@ fn xautoclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 
     // What to do is settled first: the reply begins with where to go on.
     let mut attempts = count.saturating_mul(ATTEMPTS);
-    let (mut claimed, mut dropped) = (Vec::new(), Vec::new());
+    let mut picked = Vec::new();
     let mut rest = group.pending().range(start..).map(|(id, pending)| (*id, *pending));
-    while attempts > 0 && claimed.len() + dropped.len() < count {
+    while attempts > 0 && picked.len() < count {
         let Some((id, pending)) = rest.next() else { break };
         attempts -= 1;
-        if !log.contains(id) {
-            dropped.push((id, pending));
-        } else if min_idle_ms == 0 || now - pending.delivery.at >= min_idle_ms {
-            claimed.push((id, pending));
+        let exists = log.contains(id);
+        if !exists || min_idle_ms == 0 || now - pending.delivery.at >= min_idle_ms {
+            picked.push((id, pending, exists));
         }
     }
     let next = rest.next().map_or(StreamId::MIN, |(id, _)| id);
 
+    let claimed = picked.iter().filter(|(_, _, exists)| *exists).count();
     reply.array(3);
     push_id(reply, next);
-    reply.array(claimed.len());
-    for (id, pending) in &claimed {
+    reply.array(claimed);
+    for (id, pending, exists) in &picked {
+        if !exists {
+            relay.claim(group.consumer(pending.consumer).name(), *id, pending.delivery, group.last_id);
+            group.acknowledge(*id);
+            continue;
+        }
         let count = pending.delivery.count.saturating_add(u64::from(!just_id));
         let delivery = Delivery { at: now, count };
         group.assign(*id, consumer, delivery);
@@ -91,20 +96,18 @@ fn xautoclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
             _ => push_id(reply, *id),
         }
     }
-    reply.array(dropped.len());
-    for (id, pending) in &dropped {
-        relay.claim(group.consumer(pending.consumer).name(), *id, pending.delivery, group.last_id);
-        group.acknowledge(*id);
+    reply.array(picked.len() - claimed);
+    for (id, _, _) in picked.iter().filter(|(_, _, exists)| !exists) {
         push_id(reply, *id);
     }
     let created = found.is_none();
-    if created && claimed.is_empty() {
+    if created && claimed == 0 {
         relay.create_consumer(consumer_name);
     }
     if created {
         db.notify(EventClass::STREAM, "xgroup-createconsumer", key);
     }
-    ctx.changed(claimed.len() + dropped.len() + usize::from(created));
+    ctx.changed(picked.len() + usize::from(created));
     propagate(ctx, relay.into_commands());
     Ok(())
 }
