@@ -9,13 +9,19 @@ const MARK: &str = "end of the line";
 
 /// What differs on purpose: the line, the events of `node` and those of the stock server.
 ///
-/// A SET with an end in the past deletes since Redis 7.2: the key does not first come and then expire.
+/// A SET with an end in the past deletes since Redis 7.2: the key does not first come and then expire. A consumer that
+/// claims in vain exists from then on, and the last id of a stream cannot go back before one that was deleted.
 const KNOWN: &[(&str, &str, &str)] = &[
     ("SET k v EXAT 1", "del k", "set k, expire k"),
     ("GET k", "keymiss k", "expired k, keymiss k"),
     ("SET k v NX EXAT 1", "", "new k, set k, expire k"),
     ("EXISTS k", "keymiss k", "expired k, keymiss k"),
     ("SET k v PXAT 1 GET", "keymiss k", "keymiss k, new k, set k, expire k"),
+    ("XCLAIM s g f 1000000 2-3 JUSTID", "xgroup-createconsumer s", ""),
+    ("XCLAIM s g f 50000 2-2 2-3 JUSTID", "", "xgroup-createconsumer s"),
+    ("XAUTOCLAIM s g a 1000000 0", "xgroup-createconsumer s", ""),
+    ("XAUTOCLAIM s g a 0 0 COUNT 1", "", "xgroup-createconsumer s"),
+    ("XSETID many 7-0", "", "xsetid many"),
 ];
 
 /// Write commands that take more than a line: MIGRATE needs another server.

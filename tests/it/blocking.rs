@@ -35,6 +35,30 @@ const SCENES: &[(&str, &str)] = &[
         "RPUSH a 1 2 3 4; BLPOP x a 0; BRPOP a 0; BLMPOP 0 1 a LEFT COUNT 5; BLPOP a 0.001; BLMOVE a b LEFT LEFT 0.001",
     ),
     ("in a transaction", "RPUSH a 1; MULTI; BLPOP a 0; BLPOP a 0; BRPOPLPUSH a b 0; BZPOPMIN a 0; EXEC"),
+    ("streams", "> XREAD BLOCK 0 STREAMS a $; > XREAD BLOCK 0 COUNT 1 STREAMS b a 0 $; XADD a 1-1 f v; XADD b 1-1 f v"),
+    (
+        "of a transaction all that is new",
+        "XADD a 1-1 f v; > XREAD BLOCK 0 STREAMS b a $ $; > XREAD BLOCK 0 STREAMS a 1-2; > XREAD BLOCK 0 STREAMS a 1-3; \
+         MULTI; XADD a 1-2 f v; XADD a 1-3 f v; XADD b 2-1 f v; EXEC",
+    ),
+    ("not yet", "XADD a 5-1 f v; > XREAD BLOCK 0 STREAMS a 7; XADD a 6-1 f v; XDEL a 6-1; XADD a 8-1 f v"),
+    (
+        "another stream of that name",
+        "> XREAD BLOCK 0 STREAMS a $; SET a x; DEL a; XGROUP CREATE a g $ MKSTREAM; XADD a 1-1 f v",
+    ),
+    (
+        "how ids and trims are told",
+        "XADD a 99999999999999-0 f v; XADD a * f v; XADD a 99999999999999-* f v; XADD a MAXLEN ~ 2 * f v; XADD a MINID \
+         ~ 5 LIMIT 9 * f v; XADD a MAXLEN 3 99999999999999-9 f v; XTRIM a MAXLEN ~ 2; XTRIM a MAXLEN ~ 0 LIMIT 0; \
+         XTRIM a MINID 9; XDEL a 1-1",
+    ),
+    (
+        "how groups are told",
+        "XADD a 1-1 f v; XADD a 1-2 f v; XADD a 1-3 f v; XGROUP CREATE a g 0; XREADGROUP GROUP g x NOACK STREAMS a >; \
+         XCLAIM a g x 0 1-1 1-2 1-3 9-9 FORCE; XCLAIM a g y 0 1-1 JUSTID IDLE 0 RETRYCOUNT 7; XDEL a 1-2; XAUTOCLAIM \
+         a g z 0 0 COUNT 2; XCLAIM a g z 0 5-5 LASTID 9-9; XACK a g 1-1 1-1; XACK a g 5-5; XPENDING a g; XGROUP \
+         DELCONSUMER a g y; XGROUP DESTROY a g; XSETID a 9-9; DEL a",
+    ),
     ("units", "MULTI; SET a 1; EXEC; MULTI; SET a 1; INCR a; EXEC; MULTI; GET a; EXEC; MULTI; DEL a b; EXEC"),
     ("units of one call", "RPUSH l 1 2 3; LMPOP 2 x l LEFT COUNT 2; SADD s a; SPOP s; ZADD z 1 a; ZMPOP 1 z MIN"),
     ("found expired", "SET x 1 PX 1; past; SET x 2 KEEPTTL; SET x 1 PX 1; past; INCR x; SET y 1 PX 1; past; GET y"),
@@ -50,7 +74,7 @@ const SCENES: &[(&str, &str)] = &[
     ("found expired while popping", "> BLPOP k 0; RPUSH l 1; PEXPIRE l 1; past; BLPOP l k 0.001; RPUSH k 1"),
 ];
 
-const DIRECTIVES: &str = "appendonly yes\nappendfsync always\naof-use-rdb-preamble no\nenable-debug-command yes\n\
+const DIRECTIVES: &str = "appendonly yes\nappendfsync always\naof-use-rdb-preamble no\nrdbcompression no\nenable-debug-command yes\n\
                           lazyfree-lazy-expire yes\nlazyfree-lazy-server-del yes";
 
 fn start(kind: ServerKind) -> Server {

@@ -14,6 +14,7 @@ mod memory;
 mod pubsub;
 mod replication;
 mod running;
+mod streams;
 
 use support::{Ran, Server, ServerKind, eventually, run};
 

@@ -2,9 +2,9 @@
 
 use super::claim::int_of;
 use super::id::range_start;
-use super::no_key_or_group;
 use super::relay::{Relay, propagate};
 use super::reply::{push_entry, push_id};
+use super::{no_key_or_group, read_to_change};
 use crate::data::stream::{Delivery, Stream, StreamId};
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
 use crate::keyspace::{EventClass, TypedMut};
@@ -55,7 +55,7 @@ fn xautoclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (key, name, consumer_name, now) = (args.at(1), args.at(2), args.at(3), ctx.now);
     let mut relay = Relay::new(ctx, key, name);
     let (mut db, reply) = ctx.split();
-    let mut entry = db.write(key).ok_or_else(|| no_key_or_group(key, name))?;
+    let mut entry = read_to_change(&mut db, key).ok_or_else(|| no_key_or_group(key, name))?;
     let Stream { log, groups } = entry.stream_mut()?;
     let group = groups.get_mut(name).ok_or_else(|| no_key_or_group(key, name))?;
     let found = group.find(consumer_name);

@@ -15,7 +15,9 @@ mod reply;
 mod trim;
 
 use crate::data::stream::NodeLimits;
+use crate::data::table::EntryMut;
 use crate::exec::{Command, Server};
+use crate::keyspace::Db;
 use crate::resp::ErrorReply;
 use crate::resp::error::shown;
 
@@ -34,6 +36,12 @@ pub const FAMILIES: &[&[Command]] = &[
 
 fn node_limits(server: &Server) -> NodeLimits {
     NodeLimits { max_bytes: server.config.stream_node_max_bytes, max_entries: server.config.stream_node_max_entries }
+}
+
+/// The value of a key that is looked up as reads are, so that hits and misses count, and then changed.
+fn read_to_change<'a>(db: &'a mut Db<'_>, key: &[u8]) -> Option<EntryMut<'a>> {
+    db.read(key)?;
+    db.write(key)
 }
 
 /// Neither is there, or only the key is.

@@ -194,7 +194,7 @@ fn xread(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         if woken_by.as_deref().is_some_and(|woken_by| woken_by != key) {
             continue;
         }
-        let Some(stream) = db.peek(key).map(Typed::stream).transpose()? else { continue };
+        let Some(stream) = db.read(key).map(Typed::stream).transpose()? else { continue };
         let log = &stream.log;
         if let Some(start) = after.next().filter(|start| log.top_id().is_some_and(|top| top >= *start)) {
             streams.begin_one(reply, key);

@@ -1,6 +1,6 @@
 //! XDEL, XACK, XSETID.
 
-use super::id;
+use super::{id, read_to_change};
 use crate::commands::parse;
 use crate::data::stream::StreamId;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
@@ -37,7 +37,7 @@ pub const COMMANDS: &[Command] = &[
 
 fn xack(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (mut db, reply) = ctx.split();
-    let Some(mut entry) = db.write(args.at(1)) else {
+    let Some(mut entry) = read_to_change(&mut db, args.at(1)) else {
         reply.int(0);
         return Ok(());
     };
