@@ -31,6 +31,11 @@ impl Local {
         self.run(&format!("up --port {} --server-bin redis-server {rest}", self.port))
     }
 
+    /// With the `node` beside the `trib` that is tested.
+    fn up_with_nodes(&self, rest: &str) -> Ran {
+        self.run(&format!("up --port {} {rest}", self.port))
+    }
+
     fn pids(&self) -> Vec<u64> {
         let text = fs::read_to_string(self.dir().join("trib.json")).unwrap();
         let state: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -148,6 +153,31 @@ fn few_primaries_and_passwords_on_demand() {
     let ping = redis_cli(&format!("-p {} --no-auth-warning -a secret PING", local.port));
     assert_eq!(ping.stdout, "PONG\n");
     assert_eq!(local.run("ps").stdout.matches(" ok ").count(), 2);
+}
+
+#[test]
+fn nodes_leave_nothing_behind() {
+    let local = Local::new(6);
+    let ran = local.up_with_nodes("-- --save 3600 1 --dbfilename other.rdb");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let home = local.dir().join(local.port.to_string());
+    let ran = local.run("down");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for name in ["nodes.conf", "nodes.conf.lock", "node.log", "other.rdb", "appendonlydir"] {
+        assert!(home.join(name).exists(), "{name}");
+    }
+    // What a node leaves that is killed while it writes.
+    fs::write(home.join("nodes.conf.tmp-77"), "").unwrap();
+    fs::write(home.join("temp-77.rdb"), "").unwrap();
+    let ran = local.up_with_nodes("");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for pid in local.pids() {
+        Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+    }
+    let ran = local.run("down --purge");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.ends_with("[OK] Everything deleted.\n"), "{ran:?}");
+    assert_untouched(&local, 6);
 }
 
 #[test]

@@ -5,14 +5,21 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::layout::HOST;
+use super::layout::{HOST, value_of};
 use super::state::State;
 use crate::trib::error::Error;
 
 pub const CONFIG: &str = "node.conf";
 const LOG: &str = "node.log";
-/// What a server with our configuration makes.
-const MADE_BY_SERVERS: [&str; 5] = ["nodes.conf", "nodes.conf.lock", "dump.rdb", "appendonlydir", "appendonly.aof"];
+/// What a server makes in its directory: the directive that names it, and what it is called without that.
+const MADE_BY_SERVERS: [(&str, Option<&str>); 6] = [
+    ("cluster-config-file", Some("nodes.conf")),
+    ("dbfilename", Some("dump.rdb")),
+    ("appenddirname", Some("appendonlydir")),
+    ("appendfilename", Some("appendonly.aof")),
+    ("logfile", None),
+    ("pidfile", None),
+];
 /// How much of a log is shown when a node does not come up.
 const TAIL_LINES: usize = 15;
 
@@ -103,18 +110,24 @@ pub fn purge_nodes(dir: &Path, state: &State) -> io::Result<Vec<PathBuf>> {
     let mut kept = Vec::new();
     for node in &state.nodes {
         let home = node_dir(dir, node.port);
-        for name in [CONFIG, LOG].iter().chain(&MADE_BY_SERVERS) {
-            remove(&home.join(name))?;
-        }
         for entry in fs::read_dir(&home).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            if name.to_string_lossy().starts_with("temp-") {
+            if is_ours(&entry.file_name().to_string_lossy(), &state.directives) {
                 remove(&entry.path())?;
             }
         }
         remove_if_empty(home, &mut kept)?;
     }
     Ok(kept)
+}
+
+/// Whether a server with these directives makes a file of this name: for good, as a lock, or until it takes its name.
+fn is_ours(name: &str, directives: &[String]) -> bool {
+    let of_server = MADE_BY_SERVERS.iter().any(|(directive, usual)| {
+        let made = value_of(directives, directive).or(*usual).filter(|made| !made.is_empty());
+        made.and_then(|made| name.strip_prefix(made))
+            .is_some_and(|rest| rest.is_empty() || rest == ".lock" || rest.starts_with(".tmp-"))
+    });
+    of_server || name == CONFIG || name == LOG || name.starts_with("temp-")
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -142,12 +155,15 @@ mod tests {
         let dir = base.path().join("cluster");
         assert!(make_dir(&dir).unwrap());
         assert!(!make_dir(&dir).unwrap());
-        let state = State::new(Shape { primaries: 2, replicas: 0 }, &[7000, 7001], Vec::new(), Vec::new(), true);
+        let directives = vec!["dbfilename other.rdb".to_owned()];
+        let state = State::new(Shape { primaries: 2, replicas: 0 }, &[7000, 7001], Vec::new(), directives, true);
         state.save(&dir).unwrap();
         for port in [7000, 7001] {
             write_config(&dir, port, &["maxmemory 1mb".into()]).unwrap();
             fs::create_dir(node_dir(&dir, port).join("appendonlydir")).unwrap();
-            fs::write(node_dir(&dir, port).join("temp-1.rdb"), "").unwrap();
+            for name in ["temp-1.rdb", "other.rdb", "nodes.conf", "nodes.conf.lock", "nodes.conf.tmp-77", LOG] {
+                fs::write(node_dir(&dir, port).join(name), "").unwrap();
+            }
         }
         let text = fs::read_to_string(node_dir(&dir, 7001).join(CONFIG)).unwrap();
         assert!(text.contains("\nport 7001\n") && text.ends_with("\nmaxmemory 1mb\n"));

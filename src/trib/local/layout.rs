@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::base::words;
 use crate::trib::addr::{Addr, BUS_PORT_OFFSET};
 
 /// Where the nodes listen.
@@ -110,12 +111,7 @@ pub fn directives(words: &[String]) -> Vec<String> {
 /// A word as the configuration file needs it.
 #[must_use]
 pub fn quote(word: &str) -> String {
-    let plain = !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'\\'));
-    if plain {
-        return word.to_owned();
-    }
-    let escaped = word.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\r', "\\r");
-    format!("\"{escaped}\"")
+    String::from_utf8_lossy(&words::plain_or_quoted(word.as_bytes())).into_owned()
 }
 
 /// The value of a directive, where it is given.
