@@ -5,6 +5,7 @@ mod support;
 
 mod create;
 mod fix;
+mod generated;
 mod local;
 mod look;
 mod members;

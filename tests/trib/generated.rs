@@ -1,0 +1,147 @@
+//! Completions and manual pages: made from the declarations of the options, committed, and kept true by this test.
+//!
+//! `UPDATE=1 cargo test --test trib generated` writes them anew.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use clap::{Arg, Command, CommandFactory};
+use clap_complete::{Shell, generate};
+use clap_mangen::Man;
+use trib::config::{Config, DIRECTIVES, Flags};
+use trib::trib::cli::Cli;
+
+/// Files below the package's directory, by name.
+type Files = BTreeMap<String, Vec<u8>>;
+
+fn trib() -> Command {
+    let mut command = Cli::command();
+    command.build();
+    command
+}
+
+/// `node` takes every directive as an option, as redis-server does: its options are the table of directives.
+fn node() -> Command {
+    let config = Config::default();
+    let file =
+        Arg::new("file").value_name("/path/to/redis.conf").help("The configuration file; '-' reads it from stdin");
+    let options = DIRECTIVES.iter().map(|directive| {
+        let default = String::from_utf8(directive.get(&config)).expect("defaults are text");
+        let mut help = match default.as_str() {
+            "" => "Empty by default".to_owned(),
+            value => format!("Default: {value}"),
+        };
+        if directive.flags.contains(Flags::IMMUTABLE) {
+            help += ". At start only";
+        }
+        Arg::new(directive.name)
+            .long(directive.name)
+            .visible_aliases(directive.aliases.iter().copied())
+            .value_name("VALUE")
+            .num_args(1..)
+            .help(help)
+    });
+    let mut command = Command::new("node")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A server with Redis's protocol, commands, files, replication and cluster bus")
+        .long_about(
+            "A server with Redis's protocol, commands, configuration files, persistence files, replication stream and \
+             cluster bus. Every directive of the configuration file is also an option, which wins over the file.",
+        )
+        .arg(file)
+        .args(options);
+    command.build();
+    command
+}
+
+/// The manual pages of a program and its subcommands.
+fn pages(command: &Command, name: &str, files: &mut Files) {
+    let mut page = Vec::new();
+    // The name of a page is one word; without a date, the page only changes when what it says does.
+    let titled = command.clone().name(name.to_owned()).display_name(name.to_owned());
+    let man = Man::new(titled).title(name.to_uppercase()).date("");
+    if name == "node" { server_page(&man, &mut page) } else { man.render(&mut page) }.expect("memory does not fail");
+    files.insert(format!("man/{name}.1"), page);
+    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+        pages(sub, &format!("{name}-{}", sub.get_name()), files);
+    }
+}
+
+/// A synopsis that names two hundred directives helps nobody: the page of the server has one of its own.
+fn server_page(man: &Man, page: &mut Vec<u8>) -> std::io::Result<()> {
+    man.render_title(page)?;
+    man.render_name_section(page)?;
+    page.extend_from_slice(
+        b".SH SYNOPSIS\n\\fBnode\\fR [\\fI/path/to/redis.conf\\fR] [\\fB\\-\\-DIRECTIVE\\fR \\fIVALUE\\fR ...] [\\fB\\-\\fR]\n",
+    );
+    man.render_description_section(page)?;
+    man.render_options_section(page)?;
+    man.render_version_section(page)
+}
+
+fn completions(command: &Command, name: &str, files: &mut Files) {
+    for (shell, file) in
+        [(Shell::Bash, format!("{name}.bash")), (Shell::Zsh, format!("_{name}")), (Shell::Fish, format!("{name}.fish"))]
+    {
+        let mut text = Vec::new();
+        generate(shell, &mut command.clone(), name, &mut text);
+        files.insert(format!("completions/{file}"), text);
+    }
+}
+
+fn made() -> Files {
+    let mut files = Files::new();
+    for (command, name) in [(trib(), "trib"), (node(), "node")] {
+        completions(&command, name, &mut files);
+        pages(&command, name, &mut files);
+    }
+    files
+}
+
+fn committed(root: &Path) -> Files {
+    let mut files = Files::new();
+    for dir in ["completions", "man"] {
+        for entry in fs::read_dir(root.join(dir)).into_iter().flatten() {
+            let path = entry.expect("a directory that can be read").path();
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            files.insert(format!("{dir}/{name}"), fs::read(path).expect("a file that can be read"));
+        }
+    }
+    files
+}
+
+#[test]
+fn completions_and_manual_pages_are_up_to_date() {
+    let (root, made) = (Path::new(env!("CARGO_MANIFEST_DIR")), made());
+    if std::env::var_os("UPDATE").is_some() {
+        for dir in ["completions", "man"] {
+            let _ = fs::remove_dir_all(root.join(dir));
+            fs::create_dir_all(root.join(dir)).expect("the directory is made");
+        }
+        for (name, text) in &made {
+            fs::write(root.join(name), text).expect("the file is written");
+        }
+    }
+    let found = committed(root);
+    let stale: Vec<&String> =
+        made.keys().chain(found.keys()).filter(|name| made.get(*name) != found.get(*name)).collect();
+    assert!(stale.is_empty(), "{stale:?} are not what the options say: UPDATE=1 cargo test --test trib generated");
+}
+
+#[test]
+fn every_subcommand_has_a_page_and_every_shell_knows_it() {
+    let (made, trib) = (made(), trib());
+    let text = |name: &str| String::from_utf8(made[name].clone()).expect("text");
+    for sub in trib.get_subcommands() {
+        let name = sub.get_name();
+        assert!(
+            text(&format!("man/trib-{name}.1")).contains(&format!("trib\\-{}", name.replace('-', "\\-"))),
+            "{name}"
+        );
+        for shell in ["completions/trib.bash", "completions/_trib", "completions/trib.fish"] {
+            assert!(text(shell).contains(name), "{name} in {shell}");
+        }
+    }
+    assert!(text("man/node.1").contains("cluster\\-node\\-timeout"));
+}
