@@ -38,6 +38,9 @@ impl Server {
     /// One slice of the work that is done beside the commands. When more is left the next one follows soon, so that the
     /// share of CPU is taken in pieces that no client notices.
     pub(super) fn work_beside(&mut self) {
+        if self.suspended.is_some() {
+            return;
+        }
         let expiring = self.expire_actively();
         if self.make_room() == Room::Soon || expiring {
             self.work_soon();

@@ -110,7 +110,7 @@ impl Server {
             return false;
         }
         let (writes_wait, all_wait) = self.pause.at(self.now);
-        if all_wait {
+        if all_wait || self.suspended.is_some() {
             return true;
         }
         let writes = command.flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE);

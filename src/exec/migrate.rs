@@ -43,11 +43,11 @@ impl Server {
                 }
             }
         }
-        if moved.args().len() > 1 && self.has_stream() {
-            self.propagate(frozen.db, moved.args());
+        if moved.args().len() > 1 {
+            self.propagate_for(token, frozen.db, moved.args());
             self.wake_replicas();
         }
-        self.publish_events();
+        self.tell_of_removed();
         self.finish_ok(token, failure.or(refused).map_or(Ok(()), Err));
         self.retry_parked();
         self.serve_ready();

@@ -36,6 +36,7 @@ pub mod snapshot;
 pub mod spec;
 pub mod state;
 pub mod stats;
+mod suspended;
 pub mod table;
 
 pub use blocked::Wait;

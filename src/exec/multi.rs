@@ -105,13 +105,9 @@ impl Server {
             return Ok(());
         }
         self.unwatch(client);
+        let reply_from = client.reply.buf.len();
         client.reply.array(transaction.queued.len());
-        for (index, argv) in &transaction.queued {
-            match self.check_in_exec(client, *index, argv.args()) {
-                Ok(()) => self.call(client, *index, argv.args()),
-                Err(error) => self.refuse(client, Some(*index), &error),
-            }
-        }
+        self.run_queued(client, transaction.queued.into(), reply_from);
         Ok(())
     }
 

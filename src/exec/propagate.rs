@@ -12,11 +12,17 @@ use crate::resp::{Args, Argv};
 
 /// One change on its way into the stream.
 #[derive(Debug)]
-struct Change {
+pub(super) struct Change {
     db: u32,
     argv: Argv,
     /// Of no interest to the AOF.
     replicas_only: bool,
+}
+
+impl Change {
+    pub(super) fn of(db: u32, args: Args<'_>) -> Change {
+        Change { db, argv: args.to_argv(), replicas_only: false }
+    }
 }
 
 /// What one call propagates.
@@ -79,6 +85,16 @@ impl Unit {
         self.call.suppressed = true;
     }
 
+    /// What has been collected, for a unit that goes on later.
+    pub(super) fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.collected)
+    }
+
+    /// What a unit that goes on now has collected before.
+    pub(super) fn give_changes(&mut self, changes: Vec<Change>) {
+        self.collected = changes;
+    }
+
     /// Whether there is something to propagate although the running command itself changed nothing.
     #[must_use]
     pub fn has_changes(&self) -> bool {
@@ -121,15 +137,15 @@ impl Server {
             collected.extend(call.replaced.into_iter().map(|argv| Change { db, argv, replicas_only: false }));
         }
         if self.unit.depth == 1 {
-            self.end_unit(command);
+            // What a walk over the keyspace happens to find expired belongs to nothing.
+            self.end_unit(!command.flags.contains(Flags::TOUCHES_ARBITRARY_KEYS));
         }
     }
 
-    /// The unit leaves.
-    fn end_unit(&mut self, command: &Command) {
-        let collected = std::mem::take(&mut self.unit.collected);
-        // What a walk over the keyspace happens to find expired belongs to nothing.
-        let wrap = collected.len() > 1 && !command.flags.contains(Flags::TOUCHES_ARBITRARY_KEYS);
+    /// The unit leaves: together if it is one.
+    pub(super) fn end_unit(&mut self, together: bool) {
+        let collected = self.unit.take_changes();
+        let wrap = together && collected.len() > 1;
         let replicas_only = collected.iter().all(|change| change.replicas_only);
         if wrap {
             self.emit(None, Argv::of(&[b"MULTI"]).args(), replicas_only);
@@ -156,7 +172,7 @@ impl Server {
             return;
         }
         if self.unit.depth > 0 {
-            self.unit.collected.push(Change { db, argv: args.to_argv(), replicas_only: false });
+            self.unit.collected.push(Change::of(db, args));
         } else {
             self.emit(Some(db), args, false);
         }

@@ -192,6 +192,7 @@ impl Server {
     /// Follows another server. `related`: its data and ours may have a history in common, so that only what is
     /// missing need be asked for.
     pub fn follow(&mut self, to: Endpoint, related: bool) -> Followed {
+        self.propagate_suspended();
         let now = self.mono();
         let followed = if related { self.repl.follow(now, to) } else { self.repl.follow_unrelated(now, to) };
         self.keyspace.set_replica(true);

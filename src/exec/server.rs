@@ -19,6 +19,7 @@ use super::replication::PrimaryStream;
 use super::shutdown::Ending;
 use super::snapshot::{Job, Saves};
 use super::stats::Stats;
+use super::suspended::Suspended;
 use super::table::CommandTable;
 use crate::base::{Millis, NodeId, Rng};
 use crate::cluster;
@@ -134,6 +135,8 @@ pub struct Server {
     /// The engine of the cluster bus, in cluster mode.
     pub cluster: Option<Box<cluster::Engine>>,
     pub frozen: Frozen,
+    /// The EXEC that stands still; nobody else runs commands meanwhile.
+    pub(super) suspended: Option<Box<Suspended>>,
     pub loading: Option<Loading>,
     /// Runs the commands of a log while it is loaded.
     pub(super) loader: Option<Box<Client>>,
@@ -190,6 +193,7 @@ impl Server {
             repl: repl::Engine::new(Server::repl_config(&config, None), repl_rng, primary),
             cluster: None,
             frozen: Frozen::default(),
+            suspended: None,
             loading: None,
             loader: None,
             job: None,
@@ -261,6 +265,7 @@ impl Server {
         self.clients.forget(&client);
         self.unwatch(&mut client);
         self.unsubscribe_all(&mut client);
+        let Some(mut client) = self.adopt(client) else { return };
         match client.parked {
             Some(Parked::Waiting(token)) => {
                 self.waiting.remove(&token);
@@ -284,6 +289,9 @@ impl Server {
     /// Finishes the client parked under `token`: `write` puts the reply. Nothing happens when it has gone meanwhile.
     pub fn finish(&mut self, token: Token, write: impl FnOnce(&mut Client)) {
         let Some(id) = self.waiting.remove(&token) else { return };
+        if self.suspends(token) {
+            return self.resume(write);
+        }
         if let Some(client) = self.clients.get_mut(id) {
             client.finish(write);
             self.outbox.push(Effect::Wake(id));

@@ -125,11 +125,19 @@ impl EntrySink for RdbSink {
 }
 
 impl Server {
-    /// Begins a snapshot, or says that another one is under way.
+    /// Whether a snapshot may begin: there is none under way, and no EXEC stands still half done.
+    #[must_use]
+    pub fn may_snapshot(&self) -> bool {
+        self.job.is_none() && self.suspended.is_none()
+    }
+
+    /// Begins a snapshot, or says that it may not begin now.
     pub fn start_snapshot(&mut self, purpose: Purpose) {
-        if self.job.is_some() {
-            if let Purpose::Replicas(request) = purpose {
-                self.repl_input(Input::SnapshotPostponed(request.snapshot));
+        if !self.may_snapshot() {
+            match purpose {
+                Purpose::Replicas(request) => self.repl_input(Input::SnapshotPostponed(request.snapshot)),
+                Purpose::File(Save::InBackground) => self.saves.scheduled = true,
+                Purpose::File(_) | Purpose::AofBase => {}
             }
             return;
         }
@@ -313,8 +321,11 @@ impl Server {
     pub(super) fn save_when_due(&mut self) {
         /// After a failed save the next try waits this long.
         const RETRY_MS: i64 = 5000;
-        if self.job.is_some() || self.is_loading() {
+        if !self.may_snapshot() || self.is_loading() {
             return;
+        }
+        if std::mem::take(&mut self.saves.scheduled) {
+            return self.start_snapshot(Purpose::File(Save::InBackground));
         }
         let changes = self.keyspace.dirty() - self.saves.dirty_at_last_save;
         let elapsed_secs = self.now.since(self.saves.last_success) / 1000;

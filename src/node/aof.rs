@@ -231,7 +231,7 @@ impl Aof {
 fn begin_snapshot(shared: &Shared, waiting: Option<&mut Vec<u8>>) -> bool {
     let mut server = shared.server();
     let server = &mut *server;
-    if server.job.is_some() {
+    if !server.may_snapshot() {
         return false;
     }
     if let Some(waiting) = waiting {

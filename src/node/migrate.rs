@@ -23,6 +23,16 @@ const KEPT_MAX: usize = 64;
 /// What a kept connection is good for: the same target, the same user, the same database.
 type Target = (String, u16, Vec<u8>);
 
+/// How an exchange ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Answered,
+    /// The connection failed or was closed.
+    Closed,
+    /// Patience ran out.
+    Silent,
+}
+
 /// Connections to targets, kept from one MIGRATE to the next.
 #[derive(Default)]
 pub struct Targets {
@@ -40,16 +50,18 @@ impl Targets {
         let target = (request.host.clone(), request.port, request.preamble.clone());
         let patience = Duration::from_millis(request.timeout_ms);
         if let Some(stream) = self.take(&target).await {
-            let outcome = self.exchange(&target, stream, request, false, patience).await;
-            // The target may have closed a kept connection: nothing was answered, so it is tried once on a new one.
-            if !matches!(&outcome, MigrateOutcome::Failed { answered, .. } if answered.is_empty()) {
+            let (outcome, end) = self.exchange(&target, stream, request, false, patience).await;
+            // The target may have closed a kept connection: then nothing was answered, and it is tried once on a new
+            // one. After silence it may still store the keys, and must not be asked twice.
+            if !matches!((&outcome, end), (MigrateOutcome::Failed { answered, .. }, End::Closed) if answered.is_empty())
+            {
                 return outcome;
             }
         }
         match timeout(patience, TcpStream::connect((request.host.as_str(), request.port))).await {
             Ok(Ok(stream)) => {
                 let _ = stream.set_nodelay(true);
-                self.exchange(&target, stream, request, true, patience).await
+                self.exchange(&target, stream, request, true, patience).await.0
             }
             _ => MigrateOutcome::ConnectFailed,
         }
@@ -75,7 +87,7 @@ impl Targets {
         request: &MigrateRequest,
         fresh: bool,
         patience: Duration,
-    ) -> MigrateOutcome {
+    ) -> (MigrateOutcome, End) {
         let mut answered = Vec::with_capacity(request.keys);
         let mut refused = None;
         let preamble_replies = if fresh { request.preamble_replies } else { 0 };
@@ -88,13 +100,16 @@ impl Targets {
         };
         match timeout(patience, talk).await {
             Ok(Ok(())) => {}
-            _ => return MigrateOutcome::Failed { answered, reading: false },
+            Ok(Err(_)) => return (MigrateOutcome::Failed { answered, reading: false }, End::Closed),
+            Err(_) => return (MigrateOutcome::Failed { answered, reading: false }, End::Silent),
         }
         let mut replies = Replies::default();
         for n in 0..preamble_replies + request.keys {
             // The patience is for silence, not for the whole: many keys may take long.
-            let Ok(Ok(reply)) = timeout(patience, replies.next(&mut stream)).await else {
-                return MigrateOutcome::Failed { answered, reading: true };
+            let reply = match timeout(patience, replies.next(&mut stream)).await {
+                Ok(Ok(reply)) => reply,
+                Ok(Err(_)) => return (MigrateOutcome::Failed { answered, reading: true }, End::Closed),
+                Err(_) => return (MigrateOutcome::Failed { answered, reading: true }, End::Silent),
             };
             match reply {
                 ReplyValue::Error(text) if n < preamble_replies => {
@@ -106,10 +121,10 @@ impl Targets {
             }
         }
         if let Some(text) = refused {
-            return MigrateOutcome::Refused(text);
+            return (MigrateOutcome::Refused(text), End::Answered);
         }
         self.keep(target, stream).await;
-        MigrateOutcome::Answered(answered)
+        (MigrateOutcome::Answered(answered), End::Answered)
     }
 }
 

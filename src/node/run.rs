@@ -143,7 +143,7 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
             }
         }
         machine.perform_all();
-        if machine.base_scheduled && shared.server().job.is_none() {
+        if machine.base_scheduled && shared.server().may_snapshot() {
             machine.begin_base();
             machine.perform_all();
         }
@@ -318,7 +318,7 @@ struct SaveFailed;
 
 /// Takes a whole snapshot to the RDB file, after the one under way if there is one.
 async fn save_now(shared: &Arc<Shared>, aof: &Arc<Aof>) -> Result<(), SaveFailed> {
-    while shared.server().job.is_some() {
+    while !shared.server().may_snapshot() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     shared.server().start_snapshot(Purpose::File(Save::Final));

@@ -11,6 +11,7 @@ mod cluster;
 mod durability;
 mod ending;
 mod memory;
+mod migrate;
 mod pubsub;
 mod replication;
 mod running;

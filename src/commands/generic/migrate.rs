@@ -114,11 +114,6 @@ fn migrate(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let target_db = parse::int(args.at(4))?;
     let port = crate::base::num::parse_i64(args.at(2)).and_then(|n| u16::try_from(n).ok());
     let port = port.ok_or(ErrorReply::Static("ERR Invalid TCP port specified"))?;
-    if ctx.client.in_transaction() {
-        return Err(ErrorReply::Static(
-            "ERR MIGRATE cannot run inside a transaction here: its answer comes from outside",
-        ));
-    }
     let cluster = ctx.server.config.cluster_enabled;
     let compress = ctx.server.config.rdbcompression;
     let now = ctx.now;

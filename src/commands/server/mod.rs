@@ -12,8 +12,7 @@ mod replication;
 mod saving;
 mod time;
 
-use crate::exec::{Command, Ctx, Done};
-use crate::resp::ErrorReply;
+use crate::exec::Command;
 
 pub const FAMILIES: &[&[Command]] = &[
     command::COMMANDS,
@@ -28,14 +27,3 @@ pub const FAMILIES: &[&[Command]] = &[
     saving::COMMANDS,
     time::COMMANDS,
 ];
-
-/// For commands whose answer comes from outside: inside EXEC the reply would be in the wrong place.
-fn refuse_in_exec(ctx: &Ctx<'_>) -> Done {
-    if ctx.server.unit.is_nested() {
-        return Err(ErrorReply::text_of(format!(
-            "ERR {} is not allowed inside a transaction",
-            ctx.command.name.replace('|', " ").to_ascii_uppercase()
-        )));
-    }
-    Ok(())
-}

@@ -81,3 +81,6 @@ fn unwatch(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
     ctx.reply().ok();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
