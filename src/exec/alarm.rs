@@ -24,6 +24,12 @@ pub struct Alarms {
 }
 
 impl Alarms {
+    /// Waits that end by themselves.
+    #[must_use]
+    pub fn waits(&self) -> usize {
+        self.by_time.len()
+    }
+
     /// The wait of `id` does not end at `at` any more.
     pub fn clear(&mut self, id: ClientId, at: Option<Millis>) {
         if let Some(at) = at {

@@ -30,7 +30,10 @@ impl Server {
         self.save_when_due();
         self.rewrite_log_when_due();
         self.shutdown_when_ready();
-        let totals = [self.stats.commands, self.stats.net_input_bytes, self.stats.net_output_bytes];
+        let stats = &self.stats;
+        let network = [stats.net_input_bytes, stats.net_output_bytes, stats.repl_input_bytes, stats.repl_output_bytes];
+        let [input, output, repl_input, repl_output] = network;
+        let totals = [stats.commands, input, output, repl_input, repl_output];
         self.stats.rate.sample(now, totals);
         self.memory_cron();
     }
@@ -62,11 +65,19 @@ impl Server {
         let left = self.keyspace.expire_cycle(&mut self.expire_cursor, effort, more);
         let usec = self.stopwatch.micros().saturating_sub(started);
         self.note_latency(LatencyEvent::ExpireCycle, usec);
+        self.stats.expire_cycle_us += usec;
+        self.stats.expire_cycles_cut += u64::from(left);
         if self.keyspace.has_expired() {
             self.propagate_expired();
         }
         self.tell_of_removed();
         left
+    }
+
+    /// What the keys with an expiry of a database have still to live, about, in milliseconds.
+    #[must_use]
+    pub fn average_ttl_ms(&self, db: u32) -> i64 {
+        self.expire_cursor.mean_ttl_ms(db)
     }
 
     fn rehash(&mut self) {

@@ -95,6 +95,7 @@ impl Server {
     pub fn end_loading(&mut self, now: Millis, facts: &LoadedFacts, result: Result<(), String>) {
         self.now = now;
         let Some(loading) = self.loading.take() else { return };
+        self.last_load = (loading.keys_loaded, loading.keys_expired);
         self.update_events_wanted();
         self.update_observed();
         if loading.from_primary {

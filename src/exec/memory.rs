@@ -80,9 +80,15 @@ impl Server {
 
     /// Gives keys up until memory is within its limit, or the time for one round is over.
     pub(super) fn make_room(&mut self) -> Room {
+        if self.is_over_limit() {
+            self.over_limit_since.get_or_insert(self.now);
+        } else {
+            self.note_within_limit();
+            return Room::Enough;
+        }
         let follows = !self.repl.is_primary() && self.config.replica_ignore_maxmemory;
         // While clients are held back for a failover the dataset has to stay as it is.
-        if !self.is_over_limit() || follows || self.is_loading() || self.pause.at(self.now).0 {
+        if follows || self.is_loading() || self.pause.at(self.now).0 {
             return Room::Enough;
         }
         let Some((by, volatile)) = choice(self.config.maxmemory_policy) else { return Room::Never };
@@ -112,9 +118,18 @@ impl Server {
                 break Room::Soon;
             }
         };
+        if room == Room::Enough {
+            self.note_within_limit();
+        }
         self.tell_of_removed();
         self.note_latency(LatencyEvent::EvictionCycle, self.stopwatch.micros().saturating_sub(started));
         room
+    }
+
+    fn note_within_limit(&mut self) {
+        if let Some(since) = self.over_limit_since.take() {
+            self.stats.over_limit_ms += self.now.since(since).max(0) as u64;
+        }
     }
 
     /// After keys were removed by nobody's command: tells those who watch, listen and track.

@@ -129,7 +129,7 @@ pub struct Server {
     /// Who waits for which keys.
     pub blocked: Blocked,
     /// When waits of clients end by themselves.
-    pub(super) alarms: Alarms,
+    pub alarms: Alarms,
     /// Expired keys are looked for, and do not wait for their next use.
     pub active_expire: bool,
     /// The engine of the cluster bus, in cluster mode.
@@ -138,6 +138,8 @@ pub struct Server {
     /// The EXEC that stands still; nobody else runs commands meanwhile.
     pub(super) suspended: Option<Box<Suspended>>,
     pub loading: Option<Loading>,
+    /// Keys that the last load brought, and those that had expired meanwhile.
+    pub last_load: (u64, u64),
     /// Runs the commands of a log while it is loaded.
     pub(super) loader: Option<Box<Client>>,
     /// The snapshot under way.
@@ -162,6 +164,8 @@ pub struct Server {
     pub(super) eviction: EvictionPool,
     /// The last command's round of eviction found nothing more to give up.
     pub(super) out_of_memory: bool,
+    /// Since when more memory is in use than `maxmemory` allows.
+    pub over_limit_since: Option<Millis>,
     /// By how much slow replicas make the backlog longer than it should be.
     pub(super) backlog_excess_bytes: usize,
     /// Within a batch: when the last command ended, which is when the next one begins. Reading the clock costs as much
@@ -231,7 +235,9 @@ impl Server {
             memory: setup.memory,
             eviction: EvictionPool::default(),
             out_of_memory: false,
+            over_limit_since: None,
             backlog_excess_bytes: 0,
+            last_load: (0, 0),
             lap: None,
             scratch: Vec::new(),
             client_is_primary_stream: false,

@@ -38,6 +38,13 @@ pub struct Stats {
     pub writes_processed: u64,
     pub peak_memory_bytes: u64,
     pub evicted_keys: u64,
+    /// The search for expired keys: its time, and how often that was over before everything was found.
+    pub expire_cycle_us: u64,
+    pub expire_cycles_cut: u64,
+    /// How long memory has been over its limit, all in all.
+    pub over_limit_ms: u64,
+    /// Connections closed because they sent more than `client-query-buffer-limit`.
+    pub closed_for_input: u64,
     pub evicted_clients: u64,
     pub rate: Rate,
 }
@@ -60,17 +67,20 @@ impl Stats {
     }
 }
 
+/// Commands, input and output bytes, and those of replication alone.
+const RATES: usize = 5;
+
 /// The instantaneous rates of INFO stats: the mean of the last samples.
 #[derive(Debug, Default)]
 pub struct Rate {
-    last: Option<(Millis, [u64; 3])>,
-    samples: [[u64; 3]; 16],
+    last: Option<(Millis, [u64; RATES])>,
+    samples: [[u64; RATES]; 16],
     next: usize,
 }
 
 impl Rate {
-    /// Takes a sample of (commands, input bytes, output bytes), about ten times a second.
-    pub fn sample(&mut self, now: Millis, totals: [u64; 3]) {
+    /// Takes a sample of the totals, about ten times a second.
+    pub fn sample(&mut self, now: Millis, totals: [u64; RATES]) {
         if let Some((then, before)) = self.last {
             let elapsed_ms = now.since(then) as u64;
             if elapsed_ms == 0 {
@@ -84,10 +94,10 @@ impl Rate {
         self.last = Some((now, totals));
     }
 
-    /// Per second: commands, input bytes, output bytes.
+    /// Each per second.
     #[must_use]
-    pub fn per_second(&self) -> [u64; 3] {
-        let mut sum = [0; 3];
+    pub fn per_second(&self) -> [u64; RATES] {
+        let mut sum = [0; RATES];
         for sample in &self.samples {
             for (total, n) in sum.iter_mut().zip(sample) {
                 *total += n;

@@ -35,6 +35,19 @@ impl ExpireEffort {
 pub struct ExpireCursor {
     db: usize,
     places: Vec<Place>,
+    /// For each database the mean of what the keys looked at had still to live, the latest counting most.
+    mean_ttl_ms: Vec<f64>,
+}
+
+/// How much one key counts in the mean of what is left to live.
+const MEAN_SHARE: f64 = 0.02;
+
+impl ExpireCursor {
+    /// What the keys with an expiry of a database have still to live, about; 0 when that is not known.
+    #[must_use]
+    pub fn mean_ttl_ms(&self, db: u32) -> i64 {
+        self.mean_ttl_ms.get(db as usize).map_or(0, |mean| *mean as i64)
+    }
 }
 
 /// A table, and the cursor of a scan in it.
@@ -59,6 +72,7 @@ impl Keyspace {
             return false;
         }
         at.places.resize(self.dbs.len(), Place::default());
+        at.mean_ttl_ms.resize(self.dbs.len(), 0.0);
         for _ in 0..self.dbs.len() {
             loop {
                 let (seen, deleted) = self.expire_sample(at, effort.sample());
@@ -79,7 +93,10 @@ impl Keyspace {
     fn expire_sample(&mut self, at: &mut ExpireCursor, wanted: usize) -> (usize, usize) {
         let (mut seen, mut deleted) = (0, 0);
         let (db, now) = (at.db, self.now);
-        let place = &mut at.places[db];
+        let (place, mean_ttl_ms) = (&mut at.places[db], &mut at.mean_ttl_ms[db]);
+        if self.dbs[db].volatile_len() == 0 {
+            *mean_ttl_ms = 0.0;
+        }
         while seen < wanted {
             let Some(table) = self.next_volatile(db, place) else {
                 // Round again next time.
@@ -90,8 +107,13 @@ impl Keyspace {
             while seen < wanted {
                 place.cursor = self.dbs[db].get(table).scan_volatile(place.cursor, &mut |entry| {
                     seen += 1;
-                    if entry.expire_at().is_some_and(|t| t <= now) {
+                    let left_ms = entry.expire_at().map_or(0, |at| at.since(now));
+                    if left_ms <= 0 {
                         due.push(Box::<[u8]>::from(entry.key()));
+                    } else if *mean_ttl_ms == 0.0 {
+                        *mean_ttl_ms = left_ms as f64;
+                    } else {
+                        *mean_ttl_ms += (left_ms as f64 - *mean_ttl_ms) * MEAN_SHARE;
                     }
                 });
                 if place.cursor == 0 {

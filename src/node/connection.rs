@@ -222,7 +222,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.buf.drain(..done);
         }
         self.parser.shift(done);
-        if self.buf.len() > self.query_max_bytes {
+        if self.buf.len() > self.query_max_bytes && !self.ending {
+            self.shared.server().stats.closed_for_input += 1;
             self.ending = true;
         }
     }

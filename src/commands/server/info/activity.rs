@@ -14,6 +14,9 @@ pub(super) fn persistence(info: &mut Info<'_>) {
     let ok = |failed: bool| if failed { "err" } else { "ok" };
     info.flag("loading", server.is_loading());
     info.field("async_loading", 0);
+    let (written, total) = server.keyspace.snapshot().map_or((0, 0), |snapshot| snapshot.progress());
+    info.field("current_save_keys_processed", written);
+    info.field("current_save_keys_total", total);
     info.field("rdb_changes_since_last_save", server.keyspace.dirty().saturating_sub(saves.dirty_at_last_save));
     info.flag("rdb_bgsave_in_progress", saving.is_some());
     info.field("rdb_last_save_time", saves.last_success.secs());
@@ -21,6 +24,9 @@ pub(super) fn persistence(info: &mut Info<'_>) {
     info.field("rdb_last_bgsave_time_sec", saves.last_seconds.unwrap_or(-1));
     info.field("rdb_current_bgsave_time_sec", saving.unwrap_or(-1));
     info.field("rdb_saves", saves.count);
+    let (loaded, expired) = server.last_load;
+    info.field("rdb_last_load_keys_expired", expired);
+    info.field("rdb_last_load_keys_loaded", loaded);
     info.flag("aof_enabled", server.config.appendonly);
     info.flag("aof_rewrite_in_progress", rewriting.is_some());
     info.field("aof_current_rewrite_time_sec", rewriting.unwrap_or(-1));
@@ -48,7 +54,7 @@ pub(super) fn stats(info: &mut Info<'_>) {
     let server = info.server;
     let stats = &server.stats;
     let (hits, misses, expired) = server.keyspace.lookup_stats();
-    let [commands, input, output] = stats.rate.per_second();
+    let [commands, input, output, repl_input, repl_output] = stats.rate.per_second();
     let kib = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
     info.field("total_connections_received", stats.connections);
     info.field("total_commands_processed", stats.commands);
@@ -59,13 +65,20 @@ pub(super) fn stats(info: &mut Info<'_>) {
     info.field("total_net_repl_output_bytes", stats.repl_output_bytes);
     info.field("instantaneous_input_kbps", kib(input));
     info.field("instantaneous_output_kbps", kib(output));
+    info.field("instantaneous_input_repl_kbps", kib(repl_input));
+    info.field("instantaneous_output_repl_kbps", kib(repl_output));
     info.field("rejected_connections", stats.rejected_connections);
     info.field("sync_full", stats.sync_full);
     info.field("sync_partial_ok", stats.sync_partial_ok);
     info.field("sync_partial_err", stats.sync_partial_err);
     info.field("expired_keys", expired);
+    info.field("expired_time_cap_reached_count", stats.expire_cycles_cut);
+    info.field("expire_cycle_cpu_milliseconds", stats.expire_cycle_us / 1000);
     info.field("evicted_keys", stats.evicted_keys);
     info.field("evicted_clients", stats.evicted_clients);
+    let over_limit_ms = server.over_limit_since.map_or(0, |since| server.now.since(since).max(0) as u64);
+    info.field("total_eviction_exceeded_time", stats.over_limit_ms + over_limit_ms);
+    info.field("current_eviction_exceeded_time", over_limit_ms);
     info.field("keyspace_hits", hits);
     info.field("keyspace_misses", misses);
     let subscriptions = server.pubsub.totals();
@@ -76,6 +89,7 @@ pub(super) fn stats(info: &mut Info<'_>) {
     info.field("total_forks", 0);
     info.field("unexpected_error_replies", stats.unexpected_errors);
     info.field("total_error_replies", stats.errors);
+    info.field("client_query_buffer_limit_disconnections", stats.closed_for_input);
     info.field("client_output_buffer_limit_disconnections", stats.closed_for_output);
     info.field("total_reads_processed", stats.reads_processed);
     info.field("total_writes_processed", stats.writes_processed);
@@ -129,7 +143,8 @@ pub(super) fn keyspace(info: &mut Info<'_>) {
     for db in 0..info.server.keyspace.databases() {
         let (keys, expires) = info.server.keyspace.sizes(db);
         if keys > 0 {
-            info.field(&format!("db{db}"), format_args!("keys={keys},expires={expires},avg_ttl=0"));
+            let avg_ttl = info.server.average_ttl_ms(db);
+            info.field(&format!("db{db}"), format_args!("keys={keys},expires={expires},avg_ttl={avg_ttl}"));
         }
     }
 }

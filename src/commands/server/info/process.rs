@@ -18,6 +18,7 @@ pub(super) fn server(info: &mut Info<'_>) {
     info.field("os", &facts.os);
     info.field("arch_bits", usize::BITS);
     info.field("monotonic_clock", "POSIX clock_gettime");
+    info.field("multiplexing_api", "epoll");
     info.field("process_id", facts.pid);
     info.field("run_id", server.run_id);
     info.field("tcp_port", server.config.port);
@@ -30,6 +31,11 @@ pub(super) fn server(info: &mut Info<'_>) {
     info.field("executable", &facts.executable);
     info.field("config_file", facts.config_file.as_deref().unwrap_or_default());
     info.flag("io_threads_active", server.config.io_threads > 1);
+    info.field("availability_zone", String::from_utf8_lossy(&server.config.availability_zone));
+    if server.config.port > 0 {
+        let addresses: String = server.config.bind.iter().map(|address| format!(",bind={address}")).collect();
+        info.field("listener0", format_args!("name=tcp{addresses},port={}", server.config.port));
+    }
 }
 
 pub(super) fn clients(info: &mut Info<'_>) {
@@ -48,8 +54,36 @@ pub(super) fn clients(info: &mut Info<'_>) {
     info.field("total_blocking_keys", keys);
     info.field("total_blocking_keys_on_nokey", keys_on_nokey);
     info.field("tracking_clients", 0);
+    info.field("pubsub_clients", info.clients().filter(|c| c.is(ClientFlags::PUBSUB)).count());
     info.field("watching_clients", info.clients().filter(|c| !c.watched.is_empty()).count());
+    info.field("clients_in_timeout_table", server.alarms.waits());
     info.field("total_watched_keys", server.watches.len());
+    paused(info);
+}
+
+/// Who holds commands back, which of them, and for how long still.
+fn paused(info: &mut Info<'_>) {
+    let (pause, now) = (&info.server.pause, info.server.now);
+    let (writes_wait, all_wait) = pause.at(now);
+    let asked = pause.asked.filter(|(until, _)| now < *until).map(|(until, _)| until);
+    let failover = pause.failover.filter(|until| now < *until);
+    let reason = match (asked, failover) {
+        (Some(_), _) => "client_pause",
+        (None, Some(_)) => "failover_in_progress",
+        (None, None) if pause.shutdown => "shutdown_in_progress",
+        (None, None) => "none",
+    };
+    let actions = if all_wait {
+        "all"
+    } else if writes_wait {
+        "write"
+    } else {
+        "none"
+    };
+    let until = asked.into_iter().chain(failover).max();
+    info.field("paused_reason", reason);
+    info.field("paused_actions", actions);
+    info.field("paused_timeout_milliseconds", until.map_or(0, |until| until.since(now)));
 }
 
 pub(super) fn cpu(info: &mut Info<'_>) {
