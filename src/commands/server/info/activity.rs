@@ -2,6 +2,7 @@
 
 use super::Info;
 use crate::exec::snapshot::Purpose;
+use crate::keyspace::Snapshot;
 
 pub(super) fn persistence(info: &mut Info<'_>) {
     let server = info.server;
@@ -14,7 +15,7 @@ pub(super) fn persistence(info: &mut Info<'_>) {
     let ok = |failed: bool| if failed { "err" } else { "ok" };
     info.flag("loading", server.is_loading());
     info.field("async_loading", 0);
-    let (written, total) = server.keyspace.snapshot().map_or((0, 0), |snapshot| snapshot.progress());
+    let (written, total) = server.keyspace.snapshot().map_or((0, 0), Snapshot::progress);
     info.field("current_save_keys_processed", written);
     info.field("current_save_keys_total", total);
     info.field("rdb_changes_since_last_save", server.keyspace.dirty().saturating_sub(saves.dirty_at_last_save));
