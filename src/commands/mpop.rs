@@ -1,5 +1,7 @@
 //! The arguments of LMPOP and ZMPOP, which pop from the first of several keys that has something.
 
+use std::ops::Range;
+
 use super::parse;
 use crate::resp::{Args, ErrorReply};
 
@@ -35,6 +37,13 @@ impl<'a, E> MultiPop<'a, E> {
         }
         Ok(MultiPop { keys: args.range(from + 1, end_at), end, count: count.unwrap_or(1) })
     }
+}
+
+/// The positions of `count` elements at the front or the back of `len`, or of as many as there are.
+#[must_use]
+pub fn range_at_end(len: usize, count: usize, back: bool) -> Range<usize> {
+    let count = count.min(len);
+    if back { len - count..len } else { 0..count }
 }
 
 /// A number above 0, or the error of this text.

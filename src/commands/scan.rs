@@ -3,7 +3,19 @@
 use super::{element, parse};
 use crate::base::{glob, num};
 use crate::data::Item;
+use crate::exec::Arg;
 use crate::resp::{Args, ErrorReply, Reply};
+
+/// The arguments of a walk over a key whose elements have values, which `token` leaves out.
+pub const fn step_args(name: &'static str, token: &'static str) -> [Arg; 5] {
+    [
+        Arg::key("key", 0),
+        Arg::int("cursor"),
+        Arg::pattern("pattern").token("MATCH").optional(),
+        Arg::int("count").token("COUNT").optional(),
+        Arg::flag(name, token).optional(),
+    ]
+}
 
 /// `MATCH`, `COUNT` and, where there is one, the word that leaves values out.
 pub struct ScanOptions<'a> {

@@ -1,18 +1,12 @@
 //! AUTH and HELLO: the password and the protocol version.
 
-use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group};
+use super::ANY_TIME;
+use crate::exec::{Acl, Arg, Command, Ctx, Done, Group};
 use crate::resp::{Args, ErrorReply, Proto};
 
 pub const COMMANDS: &[Command] = &[
     Command::new("auth", -2, auth)
-        .flags(
-            Flags::ALLOW_BUSY
-                .union(Flags::FAST)
-                .union(Flags::LOADING)
-                .union(Flags::NOSCRIPT)
-                .union(Flags::NO_AUTH)
-                .union(Flags::STALE),
-        )
+        .flags(ANY_TIME)
         .acl(Acl::CONNECTION)
         .doc(
             Group::Connection,
@@ -22,14 +16,7 @@ pub const COMMANDS: &[Command] = &[
         )
         .args(&[Arg::string("username").since("6.0.0").optional(), Arg::string("password")]),
     Command::new("hello", -1, hello)
-        .flags(
-            Flags::ALLOW_BUSY
-                .union(Flags::FAST)
-                .union(Flags::LOADING)
-                .union(Flags::NOSCRIPT)
-                .union(Flags::NO_AUTH)
-                .union(Flags::STALE),
-        )
+        .flags(ANY_TIME)
         .acl(Acl::CONNECTION)
         .doc(Group::Connection, "6.0.0", "O(1)", "Agrees on the protocol version and describes the server.")
         .args(&[Arg::block(

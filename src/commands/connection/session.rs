@@ -1,5 +1,6 @@
 //! PING, ECHO, SELECT, QUIT, RESET.
 
+use super::ANY_TIME;
 use crate::commands::parse;
 use crate::exec::client::{ClientFlags, ReplyMode};
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group};
@@ -22,28 +23,18 @@ pub const COMMANDS: &[Command] = &[
         .acl(Acl::CONNECTION)
         .doc(Group::Connection, "1.0.0", "O(1)", "Changes the database of this connection.")
         .args(&[Arg::int("index")]),
-    Command::new("quit", -1, quit)
-        .flags(
-            Flags::ALLOW_BUSY
-                .union(Flags::FAST)
-                .union(Flags::LOADING)
-                .union(Flags::NOSCRIPT)
-                .union(Flags::NO_AUTH)
-                .union(Flags::STALE),
-        )
-        .acl(Acl::CONNECTION)
-        .doc(Group::Connection, "1.0.0", "O(1)", "Closes the connection after the replies that are due."),
-    Command::new("reset", 1, reset)
-        .flags(
-            Flags::ALLOW_BUSY
-                .union(Flags::FAST)
-                .union(Flags::LOADING)
-                .union(Flags::NOSCRIPT)
-                .union(Flags::NO_AUTH)
-                .union(Flags::STALE),
-        )
-        .acl(Acl::CONNECTION)
-        .doc(Group::Connection, "6.2.0", "O(1)", "Makes the connection as it was when it was opened."),
+    Command::new("quit", -1, quit).flags(ANY_TIME).acl(Acl::CONNECTION).doc(
+        Group::Connection,
+        "1.0.0",
+        "O(1)",
+        "Closes the connection after the replies that are due.",
+    ),
+    Command::new("reset", 1, reset).flags(ANY_TIME).acl(Acl::CONNECTION).doc(
+        Group::Connection,
+        "6.2.0",
+        "O(1)",
+        "Makes the connection as it was when it was opened.",
+    ),
 ];
 
 fn ping(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {

@@ -5,19 +5,15 @@ use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec}
 use crate::keyspace::Typed;
 use crate::resp::Args;
 
+const ARGS: &[Arg] = &scan::step_args("novalues", "NOVALUES");
+
 pub const COMMANDS: &[Command] = &[Command::new("hscan", -3, hscan)
     .flags(Flags::READONLY)
     .acl(Acl::HASH)
     .keys(&[KeySpec::range(1, 0, 1, KeyFlags::RO.union(KeyFlags::ACCESS))])
     .doc(Group::Hash, "2.8.0", "O(1)", "Walks over the fields of a hash, some at a time.")
     .tips(&["nondeterministic_output"])
-    .args(&[
-        Arg::key("key", 0),
-        Arg::int("cursor"),
-        Arg::pattern("pattern").token("MATCH").optional(),
-        Arg::int("count").token("COUNT").optional(),
-        Arg::flag("novalues", "NOVALUES").optional(),
-    ])];
+    .args(ARGS)];
 
 fn hscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let cursor = scan::cursor(args.at(2))?;

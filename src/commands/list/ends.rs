@@ -1,9 +1,9 @@
 //! LPUSH, RPUSH, LPUSHX, RPUSHX, LPOP, RPOP, LMPOP.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 
 use super::parse_end;
-use crate::commands::mpop::MultiPop;
+use crate::commands::mpop::{MultiPop, range_at_end};
 use crate::commands::{element, parse};
 use crate::data::list::{End, List};
 use crate::data::value::Value;
@@ -122,7 +122,7 @@ fn pop(ctx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Done {
         return Ok(());
     };
     let list = entry.list_mut()?;
-    let range = range_at(list, end, count.unwrap_or(1));
+    let range = range_at_end(list.len(), count.unwrap_or(1), end == End::Back);
     let removed = range.len();
     if count.is_some() {
         reply.array(removed);
@@ -148,16 +148,6 @@ pub(super) fn pop_event(end: End) -> &'static str {
     match end {
         End::Front => "lpop",
         End::Back => "rpop",
-    }
-}
-
-/// The indexes of `count` elements at an end, or of as many as there are.
-fn range_at(list: &List, end: End, count: usize) -> Range<usize> {
-    let len = list.len();
-    let count = count.min(len);
-    match end {
-        End::Front => 0..count,
-        End::Back => len - count..len,
     }
 }
 
@@ -195,7 +185,7 @@ pub(super) fn pop_from_first(
     for key in keys.iter().filter(|key| woken_by.as_deref().is_none_or(|only| only == *key)) {
         let Some(mut entry) = db.write(key) else { continue };
         let list = entry.list_mut()?;
-        let range = range_at(list, end, count.unwrap_or(1));
+        let range = range_at_end(list.len(), count.unwrap_or(1), end == End::Back);
         let removed = range.len();
         reply.array(2);
         reply.bulk(key);

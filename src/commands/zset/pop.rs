@@ -1,11 +1,8 @@
 //! ZPOPMIN, ZPOPMAX, ZMPOP.
 
-use std::ops::Range;
-
 use super::{push_element, push_elements};
-use crate::commands::mpop::MultiPop;
+use crate::commands::mpop::{MultiPop, range_at_end};
 use crate::commands::parse;
-use crate::data::zset::ZSet;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
 use crate::keyspace::{EventClass, TypedMut};
 use crate::resp::{Args, Argv, ErrorReply};
@@ -64,16 +61,6 @@ impl Extreme {
             Extreme::Max => "zpopmax",
         }
     }
-
-    /// The ranks of `count` elements at this end, or of as many as there are.
-    fn ranks(self, set: &ZSet, count: usize) -> Range<usize> {
-        let len = set.len();
-        let count = count.min(len);
-        match self {
-            Extreme::Min => 0..count,
-            Extreme::Max => len - count..len,
-        }
-    }
 }
 
 fn zpopmin(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
@@ -96,7 +83,7 @@ fn pop(ctx: &mut Ctx<'_>, args: Args<'_>, from: Extreme) -> Done {
         return Ok(());
     };
     let set = entry.zset_mut()?;
-    let ranks = from.ranks(set, count.unwrap_or(1));
+    let ranks = range_at_end(set.len(), count.unwrap_or(1), from == Extreme::Max);
     let removed = ranks.len();
     let elements = set.range(ranks.clone());
     match (count, from) {
@@ -138,7 +125,7 @@ pub(super) fn pop_from_first(
     for key in keys.iter().filter(|key| woken_by.as_deref().is_none_or(|only| only == *key)) {
         let Some(mut entry) = db.write(key) else { continue };
         let set = entry.zset_mut()?;
-        let ranks = from.ranks(set, count.unwrap_or(1));
+        let ranks = range_at_end(set.len(), count.unwrap_or(1), from == Extreme::Max);
         let removed = ranks.len();
         if count.is_some() {
             reply.array(2);

@@ -7,19 +7,15 @@ use crate::data::zset;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
 use crate::resp::Args;
 
+const ARGS: &[Arg] = &scan::step_args("noscores", "NOSCORES");
+
 pub const COMMANDS: &[Command] = &[Command::new("zscan", -3, zscan)
     .flags(Flags::READONLY)
     .acl(Acl::SORTEDSET)
     .keys(&[KeySpec::range(1, 0, 1, KeyFlags::RO.union(KeyFlags::ACCESS))])
     .doc(Group::SortedSet, "2.8.0", "O(1)", "Walks over the elements of a sorted set, some at a time.")
     .tips(&["nondeterministic_output"])
-    .args(&[
-        Arg::key("key", 0),
-        Arg::int("cursor"),
-        Arg::pattern("pattern").token("MATCH").optional(),
-        Arg::int("count").token("COUNT").optional(),
-        Arg::flag("noscores", "NOSCORES").optional(),
-    ])];
+    .args(ARGS)];
 
 fn zscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let cursor = scan::cursor(args.at(2))?;
