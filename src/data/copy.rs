@@ -31,8 +31,8 @@ pub fn copy(value: ValueRef<'_>, limits: &Limits) -> Value {
         ValueRef::Hash(hash) => {
             let mut copy = Hash::new();
             copy.expect(hash.len(), limits);
-            for (field, value) in hash {
-                copy.set(field.text(&mut room), value.text(&mut more_room), limits);
+            for (field, value, expire_at) in hash.iter_with_expiry() {
+                copy.put(field.text(&mut room), value.text(&mut more_room), expire_at, limits);
             }
             Value::Hash(Box::new(copy))
         }

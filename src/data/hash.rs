@@ -1,11 +1,20 @@
 //! The hash value: fields and values, as a listpack of pairs while small, as a hash table then.
+//!
+//! A field may expire on its own; then the hash is a table. What is past its time stays until somebody takes it out:
+//! [`Live`] shows a hash without it.
 
+mod expiry;
+mod live;
+
+pub use live::Live;
+
+use self::expiry::Expiries;
 use super::dict::{self, Dict};
 use super::item::all_distinct;
 use super::pair::Pair;
 use super::value::Encoding;
 use super::{Corrupt, Item, Limits, Listpack, listpack, reserve_some, scan_some};
-use crate::base::Rng;
+use crate::base::{Millis, Rng};
 
 /// Fields with their values. Never goes back from hash table to listpack.
 #[derive(Debug, Default)]
@@ -30,6 +39,22 @@ struct Table {
     pairs: Dict<Pair>,
     /// Heap bytes of the pairs.
     pair_bytes: usize,
+    /// The fields that expire. They are handles of pairs in `pairs`.
+    expiries: Expiries,
+}
+
+/// A field that was there before it was set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Replaced {
+    pub expire_at: Option<Millis>,
+}
+
+impl Replaced {
+    /// Whether the field was still to be seen.
+    #[must_use]
+    pub fn was_live(self, now: Millis) -> bool {
+        self.expire_at.is_none_or(|at| at > now)
+    }
 }
 
 impl Hash {
@@ -89,7 +114,9 @@ impl Hash {
     pub fn mem_bytes(&self) -> usize {
         let heap = match &self.repr {
             Repr::Pack(pack) => pack.mem_bytes(),
-            Repr::Table(table) => size_of::<Table>() + table.pairs.mem_bytes() + table.pair_bytes,
+            Repr::Table(table) => {
+                size_of::<Table>() + table.pairs.mem_bytes() + table.pair_bytes + table.expiries.mem_bytes()
+            }
         };
         size_of::<Hash>() + heap
     }
@@ -99,6 +126,11 @@ impl Hash {
         if pairs > limits.hash_max_listpack_entries {
             reserve_some(&mut self.make_table(limits).pairs, pairs);
         }
+    }
+
+    /// Makes a hash table of it, whatever its size.
+    pub fn make_full(&mut self, limits: &Limits) {
+        self.make_table(limits);
     }
 
     #[must_use]
@@ -120,22 +152,76 @@ impl Hash {
         }
     }
 
-    /// Sets a field; says whether it is new.
+    /// Sets a field, which does not expire then; says whether it is new.
     pub fn set(&mut self, field: &[u8], value: &[u8], limits: &Limits) -> bool {
-        if let Repr::Pack(pack) = &mut self.repr {
+        self.put(field, value, None, limits).is_none()
+    }
+
+    /// Sets a field with or without expiry; tells what it replaced.
+    pub fn put(&mut self, field: &[u8], value: &[u8], expire_at: Option<Millis>, limits: &Limits) -> Option<Replaced> {
+        if let (Repr::Pack(pack), None) = (&mut self.repr, expire_at) {
             let small = field.len().max(value.len()) <= limits.hash_max_listpack_value;
             if small && pack.has_room(listpack::entry_bytes(field.len()) + listpack::entry_bytes(value.len())) {
                 if let Some(at) = pack.find(pack.start(), field, 2) {
                     pack.replace(pack.next(at), value);
-                    return false;
+                    return Some(Replaced { expire_at: None });
                 }
                 if pack.len() / 2 < limits.hash_max_listpack_entries {
                     pack.insert(pack.end(), [field.into(), value.into()]);
-                    return true;
+                    return None;
                 }
             }
         }
-        self.make_table(limits).set(Pair::new(field, value))
+        self.make_table(limits).set(Pair::new(field, value, expire_at))
+    }
+
+    /// Gives a field an expiry or takes it away. False when there is no such field.
+    pub fn set_expiry(&mut self, field: &[u8], expire_at: Option<Millis>, limits: &Limits) -> bool {
+        let Some(value) = self.get(field).map(|value| value.to_vec()) else { return false };
+        self.put(field, &value, expire_at, limits);
+        true
+    }
+
+    /// A field's value, and when it expires.
+    #[must_use]
+    pub fn get_with_expiry(&self, field: &[u8]) -> Option<(Item<'_>, Option<Millis>)> {
+        match &self.repr {
+            Repr::Pack(_) => Some((self.get(field)?, None)),
+            Repr::Table(table) => table.pairs.get(field).map(|pair| (Item::Bytes(pair.value()), pair.expire_at())),
+        }
+    }
+
+    fn expiries(&self) -> Option<&Expiries> {
+        match &self.repr {
+            Repr::Pack(_) => None,
+            Repr::Table(table) => Some(&table.expiries),
+        }
+    }
+
+    /// When the first field expires, if one does. O(log n).
+    #[must_use]
+    pub fn first_expiry(&self) -> Option<Millis> {
+        self.expiries()?.first()
+    }
+
+    /// Whether any field expires. O(1).
+    #[must_use]
+    pub fn has_expiries(&self) -> bool {
+        self.expiries().is_some_and(|expiries| !expiries.is_empty())
+    }
+
+    /// Takes out the field that expires first, if its time has come by `now`.
+    pub fn take_due(&mut self, now: Millis) -> Option<Vec<u8>> {
+        let Repr::Table(table) = &mut self.repr else { return None };
+        let field = table.expiries.first_due(now)?.to_vec();
+        table.remove(&field);
+        Some(field)
+    }
+
+    /// What there is, as far as commands see it at `now`.
+    #[must_use]
+    pub fn live(&self, now: Millis) -> Live<'_> {
+        Live::new(self, now)
     }
 
     /// Removes a field; says whether it was there.
@@ -161,6 +247,12 @@ impl Hash {
         }
     }
 
+    /// As [`Hash::iter`], with what time every field expires.
+    #[must_use]
+    pub fn iter_with_expiry(&self) -> WithExpiry<'_> {
+        WithExpiry(self.iter())
+    }
+
     /// A random field with its value.
     pub fn random(&self, rng: &mut Rng) -> Option<(Item<'_>, Item<'_>)> {
         match &self.repr {
@@ -174,25 +266,26 @@ impl Hash {
 
     /// One step of HSCAN from `cursor` on: visits about `count` fields (all, while small) and returns the cursor to go
     /// on with, 0 at the end.
-    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Item<'_>, Item<'_>)) -> u64 {
+    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Item<'_>, Item<'_>, Option<Millis>)) -> u64 {
         match &self.repr {
             Repr::Pack(_) => {
-                self.iter().for_each(|(field, value)| visit(field, value));
+                self.iter().for_each(|(field, value)| visit(field, value, None));
                 0
             }
             Repr::Table(table) => scan_some(&table.pairs, cursor, count, |pair| {
-                visit(Item::Bytes(pair.field()), Item::Bytes(pair.value()));
+                visit(Item::Bytes(pair.field()), Item::Bytes(pair.value()), pair.expire_at());
             }),
         }
     }
 
     fn make_table(&mut self, limits: &Limits) -> &mut Table {
         if let Repr::Pack(pack) = &self.repr {
-            let mut table = Table { pairs: Dict::with_seed(limits.hash_seed), pair_bytes: 0 };
+            let pairs = Dict::with_seed(limits.hash_seed);
+            let mut table = Table { pairs, pair_bytes: 0, expiries: Expiries::default() };
             table.pairs.reserve(pack.len() / 2);
             let mut items = pack.iter();
             while let (Some(field), Some(value)) = (items.next(), items.next()) {
-                table.set(Pair::new(&field.to_vec(), &value.to_vec()));
+                table.set(Pair::new(&field.to_vec(), &value.to_vec(), None));
             }
             self.repr = Repr::Table(Box::new(table));
         }
@@ -204,21 +297,26 @@ impl Hash {
 }
 
 impl Table {
-    fn set(&mut self, pair: Pair) -> bool {
+    fn set(&mut self, pair: Pair) -> Option<Replaced> {
         self.pair_bytes += pair.mem_bytes();
-        match self.pairs.insert(pair) {
-            Some(old) => {
-                self.pair_bytes -= old.mem_bytes();
-                false
-            }
-            None => true,
-        }
+        self.expiries.add(&pair);
+        let old = self.pairs.insert(pair)?;
+        self.forget(&old);
+        Some(Replaced { expire_at: old.expire_at() })
     }
 
     fn remove(&mut self, field: &[u8]) -> bool {
         let removed = self.pairs.remove(field);
-        self.pair_bytes -= removed.as_ref().map_or(0, Pair::mem_bytes);
+        if let Some(old) = &removed {
+            self.forget(old);
+        }
         removed.is_some()
+    }
+
+    /// A pair has left the table and still exists.
+    fn forget(&mut self, pair: &Pair) {
+        self.pair_bytes -= pair.mem_bytes();
+        self.expiries.remove(pair);
     }
 }
 
@@ -245,6 +343,22 @@ impl<'a> Iterator for Iter<'a> {
         match self {
             Iter::Pack(items) => Some((items.next()?, items.next()?)),
             Iter::Table(pairs) => pairs.next().map(items_of),
+        }
+    }
+}
+
+/// Fields with their values and expiries.
+pub struct WithExpiry<'a>(Iter<'a>);
+
+impl<'a> Iterator for WithExpiry<'a> {
+    type Item = (Item<'a>, Item<'a>, Option<Millis>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match &mut self.0 {
+            Iter::Pack(items) => Some((items.next()?, items.next()?, None)),
+            Iter::Table(pairs) => {
+                pairs.next().map(|pair| (Item::Bytes(pair.field()), Item::Bytes(pair.value()), pair.expire_at()))
+            }
         }
     }
 }
@@ -373,7 +487,7 @@ mod tests {
             let mut scanned = HashSet::new();
             let mut cursor = 0;
             loop {
-                cursor = hash.scan(cursor, 3, |field, _| { scanned.insert(field.to_vec()); });
+                cursor = hash.scan(cursor, 3, |field, _, _| { scanned.insert(field.to_vec()); });
                 if cursor == 0 {
                     break;
                 }

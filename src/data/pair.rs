@@ -1,18 +1,21 @@
 //! A field of a large hash together with its value, behind a single thin pointer.
 //!
-//! One allocation: a byte of flags, the two lengths (in one byte each, or in eight if a flag says so), the field,
-//! the value. A new value makes a new pair. Whatever else a field may come to carry takes another flag and its
-//! bytes behind the lengths.
+//! One allocation: a byte of flags, the two lengths (in one byte each, or in eight if a flag says so), the time when
+//! the field expires (if a flag says that it does), the field, the value. Whatever changes makes a new pair.
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use super::alloc::size_class;
 use super::dict::{Keyed, prefetch};
+use crate::base::Millis;
 
 const LONG_FIELD: u8 = 1;
 const LONG_VALUE: u8 = 2;
+const HAS_EXPIRY: u8 = 4;
+const EXPIRY_BYTES: usize = 8;
 
 /// An owned, immutable pair; as large as a pointer.
 pub struct Pair(NonNull<u8>);
@@ -37,7 +40,8 @@ impl Shape {
     }
 
     fn new(flags: u8, field: usize, value: usize) -> Shape {
-        Shape { head: 1 + width(flags & LONG_FIELD) + width(flags & LONG_VALUE), field, value }
+        let expiry = if flags & HAS_EXPIRY == 0 { 0 } else { EXPIRY_BYTES };
+        Shape { head: 1 + width(flags & LONG_FIELD) + width(flags & LONG_VALUE) + expiry, field, value }
     }
 
     fn layout(self) -> Layout {
@@ -53,19 +57,23 @@ fn width(flag: u8) -> usize {
 
 impl Pair {
     #[must_use]
-    pub fn new(field: &[u8], value: &[u8]) -> Pair {
-        let flags = Shape::flags_of(field.len(), value.len());
+    pub fn new(field: &[u8], value: &[u8], expire_at: Option<Millis>) -> Pair {
+        let expiry = if expire_at.is_some() { HAS_EXPIRY } else { 0 };
+        let flags = Shape::flags_of(field.len(), value.len()) | expiry;
         let shape = Shape::new(flags, field.len(), value.len());
         let layout = shape.layout();
         // SAFETY: the layout is not empty.
         let Some(base) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
-        // SAFETY: fresh memory for the head, the field and the value, written in this order.
+        // SAFETY: fresh memory for the head (the expiry ends it), the field and the value, written in this order.
         unsafe {
             base.write(flags);
             let second = 1 + width(flags & LONG_FIELD);
             for (at, len, long) in [(1, field.len(), flags & LONG_FIELD), (second, value.len(), flags & LONG_VALUE)] {
                 let le = (len as u64).to_le_bytes();
                 base.add(at).copy_from_nonoverlapping(NonNull::from_ref(&le).cast(), width(long));
+            }
+            if let Some(at) = expire_at {
+                base.add(shape.head - EXPIRY_BYTES).cast::<i64>().write_unaligned(at.0);
             }
             let to = base.add(shape.head);
             to.copy_from_nonoverlapping(NonNull::from_ref(field).cast(), field.len());
@@ -86,6 +94,32 @@ impl Pair {
         let shape = self.shape();
         // SAFETY: the value stands behind the field, initialised, and lives as long as the pair.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().add(shape.head + shape.field), shape.value) }
+    }
+
+    /// Wall time at which the field is gone.
+    #[inline]
+    #[must_use]
+    pub fn expire_at(&self) -> Option<Millis> {
+        // SAFETY: the flags are always there.
+        if unsafe { self.0.read() } & HAS_EXPIRY == 0 {
+            return None;
+        }
+        let at = self.shape().head - EXPIRY_BYTES;
+        // SAFETY: the flag says that the expiry ends the head.
+        Some(Millis(unsafe { self.0.add(at).cast::<i64>().read_unaligned() }))
+    }
+
+    /// A handle of this pair that does not own it.
+    ///
+    /// # Safety
+    /// The handle is used only as long as the pair exists, and never dropped as a pair.
+    pub(super) unsafe fn alias(&self) -> ManuallyDrop<Pair> {
+        ManuallyDrop::new(Pair(self.0))
+    }
+
+    /// Where the pair is in memory: no two pairs are at the same place.
+    pub(super) fn address(&self) -> usize {
+        self.0.addr().get()
     }
 
     /// Heap bytes held.
@@ -143,10 +177,13 @@ mod tests {
             for value_len in lengths {
                 let field: Vec<u8> = (0..field_len).map(|i| i as u8).collect();
                 let value: Vec<u8> = (0..value_len).map(|i| 255 - i as u8).collect();
-                let pair = Pair::new(&field, &value);
-                assert_eq!(pair.field(), field);
-                assert_eq!(pair.value(), value);
-                assert!(pair.mem_bytes() > field_len + value_len);
+                for expire_at in [None, Some(Millis(i64::MIN)), Some(Millis(1))] {
+                    let pair = Pair::new(&field, &value, expire_at);
+                    assert_eq!(pair.field(), field);
+                    assert_eq!(pair.value(), value);
+                    assert_eq!(pair.expire_at(), expire_at);
+                    assert!(pair.mem_bytes() > field_len + value_len);
+                }
             }
         }
     }

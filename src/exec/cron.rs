@@ -61,15 +61,16 @@ impl Server {
         let started = self.stopwatch.micros();
         self.keyspace.begin(self.now, false, false, None);
         let stopwatch = &self.stopwatch;
-        let more = || stopwatch.micros().saturating_sub(started) < budget_usec;
-        let left = self.keyspace.expire_cycle(&mut self.expire_cursor, effort, more);
+        // Fields of hashes may take half of it; keys have what is left.
+        let spent_usec = || stopwatch.micros().saturating_sub(started);
+        let first_db = (started % u64::from(self.keyspace.databases())) as u32;
+        let mut left = self.keyspace.expire_fields_cycle(first_db, || spent_usec() < budget_usec / 2);
+        left |= self.keyspace.expire_cycle(&mut self.expire_cursor, effort, || spent_usec() < budget_usec);
         let usec = self.stopwatch.micros().saturating_sub(started);
         self.note_latency(LatencyEvent::ExpireCycle, usec);
         self.stats.expire_cycle_us += usec;
         self.stats.expire_cycles_cut += u64::from(left);
-        if self.keyspace.has_expired() {
-            self.propagate_expired();
-        }
+        self.propagate_expired();
         self.tell_of_removed();
         left
     }

@@ -19,6 +19,8 @@ pub struct Loading {
     pub keys_expired: u64,
     /// From the primary: the old data is gone, and a failure leaves nothing.
     pub from_primary: bool,
+    /// The base of a log: what follows it may still be about what has expired meanwhile.
+    pub log_base: bool,
 }
 
 /// What a file tells of itself.
@@ -45,12 +47,20 @@ impl Server {
     }
 
     /// Adds one key of a file. A primary drops what has expired meanwhile; a replica keeps everything until it is told.
-    pub fn load_key(&mut self, db: u32, key: &[u8], value: Value, expire: Option<Millis>) {
+    pub fn load_key(&mut self, db: u32, key: &[u8], mut value: Value, expire: Option<Millis>) {
         let Some(loading) = &mut self.loading else { return };
-        let keeps_expired = loading.from_primary || !self.repl.is_primary();
+        let keeps_expired = loading.from_primary || loading.log_base || !self.repl.is_primary();
         if !keeps_expired && expire.is_some_and(|at| at < loading.started) {
             loading.keys_expired += 1;
             return;
+        }
+        if let (false, Value::Hash(hash)) = (keeps_expired, &mut value) {
+            let had_fields = !hash.is_empty();
+            while hash.take_due(loading.started).is_some() {}
+            if had_fields && hash.is_empty() {
+                loading.keys_expired += 1;
+                return;
+            }
         }
         loading.keys_loaded += 1;
         let expire = expire.map_or(SetExpire::Never, SetExpire::At);

@@ -158,11 +158,21 @@ impl Server {
         }
     }
 
-    /// Keys found expired outside of any command are deleted in the stream as well.
+    /// Keys and fields found expired outside of any command are deleted in the stream as well.
     pub(super) fn propagate_expired(&mut self) {
         let verb = expiry_verb(self.config.lazyfree_lazy_expire);
         for (db, key) in self.keyspace.take_expired() {
             self.propagate(db, Argv::of(&[verb, &key]).args());
+        }
+        for lapsed in self.keyspace.take_lapsed_fields() {
+            let mut argv = Argv::of(&[b"HDEL", &lapsed.key]);
+            for field in &lapsed.fields {
+                argv.push(field);
+            }
+            self.propagate(lapsed.db, argv.args());
+            if lapsed.key_gone {
+                self.propagate(lapsed.db, Argv::of(&[verb, &lapsed.key]).args());
+            }
         }
     }
 

@@ -10,8 +10,8 @@ use super::state::COMPAT_VERSION;
 use crate::base::Millis;
 use crate::data::entry::Entry;
 use crate::keyspace::EntrySink;
-use crate::persist::rdb::{Access, Aux, RdbWriter, ReplicationAux, WriteOptions};
-use crate::repl::{Input, SnapshotId, SnapshotRequest, SnapshotTarget};
+use crate::persist::rdb::{Access, Aux, RdbWriter, Reader, ReplicationAux, WriteOptions};
+use crate::repl::{Input, SnapshotId, SnapshotRequest, SnapshotTarget, Version};
 use crate::resp::ErrorReply;
 
 /// How long one slice may take, in microseconds.
@@ -22,6 +22,9 @@ const PENDING_MAX_BYTES: usize = 1 << 20;
 
 /// A replica that has this much to read yet makes the walk wait.
 const REPLICA_BACKLOG_MAX_BYTES: usize = 4 << 20;
+
+/// The first version that knows fields which expire.
+const FIELD_EXPIRY_SINCE: Version = Version { major: 9, minor: 0, patch: 0 };
 
 /// Who wants the RDB file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +158,8 @@ impl Server {
             }
             Purpose::File(_) | Purpose::Replicas(_) => {}
         }
-        let sink = self.rdb_sink(matches!(purpose, Purpose::AofBase));
+        let reader = self.reader_of(&purpose);
+        let sink = self.rdb_sink(matches!(purpose, Purpose::AofBase), reader);
         self.keyspace.begin_snapshot(Box::new(sink));
         self.saves.last_try = Some(self.now);
         self.job = Some(Job {
@@ -168,7 +172,30 @@ impl Server {
         self.outbox.push(Effect::SnapshotStarted);
     }
 
-    fn rdb_sink(&mut self, aof_base: bool) -> RdbSink {
+    /// Whom to write for: fields that expire can only be told to those who know them.
+    fn reader_of(&mut self, purpose: &Purpose) -> Reader {
+        let hashes: usize = (0..self.keyspace.databases()).map(|db| self.keyspace.keys_with_expiring_fields(db)).sum();
+        if hashes == 0 {
+            return Reader::Redis7;
+        }
+        let told = match purpose {
+            Purpose::Replicas(request) => request.version.is_some_and(|version| version >= FIELD_EXPIRY_SINCE),
+            Purpose::File(_) | Purpose::AofBase => true,
+        };
+        if told {
+            return Reader::Valkey9;
+        }
+        self.log(
+            LogLevel::Warning,
+            format!(
+                "Hashes with fields that expire: {hashes}. The replica's version cannot be told of that: there the fields \
+                 stay until they are deleted here"
+            ),
+        );
+        Reader::Redis7
+    }
+
+    fn rdb_sink(&mut self, aof_base: bool, reader: Reader) -> RdbSink {
         let info = self.repl.save_info(self.primary_stream.client.db);
         let replication = info.as_ref().map(|(history, db)| ReplicationAux {
             stream_db: i64::from(*db),
@@ -182,7 +209,7 @@ impl Server {
             replication,
             aof_base,
         };
-        let options = WriteOptions { checksum: self.config.rdbchecksum, compress: self.config.rdbcompression };
+        let options = WriteOptions { checksum: self.config.rdbchecksum, compress: self.config.rdbcompression, reader };
         let mut out = Vec::new();
         let writer = RdbWriter::begin(&mut out, options, &aux);
         let sizes = (0..self.keyspace.databases()).map(|db| self.keyspace.sizes(db)).collect();

@@ -4,7 +4,7 @@ use super::{AccessPolicy, EventClass, Keyspace, Tables};
 use crate::base::{self, Millis, Rng, key_slot};
 use crate::data::entry::Entry;
 use crate::data::table::{EntryMut, Slot};
-use crate::data::value::{Encoding, Value};
+use crate::data::value::{Encoding, Value, ValueRef};
 
 /// What becomes of a key's expiry when its value is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,11 +53,11 @@ impl Db<'_> {
         self.ks.now
     }
 
-    fn tables(&self) -> &Tables {
+    pub(super) fn tables(&self) -> &Tables {
         &self.ks.dbs[self.index as usize]
     }
 
-    fn tables_mut(&mut self) -> &mut Tables {
+    pub(super) fn tables_mut(&mut self) -> &mut Tables {
         &mut self.ks.dbs[self.index as usize]
     }
 
@@ -170,6 +170,7 @@ impl Db<'_> {
     pub fn insert(&mut self, key: &[u8], value: Value, expire: Option<Millis>) {
         let table = self.table_of(key);
         self.opened(table, key);
+        self.note_fields(key, &value);
         let entry = Entry::new(key, value, expire);
         entry.set_access(self.ks.access.fresh(self.ks.now));
         let old = self.tables_mut().with(table, |t| t.insert(entry));
@@ -182,6 +183,7 @@ impl Db<'_> {
         let table = self.table_of(key);
         self.expire_if_due(table, key);
         self.opened(table, key);
+        self.note_fields(key, &value);
         let fresh = self.ks.access.fresh(self.ks.now);
         let old = self.tables_mut().with(table, |t| match t.slot(key) {
             Slot::Occupied(mut entry) => {
@@ -266,7 +268,11 @@ impl Db<'_> {
         if self.ks.is_followed() && self.tables().get(table).find(key).is_some() {
             self.opened(table, key);
         }
-        self.tables_mut().with(table, |t| t.remove(key))
+        let removed = self.tables_mut().with(table, |t| t.remove(key));
+        if let Some(ValueRef::Hash(hash)) = removed.as_ref().map(Entry::value) {
+            self.forget_fields(key, hash);
+        }
+        removed
     }
 
     /// Sets or removes the expiry of a key. False when there is no such key.
@@ -306,7 +312,7 @@ impl Db<'_> {
     }
 
     /// A key is about to be changed, added or removed.
-    fn opened(&mut self, table: usize, key: &[u8]) {
+    pub(super) fn opened(&mut self, table: usize, key: &[u8]) {
         if !self.ks.is_followed() {
             return;
         }

@@ -8,6 +8,7 @@ mod db;
 mod event;
 mod evict;
 mod expire;
+mod fields;
 mod garbage;
 mod prefetch;
 mod scan;
@@ -20,6 +21,7 @@ pub use db::{Db, SetExpire};
 pub use event::{Event, EventClass};
 pub use evict::{EvictBy, EvictionPool};
 pub use expire::{ExpireCursor, ExpireEffort};
+pub use fields::LapsedFields;
 pub use garbage::{Garbage, LazyFree};
 pub use snapshot::{EntrySink, Snapshot};
 pub use tables::Tables;
@@ -54,7 +56,9 @@ pub struct Keyspace {
     hits: u64,
     misses: u64,
     expired_keys: u64,
+    expired_fields: u64,
     expired: Vec<KeyIn>,
+    lapsed: Vec<LapsedFields>,
     /// Somebody wants to know which keys are changed.
     observed: bool,
     touched: Vec<KeyIn>,
@@ -83,7 +87,9 @@ impl Keyspace {
             hits: 0,
             misses: 0,
             expired_keys: 0,
+            expired_fields: 0,
             expired: Vec::new(),
+            lapsed: Vec::new(),
             observed: false,
             touched: Vec::new(),
             events: Events::default(),
@@ -183,7 +189,7 @@ impl Keyspace {
     }
 
     pub fn reset_stats(&mut self) {
-        (self.hits, self.misses, self.expired_keys) = (0, 0, 0);
+        (self.hits, self.misses, self.expired_keys, self.expired_fields) = (0, 0, 0, 0);
     }
 
     /// Keys and volatile keys of one database.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::fields::FieldExpiries;
 use crate::base::{Rng, SLOTS, Slot};
 use crate::data::table::{self, EntryMut, Table};
 use crate::data::value::Value;
@@ -11,6 +12,8 @@ pub struct Tables {
     tables: Box<[Table]>,
     len: usize,
     volatile: usize,
+    /// Hashes with fields that expire.
+    pub(super) fields: FieldExpiries,
     /// Keys per table as a Fenwick tree, only when there are many: finds the table of the n-th key in 14 steps.
     sums: Box<[u32]>,
 }
@@ -29,6 +32,7 @@ impl Tables {
             tables: (0..n).map(|_| Table::with_seed(seed)).collect(),
             len: 0,
             volatile: 0,
+            fields: FieldExpiries::default(),
             sums: if slotted { vec![0; SLOTS + 1].into() } else { Box::default() },
         }
     }

@@ -116,7 +116,8 @@ fn create_base(config: &Config, name: &str) -> std::io::Result<Manifest> {
         aof_base: true,
     };
     let mut out = Vec::new();
-    let options = WriteOptions { checksum: config.rdbchecksum, compress: config.rdbcompression };
+    let options =
+        WriteOptions { checksum: config.rdbchecksum, compress: config.rdbcompression, ..WriteOptions::default() };
     RdbWriter::begin(&mut out, options, &aux).finish(&mut out);
     let dir = aof::directory(config);
     fs::create_dir_all(&dir)?;

@@ -94,7 +94,12 @@ impl Reading {
     /// Takes one event. False at the end of the file.
     fn take(&mut self, server: &mut crate::exec::Server, event: Event) -> Result<bool, LoadError> {
         match event {
-            Event::Aux { name, value } => self.take_aux(&name, &value),
+            Event::Aux { name, value } => {
+                if let (Some(loading), b"aof-base") = (&mut server.loading, &name[..]) {
+                    loading.log_base = value == b"1";
+                }
+                self.take_aux(&name, &value);
+            }
             Event::SelectDb(db) => {
                 let databases = server.keyspace.databases();
                 self.db = u32::try_from(db)

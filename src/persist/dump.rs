@@ -4,7 +4,7 @@
 //! travel beside it.
 
 use super::rdb::RdbError;
-use super::rdb::code::{VersionCheck, WRITTEN_VERSION, is_foreign, value_type};
+use super::rdb::code::{Reader, VersionCheck, is_foreign, value_type};
 use super::rdb::input::Input;
 use super::rdb::read_value::{Loaded, read_value};
 use super::rdb::write_value::{push_value, type_of};
@@ -32,9 +32,14 @@ pub enum RestoreError {
 /// Appends the payload of a value. With `compress` (the directive `rdbcompression`) long strings are compressed.
 pub fn dump(out: &mut Vec<u8>, value: ValueRef<'_>, compress: bool) {
     let from = out.len();
-    out.push(type_of(value));
-    push_value(out, value, compress);
-    out.extend_from_slice(&WRITTEN_VERSION.to_le_bytes());
+    // Only what an older reader could not be told makes a payload that it refuses.
+    let reader = match value {
+        ValueRef::Hash(hash) if hash.has_expiries() => Reader::Valkey9,
+        _ => Reader::Redis7,
+    };
+    out.push(type_of(value, reader));
+    push_value(out, value, compress, reader);
+    out.extend_from_slice(&reader.version().to_le_bytes());
     let crc = crc64(0, &out[from..]);
     out.extend_from_slice(&crc.to_le_bytes());
 }
@@ -91,7 +96,7 @@ mod tests {
     }
     fn signed(body: &[u8]) -> Vec<u8> {
         let mut payload = body.to_vec();
-        payload.extend_from_slice(&WRITTEN_VERSION.to_le_bytes());
+        payload.extend_from_slice(&Reader::Redis7.version().to_le_bytes());
         let crc = crc64(0, &payload);
         payload.extend_from_slice(&crc.to_le_bytes());
         payload

@@ -10,6 +10,7 @@ mod clients;
 mod cluster;
 mod durability;
 mod ending;
+mod fields;
 mod memory;
 mod migrate;
 mod pubsub;

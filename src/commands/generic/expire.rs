@@ -52,7 +52,7 @@ pub const COMMANDS: &[Command] = &[
 
 /// On what the new expiry depends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Conditions {
+pub(in crate::commands) struct Conditions {
     nx: bool,
     xx: bool,
     gt: bool,
@@ -60,7 +60,7 @@ struct Conditions {
 }
 
 impl Conditions {
-    fn parse(words: Args<'_>) -> Result<Conditions, ErrorReply> {
+    pub fn parse(words: Args<'_>) -> Result<Conditions, ErrorReply> {
         let mut conditions = Conditions::default();
         for word in words.iter() {
             match word.to_ascii_lowercase().as_slice() {
@@ -81,8 +81,8 @@ impl Conditions {
         Ok(conditions)
     }
 
-    /// Whether a key that ends at `old` (or never) may end at `new`. Never counts as later than every time.
-    fn allow(self, old: Option<Millis>, new: Millis) -> bool {
+    /// Whether what ends at `old` (or never) may end at `new`. Never counts as later than every time.
+    pub fn allow(self, old: Option<Millis>, new: Millis) -> bool {
         !(self.nx && old.is_some()
             || self.xx && old.is_none()
             || self.gt && old.is_none_or(|old| new <= old)

@@ -3,13 +3,13 @@
 mod copy;
 mod delete;
 mod dump;
-mod expire;
+pub(in crate::commands) mod expire;
 mod migrate;
 mod object;
 mod rename;
 mod scan;
 mod sort;
-mod ttl;
+pub(in crate::commands) mod ttl;
 
 use crate::exec::Command;
 

@@ -38,8 +38,8 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 /// The reply for a key that does not exist, and for one that does not end.
-const MISSING: i64 = -2;
-const NEVER: i64 = -1;
+pub(in crate::commands) const MISSING: i64 = -2;
+pub(in crate::commands) const NEVER: i64 = -1;
 
 fn ttl(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let now = ctx.now;
@@ -59,7 +59,7 @@ fn pexpiretime(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     give(ctx, args.at(1), |at| at.0)
 }
 
-fn nearest_seconds(ms: i64) -> i64 {
+pub(in crate::commands) fn nearest_seconds(ms: i64) -> i64 {
     ms / 1000 + i64::from(ms % 1000 >= 500)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::commands::element;
 use crate::data::Item;
-use crate::data::hash::Hash;
+use crate::data::hash::{Hash, Live};
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
 use crate::keyspace::{Db, Typed};
 use crate::resp::{Args, ErrorReply};
@@ -64,9 +64,16 @@ pub const COMMANDS: &[Command] = &[
         .args(&[Arg::key("key", 0), Arg::string("field")]),
 ];
 
-/// The hash at `key`, if there is one.
-fn find<'d>(db: &'d mut Db<'_>, key: &[u8]) -> Result<Option<&'d Hash>, ErrorReply> {
-    db.read(key).map(Typed::hash).transpose()
+/// The hash at `key` as it is to be seen now, if there is one.
+pub(super) fn find<'d>(db: &'d mut Db<'_>, key: &[u8]) -> Result<Option<Live<'d>>, ErrorReply> {
+    let now = db.field_clock();
+    Ok(db.read(key).map(Typed::hash).transpose()?.map(|hash| hash.live(now)))
+}
+
+/// As [`find`], for commands that are about to write: nothing is counted.
+pub(super) fn find_unread<'d>(db: &'d mut Db<'_>, key: &[u8]) -> Result<Option<Live<'d>>, ErrorReply> {
+    let now = db.field_clock();
+    Ok(db.peek(key).map(Typed::hash).transpose()?.map(|hash| hash.live(now)))
 }
 
 fn hget(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
@@ -94,8 +101,8 @@ fn hmget(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 fn hgetall(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (mut db, reply) = ctx.split();
     let hash = find(&mut db, args.at(1))?;
-    reply.map(hash.map_or(0, Hash::len));
-    for (field, value) in hash.into_iter().flatten() {
+    reply.map(hash.map_or(0, |hash| hash.len()));
+    for (field, value) in hash.into_iter().flat_map(Live::iter) {
         element::push(reply, field);
         element::push(reply, value);
     }
@@ -113,8 +120,8 @@ fn hvals(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 fn list(ctx: &mut Ctx<'_>, args: Args<'_>, half: for<'a> fn((Item<'a>, Item<'a>)) -> Item<'a>) -> Done {
     let (mut db, reply) = ctx.split();
     let hash = find(&mut db, args.at(1))?;
-    reply.array(hash.map_or(0, Hash::len));
-    for pair in hash.into_iter().flatten() {
+    reply.array(hash.map_or(0, |hash| hash.len()));
+    for pair in hash.into_iter().flat_map(Live::iter) {
         element::push(reply, half(pair));
     }
     Ok(())
@@ -127,9 +134,10 @@ fn hexists(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     Ok(())
 }
 
+/// Counts what is kept: fields past their time as long as nobody has taken them out.
 fn hlen(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (mut db, reply) = ctx.split();
-    reply.uint(find(&mut db, args.at(1))?.map_or(0, Hash::len));
+    reply.uint(db.read(args.at(1)).map(Typed::hash).transpose()?.map_or(0, Hash::len));
     Ok(())
 }
 

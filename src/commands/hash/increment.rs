@@ -1,6 +1,6 @@
 //! HINCRBY, HINCRBYFLOAT.
 
-use crate::base::Extended;
+use crate::base::{Extended, Millis};
 use crate::commands::parse;
 use crate::data::value::Value;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
@@ -27,19 +27,38 @@ pub const COMMANDS: &[Command] = &[
 
 fn hincrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let increment = parse::int(args.at(3))?;
+    let (key, field) = (args.at(1), args.at(2));
     let (mut db, reply, limits) = ctx.split_with_limits();
-    let mut entry = db.write_or_insert(args.at(1), || Value::Hash(Box::default()));
+    let now = db.field_clock();
+    let mut entry = db.write_or_insert(key, || Value::Hash(Box::default()));
     let hash = entry.hash_mut()?;
-    let old = match hash.get(args.at(2)) {
-        Some(value) => value.as_int().ok_or(ErrorReply::Static("ERR hash value is not an integer"))?,
-        None => 0,
+    let (old, expire_at) = match hash.live(now).get_with_expiry(field) {
+        Some((value, at)) => (value.as_int().ok_or(ErrorReply::Static("ERR hash value is not an integer"))?, at),
+        None => (0, None),
     };
     let new = old.checked_add(increment).ok_or(ErrorReply::Overflow)?;
-    hash.set(args.at(2), itoa::Buffer::new().format(new).as_bytes(), limits);
+    let (may_hide, mut digits) = (hash.has_expiries(), itoa::Buffer::new());
+    let text = digits.format(new).as_bytes();
+    hash.put(field, text, expire_at, limits);
     reply.int(new);
-    db.notify(EventClass::HASH, "hincrby", args.at(1));
+    db.notify(EventClass::HASH, "hincrby", key);
     ctx.changed(1);
+    if may_hide {
+        // A replica may still have, and add to, a field that is past its time.
+        ctx.propagate_as(setting(key, field, text, expire_at));
+    }
     Ok(())
+}
+
+/// The command that sets a field to what it has become.
+fn setting(key: &[u8], field: &[u8], text: &[u8], expire_at: Option<Millis>) -> Argv {
+    let Some(at) = expire_at else { return Argv::of(&[b"HSET", key, field, text]) };
+    let mut argv = Argv::of(&[b"HSETEX", key, b"PXAT"]);
+    argv.push_i64(at.0);
+    for word in [b"FIELDS", &b"1"[..], field, text] {
+        argv.push(word);
+    }
+    argv
 }
 
 fn hincrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
@@ -49,18 +68,20 @@ fn hincrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         by => by,
     };
     let (mut db, reply, limits) = ctx.split_with_limits();
+    let now = db.field_clock();
     let mut entry = db.write_or_insert(key, || Value::Hash(Box::default()));
     let hash = entry.hash_mut()?;
-    let old = hash.get(field).map_or_else(|| b"0".to_vec(), |value| value.to_vec());
+    let old = hash.live(now).get_with_expiry(field).map(|(value, at)| (value.to_vec(), at));
+    let (old, expire_at) = old.unwrap_or_else(|| (b"0".to_vec(), None));
     let old = Extended::parse(&old).ok_or(ErrorReply::Static("ERR hash value is not a float"))?;
     let sum = old.checked_add(by).ok_or(ErrorReply::Static("ERR increment would produce NaN or Infinity"))?;
     let mut new = Vec::with_capacity(32);
     sum.push_to(&mut new);
-    hash.set(field, &new, limits);
+    hash.put(field, &new, expire_at, limits);
     reply.bulk(&new);
     db.notify(EventClass::HASH, "hincrbyfloat", key);
     // Replicas get the sum, so that differences in arithmetic cannot add up.
-    ctx.propagate_as(Argv::of(&[b"HSET", key, field, &new]));
+    ctx.propagate_as(setting(key, field, &new, expire_at));
     ctx.changed(1);
     Ok(())
 }

@@ -1,10 +1,9 @@
 //! HRANDFIELD.
 
+use super::fields::find;
 use crate::commands::element;
 use crate::commands::sample::Draw;
-use crate::data::hash::Hash;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::Typed;
 use crate::resp::{Args, ErrorReply, Proto};
 
 pub const COMMANDS: &[Command] = &[Command::new("hrandfield", -2, hrandfield)
@@ -25,7 +24,7 @@ fn hrandfield(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         return Err(ErrorReply::Syntax);
     }
     let (mut db, reply, rng) = ctx.split_with_rng();
-    let hash = db.read(args.at(1)).map(Typed::hash).transpose()?;
+    let hash = find(&mut db, args.at(1))?;
     let Some(draw) = draw else {
         match hash.and_then(|hash| hash.random(rng)) {
             Some((field, _)) => element::push(reply, field),
@@ -33,7 +32,7 @@ fn hrandfield(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         }
         return Ok(());
     };
-    let len = hash.map_or(0, Hash::len);
+    let len = hash.map_or(0, |hash| hash.len());
     let count = draw.count(len);
     let nested = with_values && reply.proto == Proto::Resp3;
     reply.array(if with_values && !nested { 2 * count } else { count });

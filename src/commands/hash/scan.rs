@@ -1,8 +1,8 @@
 //! HSCAN.
 
+use super::fields::find;
 use crate::commands::scan::{self, Found, ScanOptions};
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::Typed;
 use crate::resp::Args;
 
 const ARGS: &[Arg] = &scan::step_args("novalues", "NOVALUES");
@@ -19,11 +19,10 @@ fn hscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let cursor = scan::cursor(args.at(2))?;
     let (mut db, reply) = ctx.split();
     let mut found = Found::new(reply);
-    let Some(entry) = db.read(args.at(1)) else {
+    let Some(hash) = find(&mut db, args.at(1))? else {
         found.finish(0, reply);
         return Ok(());
     };
-    let hash = entry.hash()?;
     let options = ScanOptions::parse(args.from(3), Some("novalues"))?;
     let next = hash.scan(cursor, options.count, |field, value| {
         if options.wants(field) {

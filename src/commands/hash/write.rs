@@ -3,7 +3,7 @@
 use crate::data::value::Value;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
 use crate::keyspace::{EventClass, TypedMut};
-use crate::resp::{Args, ErrorReply};
+use crate::resp::{Args, Argv, ErrorReply};
 
 const FLAGS_FAST_GROW: Flags = Flags::DENYOOM.union(Flags::FAST).union(Flags::WRITE);
 const KEY_RW_UPDATE: KeyFlags = KeyFlags::RW.union(KeyFlags::UPDATE);
@@ -55,13 +55,15 @@ fn set_fields(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<usize, ErrorReply> {
     }
     let count = pairs.len() / 2;
     let (mut db, _, limits) = ctx.split_with_limits();
+    let now = db.field_clock();
     let mut entry = db.write_or_insert(args.at(1), || Value::Hash(Box::default()));
     let hash = entry.hash_mut()?;
     hash.expect(count, limits);
     let mut created = 0;
     let mut words = pairs.iter();
     while let (Some(field), Some(value)) = (words.next(), words.next()) {
-        created += usize::from(hash.set(field, value, limits));
+        let replaced = hash.put(field, value, None, limits);
+        created += usize::from(replaced.is_none_or(|old| !old.was_live(now)));
     }
     db.notify(EventClass::HASH, "hset", args.at(1));
     ctx.changed(count);
@@ -69,29 +71,38 @@ fn set_fields(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<usize, ErrorReply> {
 }
 
 fn hsetnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let (key, field, value) = (args.at(1), args.at(2), args.at(3));
     let (mut db, reply, limits) = ctx.split_with_limits();
-    let mut entry = db.write_or_insert(args.at(1), || Value::Hash(Box::default()));
+    let now = db.field_clock();
+    let mut entry = db.write_or_insert(key, || Value::Hash(Box::default()));
     let hash = entry.hash_mut()?;
-    if hash.contains(args.at(2)) {
+    if hash.live(now).contains(field) {
         reply.int(0);
         return Ok(());
     }
-    hash.set(args.at(2), args.at(3), limits);
+    let may_hide = hash.has_expiries();
+    hash.set(field, value, limits);
     reply.int(1);
-    db.notify(EventClass::HASH, "hset", args.at(1));
+    db.notify(EventClass::HASH, "hset", key);
     ctx.changed(1);
+    if may_hide {
+        // A replica may still have a field that is past its time.
+        ctx.propagate_as(Argv::of(&[b"HSET", key, field, value]));
+    }
     Ok(())
 }
 
 fn hdel(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let key = args.at(1);
     let (mut db, reply) = ctx.split();
+    let now = db.field_clock();
     let Some(mut entry) = db.write(key) else {
         reply.int(0);
         return Ok(());
     };
     let hash = entry.hash_mut()?;
-    let removed = args.from(2).iter().filter(|field| hash.remove(field)).count();
+    // A field past its time does not exist: it is left to the expiry, which tells replicas of it.
+    let removed = args.from(2).iter().filter(|field| hash.live(now).contains(field) && hash.remove(field)).count();
     let is_empty = hash.is_empty();
     db.took_elements(key, removed, is_empty, EventClass::HASH, "hdel");
     reply.uint(removed);

@@ -44,8 +44,17 @@ impl CommandWriter {
                 set.iter().for_each(|member| batch.push([member]));
             }
             ValueRef::Hash(hash) => {
-                let mut batch = Batch::new(out, "HMSET", key, hash.len());
-                hash.iter().for_each(|(field, value)| batch.push([field, value]));
+                let expiring = hash.iter_with_expiry().filter_map(|(f, v, at)| Some((f, v, at?)));
+                let mut others = hash.len();
+                for (field, value, at) in expiring {
+                    let words = [b"HSETEX", key, b"PXAT"].map(Item::Bytes);
+                    let fields = [Item::Int(at.0), Item::Bytes(b"FIELDS"), Item::Int(1), field, value];
+                    push_words(out, &[&words[..], &fields].concat());
+                    others -= 1;
+                }
+                let mut batch = Batch::new(out, "HMSET", key, others);
+                let staying = hash.iter_with_expiry().filter(|(.., at)| at.is_none());
+                staying.for_each(|(field, value, _)| batch.push([field, value]));
             }
             ValueRef::ZSet(zset) => {
                 let mut batch = Batch::new(out, "ZADD", key, zset.len());

@@ -25,7 +25,8 @@ fn a_stock_server_loads_our_file() {
     let samples = chosen();
     for checksum in [true, false] {
         let mut file = Vec::new();
-        let mut writer = RdbWriter::begin(&mut file, WriteOptions { checksum, compress: checksum }, &aux);
+        let mut writer =
+            RdbWriter::begin(&mut file, WriteOptions { checksum, compress: checksum, ..WriteOptions::default() }, &aux);
         writer.select(&mut file, 0, samples.len(), 1);
         for (i, (name, kind, elements)) in samples.iter().enumerate() {
             let expire = (i == 0).then_some(FAR);

@@ -7,6 +7,36 @@ pub const NEWEST_VERSION: u16 = 80;
 /// Versions from here to 79 belong to other vendors: their type numbers above 21 mean something else.
 const FIRST_FOREIGN_VERSION: u16 = 12;
 
+/// Whom something is written for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Reader {
+    /// Redis 7.0 and all that came after it; they cannot be told when fields of hashes expire.
+    #[default]
+    Redis7,
+    /// Valkey 9, and servers like this one.
+    Valkey9,
+}
+
+impl Reader {
+    /// The version of what is written.
+    #[must_use]
+    pub fn version(self) -> u16 {
+        match self {
+            Reader::Redis7 => WRITTEN_VERSION,
+            Reader::Valkey9 => NEWEST_VERSION,
+        }
+    }
+
+    /// The first bytes of a file.
+    #[must_use]
+    pub fn magic(self) -> String {
+        match self {
+            Reader::Redis7 => format!("REDIS{:04}", self.version()),
+            Reader::Valkey9 => format!("VALKEY{:03}", self.version()),
+        }
+    }
+}
+
 /// The type byte in front of a serialized value.
 pub mod value_type {
     pub const STRING: u8 = 0;

@@ -1,6 +1,7 @@
 //! The snapshot file and the serialized values it shares with DUMP.
 //!
-//! What is written is RDB version 10 with the types Redis 7.0 knows. What is read is every version from Redis 2.x
+//! What is written is RDB version 10 with the types Redis 7.0 knows, unless fields of hashes expire and the reader can be
+//! told of that: then it is version 80. What is read is every version from Redis 2.x
 //! to Valkey 9, so far as the data model has the type: a type that it lacks is an error which names
 //! the type and the key, for a silent gap in a loaded dataset would be a loss.
 
@@ -15,7 +16,7 @@ mod stream;
 pub mod write;
 pub mod write_value;
 
-pub use code::VersionCheck;
+pub use code::{Reader, VersionCheck};
 pub use error::RdbError;
 pub use read::{Event, LoadedEntry, RdbReader};
 pub use records::{Checksum, ReadOptions};

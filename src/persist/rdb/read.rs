@@ -131,7 +131,7 @@ mod tests {
     /// A file of these keys, each written to a buffer of its own.
     fn file(entries: &[(u8, Kind, Elements, Option<i64>)], checksum: bool) -> (Vec<u8>, Vec<Key>) {
         let mut out = Vec::new();
-        let mut writer = RdbWriter::begin(&mut out, WriteOptions { checksum, compress: true }, &AUX);
+        let mut writer = RdbWriter::begin(&mut out, WriteOptions { checksum, ..WriteOptions::default() }, &AUX);
         let mut keys = Vec::new();
         for (i, (db, kind, elements, expire)) in entries.iter().enumerate() {
             let mut chunk = Vec::new();

@@ -10,6 +10,8 @@ use super::code::{container, type_name, value_type};
 use super::error::{RdbError, Result};
 use super::input::Input;
 use super::stream::read_stream;
+use super::write_value::NO_EXPIRY;
+use crate::base::Millis;
 use crate::data::hash::Hash;
 use crate::data::list::{End, List, Loaded as Node};
 use crate::data::set::Set;
@@ -40,7 +42,7 @@ pub fn read_value<R: BufRead>(input: &mut Input<R>, code: u8, limits: &Limits) -
             let set = read_set(input, code, limits)?;
             full(set.len(), || Value::Set(Box::new(set)))
         }
-        t::HASH | t::HASH_ZIPMAP | t::HASH_ZIPLIST | t::HASH_LISTPACK => {
+        t::HASH | t::HASH_ZIPMAP | t::HASH_ZIPLIST | t::HASH_LISTPACK | t::HASH_EXPIRY => {
             let hash = read_hash(input, code, limits)?;
             full(hash.len(), || Value::Hash(Box::new(hash)))
         }
@@ -53,7 +55,7 @@ pub fn read_value<R: BufRead>(input: &mut Input<R>, code: u8, limits: &Limits) -
             return Err(unsupported(format!("a value of module type {}", module_name(id))));
         }
         t::STREAM_1 | t::STREAM_2 | t::STREAM_3 => Loaded::Value(Value::Stream(Box::new(read_stream(input, code)?))),
-        t::MODULE_OLD | t::HASH_EXPIRY => {
+        t::MODULE_OLD => {
             return Err(unsupported(format!("a {}", type_name(code))));
         }
         _ => return Err(RdbError::UnknownCode { code, offset: input.offset() }),
@@ -158,6 +160,21 @@ fn read_hash<R: BufRead>(input: &mut Input<R>, code: u8, limits: &Limits) -> Res
                     return Err(input.corrupt("Hash zipmap with dup elements, or big length"));
                 }
             }
+        }
+        value_type::HASH_EXPIRY => {
+            let count = input.length()?;
+            for _ in 0..count {
+                let (field, value) = (input.string()?, input.string()?);
+                let expire_at = match input.i64_le()? {
+                    NO_EXPIRY => None,
+                    at if at < NO_EXPIRY => return Err(input.corrupt("Hash field with an expiry before all time")),
+                    at => Some(Millis(at)),
+                };
+                if hash.put(&field, &value, expire_at, limits).is_some() {
+                    return Err(input.corrupt("Duplicate hash fields detected"));
+                }
+            }
+            hash.make_full(limits);
         }
         _ => {
             let count = input.length()?;
@@ -432,10 +449,30 @@ mod tests {
     }
 
     #[test]
+    fn fields_with_expiry() {
+        let field = |name: &[u8], at: i64| [b"\x01", name, b"\x01v", &at.to_le_bytes()].concat();
+        let read = |pairs: &[Vec<u8>]| {
+            let body = [&[pairs.len() as u8][..], &pairs.concat()].concat();
+            read_value(&mut Input::new(&body[..]), value_type::HASH_EXPIRY, &Limits::default())
+        };
+        let Ok(Loaded::Value(Value::Hash(hash))) = read(&[field(b"a", -1), field(b"b", 77)]) else { panic!("a hash") };
+        assert_eq!(hash.get_with_expiry(b"a").map(|(_, at)| at), Some(None));
+        assert_eq!(hash.get_with_expiry(b"b").map(|(_, at)| at), Some(Some(Millis(77))));
+        // Written again it is the same.
+        let (mut again, reader) = (Vec::new(), crate::persist::rdb::Reader::Valkey9);
+        let value = Value::Hash(hash);
+        crate::persist::rdb::write_value::push_value(&mut again, value.as_ref(), false, reader);
+        assert_eq!(again.len(), 1 + 2 * (2 + 2 + 8));
+        assert!(matches!(read(&[field(b"a", -1)]), Ok(Loaded::Value(Value::Hash(hash))) if hash.as_pack().is_none()));
+        assert!(matches!(read(&[]), Ok(Loaded::Empty)));
+        assert!(read(&[field(b"a", -2)]).is_err());
+        assert!(read(&[field(b"a", 5), field(b"a", 6)]).is_err());
+    }
+
+    #[test]
     fn what_the_data_model_lacks_is_named() {
         for (code, body, text) in [
-            (value_type::HASH_EXPIRY, &b""[..], "a hash with field expiry is not supported yet"),
-            (value_type::MODULE, b"\x03", "a value of module type AAAAAAAAA is not supported yet"),
+            (value_type::MODULE, &b"\x03"[..], "a value of module type AAAAAAAAA is not supported yet"),
             (
                 value_type::MODULE,
                 b"\x81\x00\x00\x00\x00\x00\x00\x04\x03",

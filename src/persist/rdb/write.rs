@@ -4,23 +4,24 @@
 //! calls: so a snapshot that walks the keyspace in slices decides where the bytes go (a file, a replica's
 //! link) and when a full buffer is exchanged for an empty one.
 
-use super::code::{WRITTEN_VERSION, opcode};
+use super::code::{Reader, opcode};
 use super::output::{push_length, push_string};
 use super::write_value::{push_value, type_of};
 use crate::base::Millis;
 use crate::base::crc64::crc64;
 use crate::data::value::ValueRef;
 
-/// The directives `rdbchecksum` and `rdbcompression`.
+/// The directives `rdbchecksum` and `rdbcompression`, and whom the file is for.
 #[derive(Clone, Copy, Debug)]
 pub struct WriteOptions {
     pub checksum: bool,
     pub compress: bool,
+    pub reader: Reader,
 }
 
 impl Default for WriteOptions {
     fn default() -> WriteOptions {
-        WriteOptions { checksum: true, compress: true }
+        WriteOptions { checksum: true, compress: true, reader: Reader::Redis7 }
     }
 }
 
@@ -69,7 +70,7 @@ impl RdbWriter {
     pub fn begin(out: &mut Vec<u8>, options: WriteOptions, aux: &Aux<'_>) -> RdbWriter {
         let mut writer = RdbWriter { options, crc: 0 };
         writer.append(out, |out| {
-            out.extend_from_slice(format!("REDIS{WRITTEN_VERSION:04}").as_bytes());
+            out.extend_from_slice(options.reader.magic().as_bytes());
             push_aux(out, "redis-ver", aux.server_version.as_bytes());
             push_aux_int(out, "redis-bits", i64::from(usize::BITS));
             push_aux_int(out, "ctime", aux.ctime_secs);
@@ -104,7 +105,7 @@ impl RdbWriter {
         expire: Option<Millis>,
         access: Access,
     ) {
-        let compress = self.options.compress;
+        let WriteOptions { compress, reader, .. } = self.options;
         self.append(out, |out| {
             if let Some(at) = expire {
                 out.push(opcode::EXPIRE_MS);
@@ -118,9 +119,9 @@ impl RdbWriter {
                 }
                 Access::Frequency(counter) => out.extend_from_slice(&[opcode::FREQUENCY, counter]),
             }
-            out.push(type_of(value));
+            out.push(type_of(value, reader));
             push_string(out, key, compress);
-            push_value(out, value, compress);
+            push_value(out, value, compress, reader);
         });
     }
 
@@ -201,7 +202,7 @@ mod tests {
 
     #[test]
     fn without_a_checksum_the_place_is_zero() {
-        let (file, _) = write(WriteOptions { checksum: false, compress: false });
+        let (file, _) = write(WriteOptions { checksum: false, compress: false, reader: Reader::Redis7 });
         assert_eq!(file[file.len() - 9..], [0xff, 0, 0, 0, 0, 0, 0, 0, 0]);
     }
 }

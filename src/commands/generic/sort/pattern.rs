@@ -43,10 +43,11 @@ impl<'a> Pattern<'a> {
         for part in [before, element, after] {
             name.extend_from_slice(part);
         }
+        let now = db.field_clock();
         match (db.read(name)?.value(), field) {
             (ValueRef::Int(n), None) => Some(Item::Int(n)),
             (ValueRef::Bytes(text), None) => Some(Item::Bytes(text)),
-            (ValueRef::Hash(hash), Some(field)) => hash.get(field),
+            (ValueRef::Hash(hash), Some(field)) => hash.live(now).get(field),
             _ => None,
         }
     }

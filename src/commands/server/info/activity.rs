@@ -73,6 +73,7 @@ pub(super) fn stats(info: &mut Info<'_>) {
     info.field("sync_partial_ok", stats.sync_partial_ok);
     info.field("sync_partial_err", stats.sync_partial_err);
     info.field("expired_keys", expired);
+    info.field("expired_fields", server.keyspace.expired_fields());
     info.field("expired_time_cap_reached_count", stats.expire_cycles_cut);
     info.field("expire_cycle_cpu_milliseconds", stats.expire_cycle_us / 1000);
     info.field("evicted_keys", stats.evicted_keys);
