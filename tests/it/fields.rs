@@ -39,7 +39,7 @@ fn fields_end_and_take_their_hash_with_them() {
 
 #[test]
 fn fields_past_their_time_are_not_seen_though_they_are_there() {
-    let server = Server::start(ServerKind::Node, "");
+    let server = Server::start(ServerKind::Node, "enable-debug-command local");
     let _: redis::Value = server.call("DEBUG SET-ACTIVE-EXPIRE 0").unwrap();
     assert_eq!(server.text("HSET h a 1 b 2"), "2");
     assert_eq!(numbers(&server, "HPEXPIRE h 5 FIELDS 1 a"), [1]);

@@ -39,9 +39,12 @@ impl PartialEq for Alias {
 
 impl Eq for Alias {}
 
+#[derive(Default)]
+struct Index(BTreeSet<(Millis, Alias)>);
+
 /// The index; made when the first field gets an expiry, so that hashes without any pay a pointer.
 #[derive(Default)]
-pub(super) struct Expiries(Option<Box<BTreeSet<(Millis, Alias)>>>);
+pub(super) struct Expiries(Option<Box<Index>>);
 
 impl Expiries {
     pub fn is_empty(&self) -> bool {
@@ -50,21 +53,21 @@ impl Expiries {
 
     /// About what the index holds on the heap: its nodes are at least half full.
     pub fn mem_bytes(&self) -> usize {
-        self.0.as_ref().map_or(0, |index| index.len() * size_of::<(Millis, Alias)>() * 4 / 3)
+        self.0.as_ref().map_or(0, |index| index.0.len() * size_of::<(Millis, Alias)>() * 4 / 3)
     }
 
     /// A pair comes into the table.
     pub fn add(&mut self, pair: &Pair) {
         if let Some(at) = pair.expire_at() {
-            self.0.get_or_insert_default().insert((at, Alias::of(pair)));
+            self.0.get_or_insert_default().0.insert((at, Alias::of(pair)));
         }
     }
 
     /// A pair has left the table and still exists.
     pub fn remove(&mut self, pair: &Pair) {
         if let (Some(at), Some(index)) = (pair.expire_at(), &mut self.0) {
-            index.remove(&(at, Alias::of(pair)));
-            if index.is_empty() {
+            index.0.remove(&(at, Alias::of(pair)));
+            if index.0.is_empty() {
                 self.0 = None;
             }
         }
@@ -72,18 +75,18 @@ impl Expiries {
 
     /// When the first field expires.
     pub fn first(&self) -> Option<Millis> {
-        self.0.as_ref()?.first().map(|(at, _)| *at)
+        self.0.as_ref()?.0.first().map(|(at, _)| *at)
     }
 
     /// The field that expires first, if its time has come.
     pub fn first_due(&self, now: Millis) -> Option<&[u8]> {
-        let (at, alias) = self.0.as_ref()?.first()?;
+        let (at, alias) = self.0.as_ref()?.0.first()?;
         (*at <= now).then(|| alias.0.field())
     }
 
     /// How many fields are past their time. O(their number).
     pub fn count_due(&self, now: Millis) -> usize {
-        self.0.as_ref().map_or(0, |index| index.iter().take_while(|(at, _)| *at <= now).count())
+        self.0.as_ref().map_or(0, |index| index.0.iter().take_while(|(at, _)| *at <= now).count())
     }
 }
 
