@@ -217,11 +217,6 @@ impl Server {
 
     /// Writes an error for a command that was not run; an open transaction is lost with it.
     pub(super) fn refuse(&mut self, client: &mut Client, index: Option<CommandIndex>, error: &ErrorReply) {
-        if index.is_some_and(|index| self.commands.command(index).name == "exec") && client.in_transaction() {
-            self.discard(client);
-            let aborted = ErrorReply::text_of(format!("EXECABORT Transaction discarded because of: {}", error.text()));
-            return self.refuse(client, index, &aborted);
-        }
         client.reply.error(error);
         self.stats.count_error(&error.code());
         if let Some(index) = index {
