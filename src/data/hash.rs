@@ -9,7 +9,7 @@ mod live;
 pub use live::Live;
 
 use self::expiry::Expiries;
-use super::dict::{self, Dict};
+use super::dict::{self, Dict, Stats};
 use super::item::all_distinct;
 use super::pair::Pair;
 use super::value::Encoding;
@@ -107,6 +107,12 @@ impl Hash {
             Repr::Pack(_) => Encoding::Listpack,
             Repr::Table(_) => Encoding::Hashtable,
         }
+    }
+
+    /// Sizes of the table, once there is one.
+    #[must_use]
+    pub fn table_stats(&self) -> Option<Stats> {
+        if let Repr::Table(table) = &self.repr { Some(table.pairs.stats()) } else { None }
     }
 
     /// Bytes of the value, its own struct included. O(1).

@@ -1,7 +1,7 @@
 //! The set value: an intset while all members are integers, a listpack while small, a hash table then.
 
 use super::blob::Blob;
-use super::dict::{self, Dict};
+use super::dict::{self, Dict, Stats};
 use super::item::all_distinct;
 use super::value::Encoding;
 use super::{Corrupt, Intset, Item, Limits, Listpack, listpack, reserve_some, scan_some};
@@ -121,6 +121,12 @@ impl Set {
             Repr::Pack(_) => Encoding::Listpack,
             Repr::Table(_) => Encoding::Hashtable,
         }
+    }
+
+    /// Sizes of the table, once there is one.
+    #[must_use]
+    pub fn table_stats(&self) -> Option<Stats> {
+        if let Repr::Table(table) = &self.repr { Some(table.members.stats()) } else { None }
     }
 
     /// Bytes of the value, its own struct included. O(1).

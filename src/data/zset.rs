@@ -10,6 +10,7 @@ mod ranked;
 use std::cmp::Ordering;
 use std::ops::Range;
 
+use super::dict::Stats;
 use super::item::all_distinct;
 use super::skiplist::{self, pair_order};
 use super::value::Encoding;
@@ -104,6 +105,12 @@ impl ZSet {
             Repr::Pack(_) => Encoding::Listpack,
             Repr::Ranked(_) => Encoding::Skiplist,
         }
+    }
+
+    /// Sizes of the table of members, once there is one.
+    #[must_use]
+    pub fn table_stats(&self) -> Option<Stats> {
+        if let Repr::Ranked(ranked) = &self.repr { Some(ranked.table_stats()) } else { None }
     }
 
     /// Bytes of the value, its own struct included. O(1).

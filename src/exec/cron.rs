@@ -17,6 +17,9 @@ impl Server {
     /// One tick. `now` is wall time.
     pub fn cron(&mut self, now: Millis) {
         self.now = now;
+        if self.switches.cron_paused {
+            return;
+        }
         self.repl_input(Input::Tick);
         self.alarm(now);
         self.finish_waits();

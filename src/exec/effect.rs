@@ -41,12 +41,41 @@ pub enum Effect {
     RewriteAof,
     /// Stand still for so long (DEBUG SLEEP).
     Sleep { micros: u64, token: Token },
+    /// Read the dataset from its files and answer to the token (DEBUG RELOAD, DEBUG LOADAOF).
+    Reload(ReloadRequest),
+    /// End the process badly (DEBUG PANIC and its like).
+    Crash(Crash),
     /// Free these large values beside everything else.
     Free(Box<crate::keyspace::Garbage>),
     /// End the process.
     Shutdown(ShutdownRequest),
     /// A line for the log.
     Log(LogLevel, String),
+}
+
+/// A dataset that is to be read again.
+#[derive(Clone, Copy, Debug)]
+pub struct ReloadRequest {
+    pub token: Token,
+    pub source: ReloadSource,
+}
+
+/// Where from, and what happens to what is there.
+#[derive(Clone, Copy, Debug)]
+pub enum ReloadSource {
+    /// The RDB file, written before if `save`. With `flush` the databases are emptied; with `merge` keys of the file take
+    /// the place of those that are there, else they are an error.
+    File { save: bool, flush: bool, merge: bool },
+    /// The append-only log.
+    Log,
+}
+
+/// How a process can end that nobody asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    Panic,
+    Segfault,
+    OutOfMemory,
 }
 
 /// A CONFIG SET that something outside has to agree to.

@@ -46,6 +46,23 @@ impl Server {
         self.keyspace.begin(now, true, false, None);
     }
 
+    /// Begins to read the dataset anew, emptying it before if `flush`.
+    pub fn begin_reload(&mut self, now: Millis, total_bytes: u64, flush: bool) {
+        self.break_watches_of_db(None, None, None);
+        if flush {
+            let old = self.keyspace.flush(None);
+            self.free_tables(old, false);
+        }
+        self.begin_loading(now, total_bytes, false);
+    }
+
+    /// The dataset has been read anew, or as far as that was possible. Who waited for keys may find them now.
+    pub fn end_reload(&mut self, now: Millis) {
+        self.end_loading(now, &LoadedFacts::default(), Ok(()));
+        self.note_ready_in(None);
+        self.serve_ready();
+    }
+
     /// Adds one key of a file. A primary drops what has expired meanwhile; a replica keeps everything until it is told.
     pub fn load_key(&mut self, db: u32, key: &[u8], mut value: Value, expire: Option<Millis>) {
         let Some(loading) = &mut self.loading else { return };

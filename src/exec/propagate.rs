@@ -103,10 +103,10 @@ impl Unit {
 }
 
 impl Server {
-    /// Whether anybody wants to know of changes.
+    /// Whether anybody wants to know of changes. What is loaded is no change.
     #[must_use]
     pub fn has_stream(&self) -> bool {
-        self.aof.is_on() || self.repl.wants_stream()
+        !self.is_loading() && (self.aof.is_on() || self.repl.wants_stream())
     }
 
     /// After each call: what it changed joins its unit, and the unit leaves if this was its outermost call. `args` is the

@@ -98,6 +98,14 @@ impl Pause {
     }
 }
 
+/// What DEBUG switches, for tests.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Switches {
+    pub cron_paused: bool,
+    /// Payloads and RDB files are taken whatever their checksums say.
+    pub checksums_skipped: bool,
+}
+
 /// The server as a state machine.
 pub struct Server {
     pub config: Config,
@@ -132,6 +140,7 @@ pub struct Server {
     pub alarms: Alarms,
     /// Expired keys are looked for, and do not wait for their next use.
     pub active_expire: bool,
+    pub switches: Switches,
     /// The engine of the cluster bus, in cluster mode.
     pub cluster: Option<Box<cluster::Engine>>,
     pub frozen: Frozen,
@@ -230,6 +239,7 @@ impl Server {
             blocked: Blocked::default(),
             alarms: Alarms::default(),
             active_expire: true,
+            switches: Switches::default(),
             stopwatch: setup.stopwatch,
             startup_memory_bytes: setup.memory.used_bytes(),
             memory: setup.memory,

@@ -172,6 +172,32 @@ impl Server {
         self.outbox.push(Effect::SnapshotStarted);
     }
 
+    /// Writes the whole dataset at once, while everything else waits. No other snapshot may be under way.
+    ///
+    /// # Errors
+    /// That of `write`.
+    pub fn write_dataset<E>(&mut self, mut write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let reader = self.reader_of(&Purpose::File(Save::InBackground));
+        let sink = self.rdb_sink(false, reader);
+        self.keyspace.begin_snapshot(Box::new(sink));
+        let mut chunk = Vec::new();
+        let result = loop {
+            let complete = self.keyspace.snapshot_step(PENDING_MAX_BYTES, || true);
+            self.keyspace.snapshot_sink(|sink| {
+                if complete {
+                    sink.finish();
+                }
+                sink.take(&mut chunk);
+            });
+            match write(&chunk) {
+                Ok(()) if !complete => chunk.clear(),
+                result => break result,
+            }
+        };
+        drop(self.keyspace.end_snapshot());
+        result
+    }
+
     /// Whom to write for: fields that expire can only be told to those who know them.
     fn reader_of(&mut self, purpose: &Purpose) -> Reader {
         let hashes: usize = (0..self.keyspace.databases()).map(|db| self.keyspace.keys_with_expiring_fields(db)).sum();

@@ -154,6 +154,11 @@ impl Aof {
         let _ = durable.wait_for(|at| *at >= offset).await;
     }
 
+    /// The files that hold the log, in order.
+    pub fn files(&self) -> Vec<LogFile> {
+        lock(&self.inner).manifest.to_load().cloned().collect()
+    }
+
     /// Stops appending.
     pub fn close(&self, shared: &Shared) {
         self.flush(shared, true);

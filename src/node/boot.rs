@@ -63,7 +63,7 @@ async fn load_file(shared: &Shared, config: &Config) -> Result<LoadedFacts, Vec<
     };
     let reader = load::open_rdb(&path, config).map_err(fatal)?;
     shared.with(|server| server.begin_loading(now(), len, false));
-    load::load_rdb(shared, reader).await.map(|(facts, _)| facts).map_err(fatal)
+    load::load_rdb(shared, reader, false).await.map(|(facts, _)| facts).map_err(fatal)
 }
 
 async fn load_log(shared: &Arc<Shared>, aof: &Aof, config: &Config) -> Result<(), Vec<String>> {
@@ -126,7 +126,12 @@ fn create_base(config: &Config, name: &str) -> std::io::Result<Manifest> {
     Ok(manifest)
 }
 
-async fn load_log_file(shared: &Shared, config: &Config, path: &Path, is_last: bool) -> Result<(), Vec<String>> {
+pub(super) async fn load_log_file(
+    shared: &Shared,
+    config: &Config,
+    path: &Path,
+    is_last: bool,
+) -> Result<(), Vec<String>> {
     let shown = path.display().to_string();
     let fatal = |error: &dyn std::fmt::Display| vec![format!("Fatal error: can't read the AOF file {shown}: {error}")];
     let file = File::open(path).map_err(|error| fatal(&plain(&error)))?;
@@ -136,7 +141,7 @@ async fn load_log_file(shared: &Shared, config: &Config, path: &Path, is_last: b
     if has_rdb_preamble(head) {
         let options = ReadOptions { verify_checksum: config.rdbchecksum, ..ReadOptions::default() };
         let rdb = RdbReader::open(reader, options, &config.limits).map_err(|error| fatal(&error))?;
-        let (_, rdb) = load::load_rdb(shared, rdb).await.map_err(|error| fatal(&error))?;
+        let (_, rdb) = load::load_rdb(shared, rdb, false).await.map_err(|error| fatal(&error))?;
         offset = rdb.offset();
         reader = rdb.into_inner().map_err(|error| fatal(&error))?;
     }

@@ -47,15 +47,17 @@ pub fn open_rdb(path: &Path, config: &Config) -> Result<RdbReader<BufReader<File
     Ok(RdbReader::open(file, options(config), &config.limits)?)
 }
 
-/// Reads all of an RDB into the keyspace; the server has been told that a load begins.
+/// Reads all of an RDB into the keyspace; the server has been told that a load begins. With `merge` a key that is there
+/// already is replaced; else it is an error.
 ///
 /// # Errors
 /// The file cannot be understood: what was loaded until then stands in the keyspace.
 pub async fn load_rdb<R: Read>(
     shared: &Shared,
     mut reader: RdbReader<BufReader<R>>,
+    merge: bool,
 ) -> Result<(LoadedFacts, RdbReader<BufReader<R>>), LoadError> {
-    let mut state = Reading::default();
+    let mut state = Reading { merge, ..Reading::default() };
     loop {
         let finished = {
             let mut server = shared.server();
@@ -84,6 +86,7 @@ pub async fn load_rdb<R: Read>(
 /// What has been read so far.
 #[derive(Default)]
 struct Reading {
+    merge: bool,
     db: u32,
     repl_id: Option<ReplId>,
     repl_offset: Option<u64>,
@@ -109,7 +112,7 @@ impl Reading {
             }
             Event::ResizeDb { .. } | Event::SlotImport { .. } | Event::EmptyKey(_) => {}
             Event::Entry(entry) => {
-                if server.has_loaded(self.db, &entry.key) {
+                if !self.merge && server.has_loaded(self.db, &entry.key) {
                     let key = String::from_utf8_lossy(&entry.key).into_owned();
                     return Err(LoadError::Duplicate { db: self.db, key });
                 }

@@ -144,7 +144,7 @@ async fn take_over(shared: Arc<Shared>, incoming: Incoming) {
         }
     };
     shared.with(|server| server.begin_loading(now(), len, true));
-    let loaded = load::load_rdb(&shared, reader).await;
+    let loaded = load::load_rdb(&shared, reader, false).await;
     let (facts, result) = match loaded {
         Ok((facts, _)) => (facts, Ok(())),
         Err(error) => (Default::default(), Err(error.to_string())),

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use super::aof::Aof;
 use super::bus::Bus;
+use super::crash;
 use super::disk;
 use super::memory::Reaper;
 use super::migrate::Targets;
 use super::primary::PrimaryLink;
+use super::reload;
 use super::shared::{Shared, now};
 use super::snapshot;
 use super::startup::plain;
@@ -156,6 +158,8 @@ impl World for Machine {
                 server.finish_ok(token, Ok(()));
                 self.shared.collect(&mut server);
             }
+            Effect::Reload(request) => reload::begin(&self.shared, &self.aof, request),
+            Effect::Crash(how) => crash::crash(&self.shared.logger, how),
             Effect::Free(garbage) => self.reaper.free(garbage),
             Effect::Shutdown(request) => self.ending = Some(request),
             Effect::Log(level, text) => self.shared.logger.log(log_level(level), format_args!("{text}")),

@@ -403,6 +403,11 @@ impl Engine {
         &self.primary.stream.history
     }
 
+    /// Takes a fresh id: nobody can go on from the old one.
+    pub fn restart_history(&mut self) {
+        self.primary.stream.history.restart(&mut self.primary.rng);
+    }
+
     /// What a snapshot file saved now tells in `repl-id`, `repl-offset` and `repl-stream-db`. `primary_db` is the database
     /// selected by the primary's stream; it is used on a replica only. `None` if the data belong to no shared history.
     #[must_use]

@@ -29,7 +29,8 @@ impl Reply {
         Reply { buf: Vec::new(), proto }
     }
 
-    fn resp3(&self) -> bool {
+    #[must_use]
+    pub fn resp3(&self) -> bool {
         self.proto == Proto::Resp3
     }
 

@@ -40,6 +40,15 @@ impl Reply {
                     at += len;
                 }
             }
+            // An attribute, and the reply that it belongs to.
+            b'|' => {
+                let len = number().unwrap_or_else(|| panic!("a length: {:?}", String::from_utf8_lossy(head)));
+                for _ in 0..2 * len + 1 {
+                    let (item, len) = Reply::read(&bytes[at..])?;
+                    reply.items.push(item);
+                    at += len;
+                }
+            }
             other => panic!("a reply begins with {:?}", char::from(other)),
         }
         (at <= bytes.len()).then_some((reply, at))
@@ -67,6 +76,7 @@ impl fmt::Display for Reply {
             b'~' => list(f, "~[", "]", &self.items),
             b'>' => list(f, ">[", "]", &self.items),
             b'%' => list(f, "{", "}", &self.items),
+            b'|' => list(f, "|[", "]", &self.items),
             kind => write!(f, "{}{}", char::from(kind), text()),
         }
     }

@@ -8,6 +8,7 @@ mod bad_input;
 mod blocking;
 mod clients;
 mod cluster;
+mod debug;
 mod durability;
 mod ending;
 mod fields;

@@ -141,6 +141,11 @@ impl Server {
         false
     }
 
+    /// Whether the process has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("the child is ours").is_some()
+    }
+
     /// Kills it without warning; the files stay.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

@@ -5,7 +5,7 @@ use crate::commands::expiry::is_past;
 use crate::commands::parse;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
 use crate::keyspace::{AccessPolicy, EventClass, SetExpire};
-use crate::persist::dump::{RestoreError, dump as push_payload, restore as read_payload};
+use crate::persist::dump::{RestoreError, dump as push_payload, restore_checked as read_payload};
 use crate::persist::rdb::VersionCheck;
 use crate::resp::{Args, Argv, ErrorReply};
 
@@ -120,7 +120,9 @@ fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     if ttl < 0 {
         return Err(ErrorReply::Static("ERR Invalid TTL value, must be >= 0"));
     }
-    let value = read_payload(args.at(3), &ctx.server.config.limits, VersionCheck::Strict).map_err(refusal)?;
+    let checksum = !ctx.server.switches.checksums_skipped;
+    let limits = &ctx.server.config.limits;
+    let value = read_payload(args.at(3), limits, VersionCheck::Strict, checksum).map_err(refusal)?;
     let expire = match ttl {
         0 => None,
         ttl if options.absolute => Some(Millis(ttl)),

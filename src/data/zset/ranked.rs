@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::data::dict::{Dict, Keyed, Slot, prefetch};
+use crate::data::dict::{Dict, Keyed, Slot, Stats, prefetch};
 use crate::data::skiplist::{Iter, Node, Skiplist};
 use crate::data::{Item, reserve_some, scan_some};
 
@@ -55,6 +55,10 @@ impl Ranked {
 
     pub(super) fn len(&self) -> usize {
         self.list.len()
+    }
+
+    pub(super) fn table_stats(&self) -> Stats {
+        self.index.stats()
     }
 
     pub(super) fn mem_bytes(&self) -> usize {

@@ -1,11 +1,12 @@
 //! Streams of random commands, made from a grammar and a seed, at both servers.
 //!
 //! A stretch is a thousand commands on an empty dataset, with a seed of its own. At its end the digests of both datasets
-//! must agree. A stretch that shows a difference is run again with fewer and fewer commands, until none can be spared.
+//! must agree, and each server must understand the other's RDB file. A stretch that shows a difference is run again with fewer and fewer commands, until none can be spared.
 //!
 //! - `DIFF_COMMANDS`: how many commands, instead of a short run
 //! - `DIFF_SEED`: the seed of the first stretch
 
+mod files;
 mod generate;
 mod judge;
 mod replay;

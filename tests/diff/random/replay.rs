@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use super::files;
 use super::generate::Op;
 use super::judge::{self, Wires};
 use super::words::{BAD_DUMP_OF, DUMP_OF};
@@ -71,12 +72,12 @@ pub fn run(pair: &mut Pair, ops: &[Op]) -> Option<Difference> {
         }
         from += batch;
     }
+    let at = ops.len().saturating_sub(1);
     let (node, stock) = pair.both("DEBUG DIGEST");
-    (node != stock).then(|| Difference {
-        at: ops.len().saturating_sub(1),
-        name: String::new(),
-        text: differing_keys(pair),
-    })
+    if node != stock {
+        return Some(Difference { at, name: String::from("digest"), text: differing_keys(pair) });
+    }
+    files::misunderstood(pair, &node).map(|text| Difference { at, name: String::from("file"), text })
 }
 
 fn name_of(op: &Op) -> String {
@@ -152,7 +153,7 @@ fn connection_lost(pair: &mut Pair, at: usize, ops: &[Op], error: &io::Error) ->
 }
 
 /// The keys whose values are not the same.
-fn differing_keys(pair: &mut Pair) -> String {
+pub fn differing_keys(pair: &mut Pair) -> String {
     let mut text = String::from("DEBUG DIGEST differs:");
     let databases = if pair.mode.cluster { 1 } else { 16 };
     for db in 0..databases {

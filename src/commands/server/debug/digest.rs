@@ -52,6 +52,9 @@ pub fn values(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     Ok(())
 }
 
+/// Stands for an expiry, of a key or of a field.
+const EXPIRES: &[u8] = b"!!expire!!";
+
 /// A digest in the making.
 #[derive(Default)]
 struct Sum([u8; 20]);
@@ -88,7 +91,7 @@ impl Sum {
             ValueRef::Stream(stream) => self.mix_stream(stream),
         }
         if entry.expire_at().is_some() {
-            self.add(b"!!expire!!");
+            self.add(EXPIRES);
         }
     }
 
@@ -106,10 +109,13 @@ impl Sum {
 
     fn add_hash(&mut self, hash: &Hash) {
         let mut room = Text::new();
-        for (field, value) in hash {
+        for (field, value, expire_at) in hash.iter_with_expiry() {
             let mut pair = Sum::default();
             pair.mix(field.text(&mut room));
             pair.mix(value.text(&mut room));
+            if expire_at.is_some() {
+                pair.add(EXPIRES);
+            }
             self.add(&pair.0);
         }
     }

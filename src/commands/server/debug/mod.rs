@@ -1,13 +1,14 @@
 //! DEBUG: for tests, when `enable-debug-command` allows it.
 
 mod digest;
+mod protocol;
+mod reload;
+mod switches;
+mod values;
 
 use super::config::is_local;
-use crate::base::num;
-use crate::commands::parse;
 use crate::config::Guard;
-use crate::exec::{Command, Ctx, Done, Effect, Flags, Group};
-use crate::keyspace::{AccessPolicy, SetExpire};
+use crate::exec::{Command, Ctx, Done, Flags, Group};
 use crate::resp::{Args, ErrorReply};
 
 pub const COMMANDS: &[Command] = &[Command::new("debug", -2, debug)
@@ -27,6 +28,13 @@ struct Action {
 
 const ACTIONS: &[Action] = &[
     Action {
+        name: "CHANGE-REPL-ID",
+        shown: "",
+        args: 2..=2,
+        text: "Takes a new replication id and forgets the old one: every replica needs all data anew.",
+        run: switches::change_repl_id,
+    },
+    Action {
         name: "DIGEST",
         shown: "",
         args: 2..=2,
@@ -40,23 +48,107 @@ const ACTIONS: &[Action] = &[
         text: "Gives a digest of the value of each key.",
         run: digest::values,
     },
-    Action { name: "ERROR", shown: " <string>", args: 3..=3, text: "Answers with this error.", run: error },
-    Action { name: "OBJECT", shown: " <key>", args: 3..=3, text: "Tells how a value is kept.", run: object },
+    Action { name: "ERROR", shown: " <string>", args: 3..=3, text: "Answers with this error.", run: switches::error },
+    Action {
+        name: "HTSTATS",
+        shown: " <dbid>",
+        args: 3..=3,
+        text: "Tells of the tables of a database.",
+        run: values::table_stats,
+    },
+    Action {
+        name: "HTSTATS-KEY",
+        shown: " <key>",
+        args: 3..=3,
+        text: "Tells of the table of a large collection.",
+        run: values::key_stats,
+    },
+    Action {
+        name: "LISTPACK",
+        shown: " <key>",
+        args: 3..=3,
+        text: "Writes the elements of a listpack into the log.",
+        run: values::listpack,
+    },
+    Action {
+        name: "LOADAOF",
+        shown: "",
+        args: 2..=2,
+        text: "Reads the dataset from the append-only file.",
+        run: reload::load_aof,
+    },
+    Action { name: "LOG", shown: " <message>", args: 3..=3, text: "Writes a line into the log.", run: switches::log },
+    Action { name: "OBJECT", shown: " <key>", args: 3..=3, text: "Tells how a value is kept.", run: values::object },
+    Action {
+        name: "OOM",
+        shown: "",
+        args: 2..=2,
+        text: "Ends the server as if there were no more memory.",
+        run: switches::out_of_memory,
+    },
+    Action {
+        name: "PANIC",
+        shown: "",
+        args: 2..=2,
+        text: "Ends the server as if it had found itself in an impossible state.",
+        run: switches::panic,
+    },
+    Action {
+        name: "PAUSE-CRON",
+        shown: " <0|1>",
+        args: 3..=3,
+        text: "Stops, or goes on with, what the server does by time.",
+        run: switches::pause_cron,
+    },
     Action {
         name: "POPULATE",
         shown: " <count> [<prefix>] [<size>]",
         args: 3..=5,
         text: "Adds keys <prefix>:<number> (key:<number>) with values of <size> bytes.",
-        run: populate,
+        run: values::populate,
+    },
+    Action {
+        name: "PROTOCOL",
+        shown: " <type>",
+        args: 3..=3,
+        text: "Answers with a value of this type: string, integer, double, bignum, null, array, set, map, attrib, push, verbatim, true or false.",
+        run: protocol::protocol,
+    },
+    Action {
+        name: "RELOAD",
+        shown: " [NOSAVE] [NOFLUSH] [MERGE]",
+        args: 2..=usize::MAX,
+        text: "Saves the dataset (unless NOSAVE), empties it (unless NOFLUSH) and reads it from the RDB file; with MERGE the file's keys replace those that are there.",
+        run: reload::reload,
+    },
+    Action {
+        name: "SEGFAULT",
+        shown: "",
+        args: 2..=2,
+        text: "Ends the server with a fault of memory access.",
+        run: switches::segfault,
     },
     Action {
         name: "SET-ACTIVE-EXPIRE",
         shown: " <0|1>",
         args: 3..=3,
         text: "Lets expired keys wait for their next use, or not.",
-        run: set_active_expire,
+        run: switches::set_active_expire,
     },
-    Action { name: "SLEEP", shown: " <seconds>", args: 3..=3, text: "Stops the server for so long.", run: sleep },
+    Action {
+        name: "SET-SKIP-CHECKSUM-VALIDATION",
+        shown: " <0|1>",
+        args: 3..=3,
+        text: "Takes payloads and RDB files with wrong checksums, or refuses them.",
+        run: switches::skip_checksums,
+    },
+    Action {
+        name: "SLEEP",
+        shown: " <seconds>",
+        args: 3..=3,
+        text: "Stops the server for so long.",
+        run: switches::sleep,
+    },
     Action { name: "HELP", shown: "", args: 2..=2, text: "Gives this text.", run: help },
 ];
 
@@ -87,67 +179,5 @@ fn help(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
         reply.simple(&format!("{}{}", action.name, action.shown));
         reply.simple(&format!("    {}", action.text));
     }
-    Ok(())
-}
-
-fn error(_: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    Err(ErrorReply::text_of(String::from_utf8_lossy(args.at(2))))
-}
-
-fn sleep(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let secs = num::parse_f64(args.at(2)).filter(|secs| secs.is_finite() && *secs >= 0.0);
-    let micros = (secs.ok_or(ErrorReply::NotFloat)? * 1e6) as u64;
-    let token = ctx.park();
-    ctx.effect(Effect::Sleep { micros, token });
-    Ok(())
-}
-
-fn set_active_expire(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    ctx.server.active_expire = parse::int(args.at(2))? != 0;
-    ctx.reply().ok();
-    Ok(())
-}
-
-/// Makes keys that do not exist yet. They are this server's alone: nothing goes into the stream.
-fn populate(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let count = parse::count(args.at(2))?;
-    let prefix = args.get(3).unwrap_or(b"key");
-    let size = args.get(4).map(parse::count).transpose()?;
-    let size_max = ctx.server.config.proto_max_bulk_len;
-    if size.is_some_and(|size| size > size_max) {
-        return Err(ErrorReply::OutOfRange);
-    }
-    let mut db = ctx.db();
-    for n in 0..count {
-        let key = [prefix, format!(":{n}").as_bytes()].concat();
-        if db.exists(&key) {
-            continue;
-        }
-        let mut value = format!("value:{n}").into_bytes();
-        if let Some(size) = size {
-            value.resize(size, 0);
-        }
-        db.set_bytes(&key, &value, SetExpire::Never);
-    }
-    ctx.reply().ok();
-    Ok(())
-}
-
-fn object(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    /// Bytes of a payload of DUMP beside the value: its type, the version and the checksum.
-    const FRAME_BYTES: usize = 11;
-    let (now, compress) = (ctx.now, ctx.server.config.rdbcompression);
-    let (mut db, reply) = ctx.split();
-    let entry = db.peek(args.at(2)).ok_or(ErrorReply::NoSuchKey)?;
-    let mut payload = Vec::new();
-    crate::persist::dump::dump(&mut payload, entry.value(), compress);
-    reply.simple(&format!(
-        "Value at:{:p} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
-        std::ptr::from_ref(entry),
-        entry.encoding().name(),
-        payload.len() - FRAME_BYTES,
-        entry.access(),
-        AccessPolicy::idle_seconds(entry.access(), now)
-    ));
     Ok(())
 }

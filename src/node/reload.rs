@@ -1,0 +1,108 @@
+//! DEBUG RELOAD and DEBUG LOADAOF: the dataset is read again from its files.
+//!
+//! From the moment at which the file is complete until all of it is read, other clients are told that the server is
+//! loading, so that nothing changes in between.
+
+use std::fs::{self, File};
+use std::io::{BufReader, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::aof::{self, Aof};
+use super::shared::{Shared, now};
+use super::startup::plain;
+use super::{boot, disk, load};
+use crate::config::Config;
+use crate::exec::Server;
+use crate::exec::effect::{ReloadRequest, ReloadSource};
+use crate::persist::rdb::RdbReader;
+use crate::resp::ErrorReply;
+
+/// Begins to read the dataset; the answer follows when it has been read.
+pub fn begin(shared: &Arc<Shared>, aof: &Arc<Aof>, request: ReloadRequest) {
+    let (shared, aof) = (Arc::clone(shared), Arc::clone(aof));
+    let opened = shared.with(|server| {
+        // Another one may have begun since the command was run.
+        if server.is_loading() {
+            return Err("another load is under way".to_owned());
+        }
+        match request.source {
+            ReloadSource::File { save, flush, .. } => open_file(server, save, flush).map(Some),
+            ReloadSource::Log => {
+                server.begin_reload(now(), 0, true);
+                Ok(None)
+            }
+        }
+    });
+    if let Ok(None) = opened {
+        aof.flush(&shared, false);
+    }
+    let merge = matches!(request.source, ReloadSource::File { merge: true, .. });
+    match opened {
+        Ok(reader) => drop(tokio::spawn(async move {
+            let result = match reader {
+                Some(reader) => load::load_rdb(&shared, reader, merge).await.map(drop).map_err(|e| vec![e.to_string()]),
+                None => read_log(&shared, &aof).await,
+            };
+            shared.with(|server| server.end_reload(now()));
+            finish(&shared, request, result);
+        })),
+        Err(error) => finish(&shared, request, Err(vec![error])),
+    }
+}
+
+/// Writes the file if it is to be written, opens it, and lets the load begin.
+fn open_file(server: &mut Server, save: bool, flush: bool) -> Result<RdbReader<BufReader<File>>, String> {
+    let mut config = server.config.clone();
+    config.rdbchecksum &= !server.switches.checksums_skipped;
+    let path = disk::rdb_path(&config);
+    server.now = now();
+    if save {
+        if server.job.is_some() {
+            return Err("another snapshot is under way".to_owned());
+        }
+        write_file(server, &config, &path).map_err(|error| plain(&error))?;
+    }
+    let reader = load::open_rdb(&path, &config).map_err(|error| error.to_string())?;
+    let len = fs::metadata(&path).map_or(0, |meta| meta.len());
+    server.begin_reload(now(), len, flush);
+    Ok(reader)
+}
+
+fn write_file(server: &mut Server, config: &Config, path: &Path) -> std::io::Result<()> {
+    let temp = disk::temp_rdb_path(config);
+    let written = File::create(&temp).and_then(|mut file| server.write_dataset(|chunk| file.write_all(chunk)));
+    let placed = written.and_then(|()| fs::rename(&temp, path));
+    if placed.is_err() {
+        let _ = fs::remove_file(&temp);
+    }
+    placed
+}
+
+async fn read_log(shared: &Shared, aof: &Aof) -> Result<(), Vec<String>> {
+    let config = shared.server().config.clone();
+    let dir = aof::directory(&config);
+    let files = aof.files();
+    for (i, file) in files.iter().enumerate() {
+        boot::load_log_file(shared, &config, &aof::path_in(&dir, &file.name), i + 1 == files.len()).await?;
+    }
+    Ok(())
+}
+
+fn finish(shared: &Shared, request: ReloadRequest, result: Result<(), Vec<String>>) {
+    let result = result.map_err(|lines| {
+        for line in lines {
+            shared.logger.warning(format_args!("{line}"));
+        }
+        match request.source {
+            ReloadSource::File { .. } => ErrorReply::Static("ERR Error trying to load the RDB dump, check server logs"),
+            ReloadSource::Log => ErrorReply::Static("ERR Error trying to load the AOF files, check server logs"),
+        }
+    });
+    shared.with(|server| {
+        if result.is_ok() {
+            server.log(crate::exec::effect::LogLevel::Warning, "DB reloaded by DEBUG");
+        }
+        server.finish_ok(request.token, result);
+    });
+}

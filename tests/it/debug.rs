@@ -1,0 +1,58 @@
+//! DEBUG: the dataset through its files and back, and ends that nobody wants otherwise.
+
+use crate::eventually;
+use crate::support::{Server, ServerKind};
+
+const LOGGED: &str = "enable-debug-command yes\nappendonly yes\nappendfsync always";
+
+fn fill(server: &Server) -> String {
+    for line in ["SET s text", "RPUSH l a b c", "HSET h a 1 b 2", "ZADD z 1.5 a", "SADD set a b", "EXPIRE l 1000"] {
+        let _: redis::Value = server.call(line).unwrap();
+    }
+    server.text("DEBUG DIGEST")
+}
+
+#[test]
+fn the_log_is_read_again() {
+    let server = Server::start(ServerKind::Node, LOGGED);
+    let digest = fill(&server);
+    assert_eq!(server.text("DEBUG LOADAOF"), "OK");
+    assert_eq!(server.text("DEBUG DIGEST"), digest);
+    // Reading the log has not made it longer: what follows is appended to what was there.
+    assert_eq!(server.text("DEBUG LOADAOF"), "OK");
+    assert_eq!(server.text("RPUSH l d"), "4");
+    assert_eq!(server.text("DEBUG LOADAOF"), "OK");
+    assert_eq!(server.text("LLEN l"), "4");
+}
+
+#[test]
+fn without_a_log_there_is_nothing_to_read() {
+    let server = Server::start(ServerKind::Node, "enable-debug-command yes");
+    let digest = fill(&server);
+    let error = server.call::<String>("DEBUG LOADAOF").unwrap_err().to_string();
+    assert!(error.contains("appendonly is off"), "{error}");
+    assert_eq!(server.text("DEBUG DIGEST"), digest);
+}
+
+#[test]
+fn a_file_with_keys_that_are_there_is_refused_unless_they_are_merged() {
+    let server = Server::start(ServerKind::Node, "enable-debug-command yes");
+    let digest = fill(&server);
+    let error = server.call::<String>("DEBUG RELOAD NOFLUSH").unwrap_err().to_string();
+    assert!(error.contains("Error trying to load the RDB dump"), "{error}");
+    assert_eq!(server.text("DEBUG RELOAD NOSAVE NOFLUSH MERGE"), "OK");
+    assert_eq!(server.text("DEBUG DIGEST"), digest);
+    assert_eq!(server.text("PING"), "PONG");
+}
+
+#[test]
+fn a_crash_loses_nothing_that_was_logged() {
+    let mut server = Server::start(ServerKind::Node, LOGGED);
+    let digest = fill(&server);
+    for crash in ["DEBUG PANIC", "DEBUG SEGFAULT", "DEBUG OOM"] {
+        assert!(server.call::<String>(crash).is_err(), "{crash}");
+        eventually("the process is gone", || server.has_ended());
+        server.restart();
+        assert_eq!(server.text("DEBUG DIGEST"), digest, "after {crash}");
+    }
+}
