@@ -100,7 +100,13 @@ fn every_write_command_is_among_the_lines() {
     let (node, stock) = pair.both("COMMAND LIST FILTERBY ACLCAT write");
     let lines: Vec<String> = files().into_iter().flat_map(|(_, commands)| commands).collect();
     let is_used = |name: &str| {
-        lines.iter().any(|line| line.split(' ').next().is_some_and(|first| first.eq_ignore_ascii_case(name)))
+        let mut words = name.split('|');
+        let (command, subcommand) = (words.next().unwrap_or_default(), words.next());
+        lines.iter().any(|line| {
+            let mut words = line.split(' ');
+            words.next().is_some_and(|first| first.eq_ignore_ascii_case(command))
+                && subcommand.is_none_or(|name| words.next().is_some_and(|word| word.eq_ignore_ascii_case(name)))
+        })
     };
     let missing: Vec<String> = node
         .items

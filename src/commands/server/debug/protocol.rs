@@ -9,7 +9,7 @@ pub fn protocol(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     match &name[..] {
         b"string" => reply.bulk_str("Hello World"),
         b"integer" => reply.int(12345),
-        b"double" => reply.double(3.141),
+        b"double" => reply.double(f64::from(3141) / 1000.0),
         b"bignum" => big_number(reply),
         b"null" => reply.null(),
         b"array" => {
