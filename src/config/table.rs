@@ -52,7 +52,7 @@ directives! {
     "io-threads-do-reads" => io_threads_do_reads: bool = false, YesNo, IMMUTABLE, NOT_YET;
     "prefetch-batch-max-size" => prefetch_batch_max_size: u32 = 16, int(0, 128);
     "always-show-logo" => always_show_logo: bool = false, YesNo, IMMUTABLE, NOT_YET;
-    "ignore-warnings" => ignore_warnings: Vec<u8> = Vec::new(), text();
+    "ignore-warnings" => ignore_warnings: Vec<u8> = Vec::new(), text(), NOT_YET;
     "disable-thp" => disable_thp: bool = true, YesNo, IMMUTABLE, NOT_YET;
     "locale-collate" => locale_collate: Vec<u8> = Vec::new(), text(), NOT_YET;
     "hash-seed" => hash_seed: Vec<u8> = Vec::new(), text(), IMMUTABLE, NOT_YET;
@@ -84,7 +84,7 @@ directives! {
     "unixsocket" => unixsocket: Vec<u8> = Vec::new(), text(), IMMUTABLE;
     "unixsocketperm" => unixsocketperm: u32 = 0, Octal, IMMUTABLE;
     "unixsocketgroup" => unixsocketgroup: Vec<u8> = Vec::new(), text(), IMMUTABLE, NOT_YET;
-    "bind-source-addr" => bind_source_addr: Vec<u8> = Vec::new(), text();
+    "bind-source-addr" => bind_source_addr: Vec<u8> = Vec::new(), text(), NOT_YET;
     "protected-mode" => protected_mode: bool = true, YesNo;
     "max-new-connections-per-cycle" => max_new_connections_per_cycle: u32 = 10, int(1, 1000), NOT_YET;
     "max-new-tls-connections-per-cycle" => max_new_tls_connections_per_cycle: u32 = 1, int(1, 1000), NOT_YET;
@@ -192,15 +192,15 @@ directives! {
     "replica-read-only" / "slave-read-only" => replica_read_only: bool = true, YesNo;
     "replica-serve-stale-data" / "slave-serve-stale-data" => replica_serve_stale_data: bool = true, YesNo;
     "replica-ignore-maxmemory" / "slave-ignore-maxmemory" => replica_ignore_maxmemory: bool = true, YesNo;
-    "replica-ignore-disk-write-errors" => replica_ignore_disk_write_errors: bool = false, YesNo;
+    "replica-ignore-disk-write-errors" => replica_ignore_disk_write_errors: bool = false, YesNo, NOT_YET;
     "replica-lazy-flush" / "slave-lazy-flush" => replica_lazy_flush: bool = true, YesNo;
     "repl-timeout" => repl_timeout_secs: i64 = 60, int(1, I32);
     "repl-ping-replica-period" / "repl-ping-slave-period" => repl_ping_replica_period_secs: i64 = 10, int(1, I32);
     "repl-backlog-size" => repl_backlog_size: usize = 10 << 20, memory(1, SIZE).at_least(16 << 10);
     "repl-backlog-ttl" => repl_backlog_ttl_secs: i64 = 3600, int(0, I64);
-    "repl-disable-tcp-nodelay" => repl_disable_tcp_nodelay: bool = false, YesNo;
+    "repl-disable-tcp-nodelay" => repl_disable_tcp_nodelay: bool = false, YesNo, NOT_YET;
     "repl-mptcp" => repl_mptcp: bool = false, YesNo, NOT_YET;
-    "repl-diskless-load" => repl_diskless_load: DisklessLoad = DisklessLoad::Disabled, one_of();
+    "repl-diskless-load" => repl_diskless_load: DisklessLoad = DisklessLoad::Disabled, one_of(), NOT_YET;
     "repl-diskless-sync" => repl_diskless_sync: bool = true, YesNo;
     "repl-diskless-sync-delay" => repl_diskless_sync_delay_secs: i64 = 5, int(0, I32);
     "repl-diskless-sync-max-replicas" => repl_diskless_sync_max_replicas: usize = 0, int(0, I32);
@@ -237,7 +237,7 @@ directives! {
     "cluster-announce-human-nodename" => cluster_announce_human_nodename: Vec<u8> = Vec::new(),
         text_where(check_hostname);
     "cluster-announce-port" => cluster_announce_port: u16 = 0, int(0, 65535);
-    "cluster-announce-tls-port" => cluster_announce_tls_port: u16 = 0, int(0, 65535);
+    "cluster-announce-tls-port" => cluster_announce_tls_port: u16 = 0, int(0, 65535), NOT_YET;
     "cluster-announce-bus-port" => cluster_announce_bus_port: u16 = 0, int(0, 65535);
     "cluster-announce-client-ipv4" => cluster_announce_client_ipv4: Vec<u8> = Vec::new(), text(), NOT_YET;
     "cluster-announce-client-ipv6" => cluster_announce_client_ipv6: Vec<u8> = Vec::new(), text(), NOT_YET;

@@ -130,8 +130,6 @@ impl Server {
                 self.log(LogLevel::Warning, format!("Failed trying to load the MASTER synchronization DB: {error}"));
                 let old = self.keyspace.flush(None);
                 self.free_tables(old, self.config.replica_lazy_flush);
-            } else {
-                self.log(LogLevel::Notice, "MASTER <-> REPLICA sync: Finished with success");
             }
             self.stream_db = facts.stream_db.unwrap_or(0);
             self.note_ready_in(None);

@@ -7,6 +7,7 @@
 use super::server::Server;
 use super::spec::{Command, Flags};
 use crate::base::{Millis, num};
+use crate::persist::aof::feed::push_timestamp;
 use crate::resp::args::push_command;
 use crate::resp::{Args, Argv};
 
@@ -190,10 +191,11 @@ impl Server {
 
     /// `db` is `None` for MULTI and EXEC, which belong to no database.
     fn emit(&mut self, db: Option<u32>, args: Args<'_>, replicas_only: bool) {
+        let stamp = self.config.aof_timestamp_enabled.then(|| self.now.secs());
         if self.client_is_primary_stream {
             if !replicas_only {
                 // The replicas of a replica get its primary's bytes as they are.
-                self.aof.append(db, |out| push_command(out, args));
+                self.aof.append(db, stamp, |out| push_command(out, args));
             }
             return;
         }
@@ -201,7 +203,7 @@ impl Server {
         push_command(&mut self.scratch, args);
         let scratch = &self.scratch;
         if !replicas_only {
-            self.aof.append(db, |out| out.extend_from_slice(scratch));
+            self.aof.append(db, stamp, |out| out.extend_from_slice(scratch));
         }
         let now = Millis((self.stopwatch.micros() / 1000) as i64);
         self.repl.propagate(now, db, scratch);
@@ -217,6 +219,8 @@ fn expiry_verb(lazily: bool) -> &'static [u8] {
 pub struct AofBuffer {
     on: bool,
     selected: Option<u32>,
+    /// The second of the last time mark.
+    stamped: Option<i64>,
     buf: Vec<u8>,
     /// Bytes ever appended.
     pub offset: u64,
@@ -232,6 +236,7 @@ impl AofBuffer {
     pub fn switch(&mut self, on: bool) {
         self.on = on;
         self.selected = None;
+        self.stamped = None;
         if !on {
             self.buf.clear();
         }
@@ -242,11 +247,16 @@ impl AofBuffer {
         self.selected = None;
     }
 
-    fn append(&mut self, db: Option<u32>, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Appends a command. `stamp`: the second it ran in, when that is to stand in the file.
+    fn append(&mut self, db: Option<u32>, stamp: Option<i64>, write: impl FnOnce(&mut Vec<u8>)) {
         if !self.on {
             return;
         }
         let before = self.buf.len();
+        if let Some(secs) = stamp.filter(|secs| self.stamped.is_none_or(|last| *secs > last)) {
+            push_timestamp(&mut self.buf, secs);
+            self.stamped = Some(secs);
+        }
         if let Some(db) = db.filter(|db| self.selected != Some(*db)) {
             self.selected = Some(db);
             let mut text = Vec::with_capacity(4);

@@ -10,6 +10,7 @@ use super::state::COMPAT_VERSION;
 use crate::base::Millis;
 use crate::data::entry::Entry;
 use crate::keyspace::EntrySink;
+use crate::persist::aof::CommandWriter;
 use crate::persist::rdb::{Access, Aux, RdbWriter, Reader, ReplicationAux, WriteOptions};
 use crate::repl::{Input, SnapshotId, SnapshotRequest, SnapshotTarget, Version};
 use crate::resp::ErrorReply;
@@ -127,6 +128,28 @@ impl EntrySink for RdbSink {
     }
 }
 
+/// Entries to commands, for `aof-use-rdb-preamble no`.
+struct CommandSink {
+    writer: CommandWriter,
+    out: Vec<u8>,
+}
+
+impl EntrySink for CommandSink {
+    fn entry(&mut self, db: u32, entry: &Entry) {
+        self.writer.entry(&mut self.out, db as usize, entry.key(), entry.value(), entry.expire_at());
+    }
+
+    fn pending_bytes(&self) -> usize {
+        self.out.len()
+    }
+
+    fn take(&mut self, into: &mut Vec<u8>) {
+        into.append(&mut self.out);
+    }
+
+    fn finish(&mut self) {}
+}
+
 impl Server {
     /// Whether a snapshot may begin: there is none under way, and no EXEC stands still half done.
     #[must_use]
@@ -159,8 +182,11 @@ impl Server {
             Purpose::File(_) | Purpose::Replicas(_) => {}
         }
         let reader = self.reader_of(&purpose);
-        let sink = self.rdb_sink(matches!(purpose, Purpose::AofBase), reader);
-        self.keyspace.begin_snapshot(Box::new(sink));
+        let sink: Box<dyn EntrySink> = match purpose {
+            Purpose::AofBase if !self.config.aof_use_rdb_preamble => Box::new(self.command_sink()),
+            _ => Box::new(self.rdb_sink(matches!(purpose, Purpose::AofBase), reader)),
+        };
+        self.keyspace.begin_snapshot(sink);
         self.saves.last_try = Some(self.now);
         self.job = Some(Job {
             purpose,
@@ -219,6 +245,12 @@ impl Server {
             ),
         );
         Reader::Redis7
+    }
+
+    fn command_sink(&self) -> CommandSink {
+        let mut out = Vec::new();
+        let writer = CommandWriter::begin(&mut out, self.config.aof_timestamp_enabled.then(|| self.now.secs()));
+        CommandSink { writer, out }
     }
 
     fn rdb_sink(&mut self, aof_base: bool, reader: Reader) -> RdbSink {

@@ -43,9 +43,16 @@ struct Inner {
     buf: Vec<u8>,
     /// Bytes of `buf` are waiting for a disk that refused them.
     stuck: bool,
-    /// The base being written began together with an increment, which stays when it is finished.
-    opened: bool,
+    /// The base being written.
+    base: Option<Base>,
     unsynced: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Base {
+    format: BaseFormat,
+    /// It began together with an increment, which stays when it is finished.
+    opened: bool,
 }
 
 impl Default for Aof {
@@ -89,9 +96,7 @@ impl Aof {
         }
         let name = &manifest.increments[manifest.increments.len() - 1].name;
         inner.file = Some(append_to(&dir, name)?);
-        for old in manifest.take_history() {
-            let _ = fs::remove_file(path_in(&dir, &old.name));
-        }
+        delete_history(config, &dir, &mut manifest);
         write_manifest(config, &manifest)?;
         let size = |file: &LogFile| fs::metadata(path_in(&dir, &file.name)).map_or(0, |meta| meta.len());
         let bytes = manifest.to_load().map(size).sum();
@@ -182,8 +187,9 @@ impl Aof {
         if inner.file.is_none() {
             inner.manifest = read_manifest(&config)?;
             if !switch_on {
-                inner.opened = false;
-                return Ok(begin_snapshot(shared, None));
+                let begun = begin_snapshot(shared, None);
+                inner.base = begun.map(|format| Base { format, opened: false });
+                return Ok(begun.is_some());
             }
         }
         let mut manifest = inner.manifest.clone();
@@ -193,10 +199,10 @@ impl Aof {
             // A crash before the base is complete loads the old base and both increments.
             write_manifest(&config, &manifest)?;
         }
-        if !begin_snapshot(shared, Some(&mut inner.buf)) {
+        let Some(format) = begin_snapshot(shared, Some(&mut inner.buf)) else {
             let _ = fs::remove_file(path_in(&dir, &name));
             return Ok(false);
-        }
+        };
         if let Some(old) = &mut inner.file {
             write_whole(old, &inner.buf)?;
             old.sync_data()?;
@@ -204,7 +210,7 @@ impl Aof {
         inner.buf.clear();
         inner.file = Some(file);
         inner.manifest = manifest;
-        inner.opened = true;
+        inner.base = Some(Base { format, opened: true });
         Ok(true)
     }
 
@@ -216,15 +222,14 @@ impl Aof {
         let mut inner = lock(&self.inner);
         let config = shared.server().config.clone();
         let dir = directory(&config);
-        let base = inner.manifest.next_base(&file_name(&config), BaseFormat::Rdb);
+        let Base { format, opened } = inner.base.take().ok_or(io::ErrorKind::NotFound)?;
+        let base = inner.manifest.next_base(&file_name(&config), format);
         fs::rename(temp, path_in(&dir, &base.name))?;
         disk::sync_dir(&path_in(&dir, &base.name))?;
         let mut manifest = inner.manifest.clone();
-        manifest.replace_base(base, inner.opened);
+        manifest.replace_base(base, opened);
         write_manifest(&config, &manifest)?;
-        for old in manifest.take_history() {
-            let _ = fs::remove_file(path_in(&dir, &old.name));
-        }
+        delete_history(&config, &dir, &mut manifest);
         write_manifest(&config, &manifest)?;
         inner.manifest = manifest;
         Ok(())
@@ -232,12 +237,12 @@ impl Aof {
 }
 
 /// Begins the snapshot that becomes a base, unless another one is under way. `waiting` takes what is not yet in the
-/// increments before: the log is on from here.
-fn begin_snapshot(shared: &Shared, waiting: Option<&mut Vec<u8>>) -> bool {
+/// increments before: the log is on from here. The form of the base, or `None` if there is none.
+fn begin_snapshot(shared: &Shared, waiting: Option<&mut Vec<u8>>) -> Option<BaseFormat> {
     let mut server = shared.server();
     let server = &mut *server;
     if !server.may_snapshot() {
-        return false;
+        return None;
     }
     if let Some(waiting) = waiting {
         server.aof.take(waiting);
@@ -247,7 +252,18 @@ fn begin_snapshot(shared: &Shared, waiting: Option<&mut Vec<u8>>) -> bool {
     server.now = now();
     server.start_snapshot(Purpose::AofBase);
     shared.collect(server);
-    true
+    Some(if server.config.aof_use_rdb_preamble { BaseFormat::Rdb } else { BaseFormat::Commands })
+}
+
+/// Deletes the files that nobody needs any more, unless they are to be kept.
+fn delete_history(config: &Config, dir: &Path, manifest: &mut Manifest) {
+    if config.aof_disable_auto_gc {
+        return;
+    }
+    for old in manifest.take_history() {
+        // One that cannot be deleted does no harm.
+        let _ = fs::remove_file(path_in(dir, &old.name));
+    }
 }
 
 /// The manifest on disk; an empty one if there is none.
@@ -293,7 +309,7 @@ pub async fn run(shared: Arc<Shared>, aof: Arc<Aof>) {
                 }
             }
             _ = second.tick() => {
-                let policy = shared.server().config.appendfsync;
+                let policy = sync_policy(&shared);
                 let due = { let inner = lock(&aof.inner); inner.unsynced || inner.stuck };
                 if due && policy != AppendFsync::Never {
                     let (shared, aof) = (Arc::clone(&shared), Arc::clone(&aof));
@@ -304,6 +320,13 @@ pub async fn run(shared: Arc<Shared>, aof: Arc<Aof>) {
             }
         }
     }
+}
+
+/// What is due every second; nothing but writing while a snapshot needs the disk, if that is wanted.
+fn sync_policy(shared: &Shared) -> AppendFsync {
+    let server = shared.server();
+    let yields = server.config.no_appendfsync_on_rewrite && server.job.is_some();
+    if yields { AppendFsync::Never } else { server.config.appendfsync }
 }
 
 /// One fsync away from the main thread; appending goes on meanwhile.

@@ -107,7 +107,8 @@ async fn load_log(shared: &Arc<Shared>, aof: &Aof, config: &Config) -> Result<()
 /// A base of the dataset as it is before anything was ever written: empty.
 fn create_base(config: &Config, name: &str) -> std::io::Result<Manifest> {
     let mut manifest = Manifest::default();
-    let base = manifest.next_base(name, BaseFormat::Rdb);
+    let format = if config.aof_use_rdb_preamble { BaseFormat::Rdb } else { BaseFormat::Commands };
+    let base = manifest.next_base(name, format);
     let aux = Aux {
         server_version: crate::exec::state::COMPAT_VERSION,
         ctime_secs: now().secs(),
@@ -118,7 +119,9 @@ fn create_base(config: &Config, name: &str) -> std::io::Result<Manifest> {
     let mut out = Vec::new();
     let options =
         WriteOptions { checksum: config.rdbchecksum, compress: config.rdbcompression, ..WriteOptions::default() };
-    RdbWriter::begin(&mut out, options, &aux).finish(&mut out);
+    if format == BaseFormat::Rdb {
+        RdbWriter::begin(&mut out, options, &aux).finish(&mut out);
+    }
     let dir = aof::directory(config);
     fs::create_dir_all(&dir)?;
     disk::replace_file(&aof::path_in(&dir, &base.name), &out, true)?;

@@ -22,6 +22,7 @@ pub mod shared;
 pub mod snapshot;
 pub mod startup;
 pub mod supervisor;
+pub mod unix_socket;
 pub mod world;
 
 use std::ffi::OsString;

@@ -18,6 +18,8 @@ use super::os;
 use super::primary::PrimaryLink;
 use super::shared::{MachineStopwatch, Shared, now};
 use super::startup::{self, Prepared, give_up, plain};
+use super::supervisor::Supervisor;
+use super::unix_socket::UnixSocket;
 use super::world::Machine;
 use super::{boot, disk, gauges, reconfigure};
 use crate::base::{Millis, Rng};
@@ -60,11 +62,20 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
     let (logger, config) = (prepared.logger.clone(), prepared.config.clone());
     logger.set_role(if config.replicaof.is_some() { Role::Replica } else { Role::Primary });
     logger.notice(format_args!("monotonic clock: POSIX clock_gettime"));
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return give_up(&logger, "Can't listen for signals");
+    };
     startup::write_pid(&config, &logger);
     let bound = match listeners::bind_all(&config, &logger) {
         Ok(bound) => bound,
         Err(text) => return give_up(&logger, &text),
     };
+    let unix_socket = match UnixSocket::open(&config) {
+        Ok(socket) => socket,
+        Err(error) => return give_up(&logger, &format!("Failed opening Unix socket: bind: {}", plain(&error))),
+    };
+    let supervisor = Supervisor::find(config.supervised, |name| std::env::var_os(name));
     let memory = Arc::new(Memory::default());
     memory.read();
     let reaper = match Reaper::start(Arc::clone(&memory)) {
@@ -105,18 +116,30 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
     // While it loads, clients are answered (with LOADING).
     shared.server().begin_loading(now(), 0, false);
     let mut listeners = Listeners::serve(Arc::clone(&shared), threads, machine.bus.acceptor(), bound);
-    if let Err(lines) = boot::load(&shared, &aof).await {
+    if let Some(socket) = &unix_socket {
+        socket.serve(&shared);
+    }
+    let loaded = tokio::select! {
+        loaded = boot::load(&shared, &aof) => loaded,
+        _ = terminate.recv() => return leave_while_loading(&logger),
+        _ = interrupt.recv() => return leave_while_loading(&logger),
+    };
+    if let Err(lines) = loaded {
         for line in lines {
             logger.warning(format_args!("{line}"));
         }
         return ExitCode::FAILURE;
     }
     logger.notice(format_args!("Ready to accept connections"));
+    if let Some(socket) = &unix_socket {
+        logger.notice(format_args!("The server is now ready to accept connections at {}", socket.path.display()));
+    }
+    if let Some(supervisor) = &supervisor
+        && let Err(error) = supervisor.ready("Ready to accept connections")
+    {
+        logger.warning(format_args!("Can't tell the service manager that the server is up: {}", plain(&error)));
+    }
     tokio::spawn(aof::run(Arc::clone(&shared), Arc::clone(&aof)));
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return give_up(&logger, "Can't listen for signals");
-    };
     let mut bus_tick = tokio::time::interval(BUS_TICK);
     let mut cron = cron_at(config.hz);
     bus_tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -156,9 +179,24 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
         if let Some(request) = machine.ending.take()
             && shut_down(&shared, &aof, &request).await
         {
+            if let Some(supervisor) = &supervisor {
+                // A manager that does not listen learns it from the end of the process.
+                let _ = supervisor.stopping();
+            }
+            if unix_socket.is_some() {
+                logger.notice(format_args!("Removing the unix socket file."));
+            }
+            drop(unix_socket);
+            logger.warning(format_args!("Redis is now ready to exit, bye bye..."));
             return ExitCode::SUCCESS;
         }
     }
+}
+
+/// There is nothing to save while not everything is loaded.
+fn leave_while_loading(logger: &Logger) -> ExitCode {
+    logger.warning(format_args!("Received shutdown signal during loading, exiting now."));
+    ExitCode::SUCCESS
 }
 
 /// Waits for a moment of wall time; for ever when there is none.
@@ -309,7 +347,6 @@ async fn shut_down(shared: &Arc<Shared>, aof: &Arc<Aof>, request: &ShutdownReque
         // One that could not be written is not there.
         let _ = std::fs::remove_file(path);
     }
-    logger.warning(format_args!("Redis is now ready to exit, bye bye..."));
     true
 }
 

@@ -41,11 +41,6 @@ impl Supervisor {
         }
     }
 
-    /// What the server does now, in a few words for `systemctl status`.
-    pub fn status(&self, status: &str) -> io::Result<()> {
-        self.send(&format!("STATUS={status}\n"))
-    }
-
     /// The server is shutting down.
     pub fn stopping(&self) -> io::Result<()> {
         self.send("STOPPING=1\n")

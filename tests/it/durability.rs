@@ -79,3 +79,41 @@ fn a_file_that_cannot_be_understood_stops_the_start_and_stays() {
     assert!(String::from_utf8_lossy(&out.stdout).contains("Fatal error loading the DB"), "{out:?}");
     assert_eq!(std::fs::read(&path).unwrap(), b"REDIS0010 this is no dump");
 }
+
+#[test]
+fn the_log_can_be_commands_alone_with_time_marks_and_a_history() {
+    let mut server = Server::start(
+        ServerKind::Node,
+        "appendonly yes\naof-use-rdb-preamble no\naof-timestamp-enabled yes\naof-disable-auto-gc yes\n\
+         no-appendfsync-on-rewrite yes",
+    );
+    fill(&server);
+    assert_eq!(server.text("BGREWRITEAOF"), "Background append only file rewriting started");
+    let dir = server.dir().join("appendonlydir");
+    let manifest = || std::fs::read_to_string(dir.join("appendonly.aof.manifest")).unwrap();
+    eventually("it is rewritten", || {
+        manifest()
+            .starts_with("file appendonly.aof.2.base.aof seq 2 type b\nfile appendonly.aof.1.base.aof seq 1 type h\n")
+    });
+    assert!(dir.join("appendonly.aof.1.incr.aof").exists(), "what is history is kept");
+    for name in ["appendonly.aof.2.base.aof", "appendonly.aof.1.incr.aof"] {
+        let text = std::fs::read(dir.join(name)).unwrap();
+        assert!(text.starts_with(b"#TS:") && !text.windows(5).any(|w| w == b"REDIS"), "{name}");
+    }
+    server.restart();
+    check(&server);
+    if ServerKind::Stock.is_available() {
+        let mut stock = Server::start(ServerKind::Stock, "appendonly yes");
+        stock.kill();
+        std::fs::remove_dir_all(stock.dir().join("appendonlydir")).unwrap();
+        std::fs::create_dir(stock.dir().join("appendonlydir")).unwrap();
+        server.kill();
+        for entry in std::fs::read_dir(&dir).unwrap() {
+            let path = entry.unwrap().path();
+            std::fs::copy(&path, stock.dir().join("appendonlydir").join(path.file_name().unwrap())).unwrap();
+        }
+        stock.restart();
+        assert_eq!(stock.text("GET n"), "43");
+        assert_eq!(stock.text("DBSIZE"), "7");
+    }
+}

@@ -1,5 +1,6 @@
 //! Changing a `node` that runs: its sockets, its directory, its log; and looking at how it does.
 
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use redis::Value;
@@ -201,8 +202,8 @@ fn a_base_can_be_written_while_the_log_is_off() {
 fn the_log_tells_a_save_from_one_in_the_background() {
     let server = Server::start(ServerKind::Node, "");
     assert_eq!(server.text("SAVE"), "OK");
-    let log = server.log_tail();
-    assert!(log.contains("DB saved on disk") && !log.contains("Background"), "{log}");
+    eventually("it is saved", || server.log_tail().contains("DB saved on disk"));
+    assert!(!server.log_tail().contains("Background"), "{}", server.log_tail());
     assert_eq!(server.text("BGSAVE"), "Background saving started");
     eventually("it is saved", || server.log_tail().contains("Background saving terminated with success"));
     assert!(server.log_tail().contains("Background saving started by pid "), "{}", server.log_tail());
@@ -253,4 +254,50 @@ fn slow_and_large_commands_are_told() {
     assert!(server.text("LATENCY GRAPH command").starts_with("command - high "));
     assert!(server.text("LATENCY DOCTOR").contains("1. command: "));
     assert_eq!(server.text("LATENCY RESET command nosuch"), "1");
+}
+
+#[test]
+fn clients_come_by_the_unix_socket() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("node.sock");
+    std::fs::write(&path, "left by an earlier server").unwrap();
+    let directives = format!("unixsocket {}\nunixsocketperm 700\nenable-protected-configs local", path.display());
+    let server = Server::start(ServerKind::Node, &directives);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o700);
+    let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    stream.write_all(b"CONFIG SET dbfilename other.rdb\r\nCLIENT INFO\r\nQUIT\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let shown = path.display();
+    assert!(text.starts_with("+OK\r\n"), "{text}");
+    assert!(text.contains(&format!(" addr={shown}:0 laddr={shown}:0 ")) && text.contains(" flags=U "), "{text}");
+    server.call::<()>("SHUTDOWN NOSAVE").unwrap_err();
+    eventually("the socket is gone", || !path.exists());
+}
+
+#[test]
+fn a_service_manager_hears_of_the_start_and_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    let port = free_port().to_string();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_node"))
+        .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--supervised", "systemd"])
+        .env("NOTIFY_SOCKET", &path)
+        .current_dir(dir.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
+    let heard = || {
+        let mut buffer = [0; 200];
+        let n = socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..n]).into_owned()
+    };
+    assert_eq!(heard(), "READY=1\nSTATUS=Ready to accept connections\n");
+    let pid = rustix::process::Pid::from_raw(child.id() as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(heard(), "STOPPING=1\n");
+    assert!(child.wait().unwrap().success());
 }

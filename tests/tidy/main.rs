@@ -122,3 +122,27 @@ fn no_file_is_forgotten() {
     }
     assert!(forgotten.is_empty(), "{}", forgotten.join("\n"));
 }
+
+#[test]
+fn no_directive_is_silently_ignored() {
+    let table = root().join("src/config/table.rs");
+    let elsewhere: String = sources(&root().join("src"))
+        .iter()
+        .filter(|file| **file != table)
+        .map(|f| fs::read_to_string(f).unwrap())
+        .collect();
+    let text = fs::read_to_string(&table).unwrap();
+    let rows: Vec<&str> = text.split(";\n").filter(|row| row.contains(" => ")).collect();
+    assert!(rows.len() > 150, "the rows of the table look different now");
+    let field = |row: &str| {
+        let behind = row.split(" => ").nth(1).unwrap_or_default();
+        behind.split([':', ',']).next().unwrap_or_default().to_owned()
+    };
+    let ignored: Vec<String> = rows
+        .iter()
+        .filter(|row| !row.contains("NOT_YET"))
+        .map(|row| field(row))
+        .filter(|field| !elsewhere.contains(&format!(".{field}")))
+        .collect();
+    assert!(ignored.is_empty(), "read from the configuration and used nowhere, so they need NOT_YET: {ignored:?}");
+}
