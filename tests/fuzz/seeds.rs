@@ -66,7 +66,7 @@ fn snapshots() -> Vec<Vec<u8>> {
     let aux = Aux { server_version: "7.2.4", ctime_secs: 1, used_memory_bytes: 2, replication: None, aof_base: false };
     let files = [true, false].map(|compress| {
         let mut out = Vec::new();
-        let mut writer = RdbWriter::begin(&mut out, WriteOptions { checksum: true, compress }, &aux);
+        let mut writer = RdbWriter::begin(&mut out, WriteOptions { compress, ..WriteOptions::default() }, &aux);
         let values = values();
         writer.select(&mut out, 0, values.len(), 1);
         for (n, value) in values.iter().enumerate() {
