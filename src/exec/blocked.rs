@@ -144,7 +144,7 @@ impl Ctx<'_> {
     /// Parks the client until `wait` comes true. A call that served it in vain leaves it where it was.
     pub fn wait_for(&mut self, wait: Wait) {
         self.client.parked = Some(Parked::Keys);
-        if self.server.blocked.serving.as_ref().is_some_and(|serving| serving.id == self.client.id) {
+        if self.server.is_serving(self.client.id) {
             return;
         }
         if let Some(until) = wait.until {
@@ -204,6 +204,11 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// Whether the command of client `id` runs again, because what it waited for is there.
+    pub(super) fn is_serving(&self, id: ClientId) -> bool {
+        self.blocked.serving.as_ref().is_some_and(|serving| serving.id == id)
     }
 
     /// Runs a waiting client's command for one key.

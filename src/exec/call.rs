@@ -58,6 +58,7 @@ impl Server {
         self.lap = None;
         self.check_output(&mut client);
         self.clients.put(client);
+        self.announce_changes();
         self.evict_clients();
         self.free_garbage();
         self.wake_replicas();
@@ -116,6 +117,12 @@ impl Server {
             let ends = client.parked != Some(Parked::Keys);
             if ends && !command.flags.contains(Flags::ASKING) && command.name != "asking" {
                 client.flags.remove(ClientFlags::ASKING);
+            }
+            if let Some(tracking) = client.tracking.as_mut().filter(|tracking| tracking.caching)
+                && client.transaction.is_none()
+                && !command.name.starts_with("client|")
+            {
+                tracking.caching = false;
             }
         }
         Step::Done
@@ -183,13 +190,28 @@ impl Server {
             client.write_offset = self.repl.offset();
         }
         self.unit.end_call(outer);
+        self.tell_of_changes(Some(client), changed, expired);
+        if client.tracking.is_some() {
+            self.remember_read(client, command, args);
+        }
+        if !self.monitors.is_empty() {
+            self.show_to_monitors(client, command, args);
+        }
+    }
+
+    /// Tells whoever wants to know what has happened to keys: subscribers to keyspace events, transactions that watch,
+    /// caches, and clients that wait. `changed`: by a command, `expired`: some of the keys by themselves.
+    pub(super) fn tell_of_changes(&mut self, mut current: Option<&mut Client>, changed: bool, expired: bool) {
         if self.keyspace.has_events() {
             self.publish_events();
         }
         if self.keyspace.has_touched() {
             let touched = self.keyspace.take_touched();
             if changed {
-                self.break_watches(Some(client), &touched);
+                self.break_watches(current.as_deref_mut(), &touched);
+            }
+            if changed || expired {
+                self.invalidate_all(current, &touched);
             }
             // A key that was opened and left as it was has nothing new for who waits for it: a group's consumer that
             // looks in vain must not wake the next one.

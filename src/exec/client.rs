@@ -11,6 +11,7 @@ use bitflags::bitflags;
 use super::effect::Token;
 use super::multi::Transaction;
 use super::table::CommandIndex;
+use super::tracking::Tracking;
 use crate::base::{Millis, Slot};
 use crate::repl::ReplicaId;
 use crate::resp::Reply;
@@ -41,6 +42,8 @@ bitflags! {
         const UNIX_SOCKET = 1 << 9;
         /// Has subscriptions.
         const PUBSUB = 1 << 10;
+        /// Watches all commands.
+        const MONITOR = 1 << 11;
     }
 }
 
@@ -82,6 +85,8 @@ pub struct Client {
     /// Watched keys, and whether one of them was changed.
     pub watched: Vec<(u32, Box<[u8]>)>,
     pub watch_broken: bool,
+    /// It caches what it reads.
+    pub tracking: Option<Box<Tracking>>,
     pub replica: Option<ReplicaId>,
     pub name: Vec<u8>,
     pub lib_name: Vec<u8>,
@@ -124,6 +129,7 @@ impl Client {
             transaction: None,
             watched: Vec::new(),
             watch_broken: false,
+            tracking: None,
             replica: None,
             name: Vec::new(),
             lib_name: Vec::new(),

@@ -122,6 +122,7 @@ impl Server {
                 Output::FlushAll => {
                     let old = self.keyspace.flush(None);
                     self.free_tables(old, true);
+                    self.invalidate_everything(None);
                 }
                 Output::Log { level, text } => self.log(log_level(level), text),
                 bus @ (Output::SaveConfig { .. }

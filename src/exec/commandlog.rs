@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::client::Client;
+use super::secrets::is_secret;
 use super::server::Server;
 use super::spec::{Command, Flags};
 use crate::base::Millis;
@@ -124,7 +125,7 @@ impl Server {
                 id: 0,
                 at: self.now,
                 amount,
-                args: shorten(args, holds_secrets(command.name)),
+                args: shorten(args, command.name),
                 peer: client.peer.clone(),
                 client_name: client.name.clone(),
             };
@@ -133,19 +134,15 @@ impl Server {
     }
 }
 
-/// Commands whose arguments may be passwords.
-fn holds_secrets(name: &str) -> bool {
-    matches!(name, "auth" | "hello" | "config|set" | "migrate")
-}
-
-fn shorten(args: Args<'_>, secret: bool) -> Vec<Vec<u8>> {
+/// The arguments of a command of this name, as they are kept.
+fn shorten(args: Args<'_>, name: &str) -> Vec<Vec<u8>> {
     let kept = if args.len() > ARGS_MAX { ARGS_MAX - 1 } else { args.len() };
     let mut words: Vec<Vec<u8>> = args
         .range(0, kept)
         .iter()
         .enumerate()
         .map(|(i, arg)| match arg.get(..ARG_MAX_BYTES) {
-            _ if secret && i > 0 => b"(redacted)".to_vec(),
+            _ if is_secret(name, args, i) => b"(redacted)".to_vec(),
             Some(head) if arg.len() > ARG_MAX_BYTES => {
                 let rest = format!("... ({} more bytes)", arg.len() - ARG_MAX_BYTES);
                 [head, rest.as_bytes()].concat()
@@ -168,14 +165,14 @@ mod tests {
     fn long_commands_are_shortened() {
         let long = vec![b'x'; 130];
         let mut argv = Argv::of(&[b"SET", &long]);
-        assert_eq!(shorten(argv.args(), false)[1], [&long[..128], b"... (2 more bytes)"].concat());
-        assert_eq!(shorten(argv.args(), true)[1], b"(redacted)");
+        assert_eq!(shorten(argv.args(), "set")[1], [&long[..128], b"... (2 more bytes)"].concat());
+        assert_eq!(shorten(argv.args(), "auth")[1], b"(redacted)");
         for _ in 0..31 {
             argv.push(b"y");
         }
-        let words = shorten(argv.args(), false);
+        let words = shorten(argv.args(), "set");
         assert_eq!((words.len(), words[31].as_slice()), (32, &b"... (2 more arguments)"[..]));
-        assert_eq!(shorten(argv.args().range(0, 32), false)[31], b"y");
+        assert_eq!(shorten(argv.args().range(0, 32), "set")[31], b"y");
     }
 
     #[test]

@@ -25,6 +25,7 @@ impl Server {
         self.finish_waits();
         self.wake_replicas();
         self.work_beside();
+        self.announce_changes();
         self.rehash();
         self.watch_clients();
         self.check_outputs();
@@ -48,7 +49,7 @@ impl Server {
             return;
         }
         let expiring = self.expire_actively();
-        if self.make_room() == Room::Soon || expiring {
+        if self.make_room(None) == Room::Soon || expiring {
             self.work_soon();
         }
         self.free_garbage();
@@ -74,7 +75,7 @@ impl Server {
         self.stats.expire_cycle_us += usec;
         self.stats.expire_cycles_cut += u64::from(left);
         self.propagate_expired();
-        self.tell_of_removed();
+        self.tell_of_changes(None, true, true);
         left
     }
 
@@ -101,7 +102,7 @@ impl Server {
         let timeout_ms = self.config.timeout_secs * 1000;
         let (now, Server { clients, outbox, .. }) = (self.now, self);
         for client in clients.iter_mut() {
-            let exempt = ClientFlags::REPLICA | ClientFlags::PRIMARY;
+            let exempt = ClientFlags::REPLICA | ClientFlags::PRIMARY | ClientFlags::MONITOR | ClientFlags::PUBSUB;
             if timeout_ms > 0
                 && !client.flags.intersects(exempt)
                 && client.parked.is_none()

@@ -36,10 +36,14 @@ impl Server {
         if let Err(error) = self.route(client, command, args) {
             return Gate::Elsewhere(error);
         }
-        let room = if self.config.maxmemory > 0 { self.make_room() } else { Room::Enough };
+        let room = if self.config.maxmemory > 0 { self.make_room(Some(client)) } else { Room::Enough };
         self.out_of_memory = room == Room::Never;
         if room == Room::Soon {
             self.work_soon();
+        }
+        let keyspace = Flags::WRITE | Flags::READONLY | Flags::MAY_REPLICATE;
+        if client.flags.intersects(ClientFlags::REPLICA | ClientFlags::MONITOR) && flags.intersects(keyspace) {
+            return Gate::Refused(ErrorReply::Static("ERR Replica can't interact with the keyspace"));
         }
         let admitted = self
             .may_write(client, command)

@@ -40,6 +40,7 @@ impl Server {
             self.break_watches_of_db(None, None, None);
             let old = self.keyspace.flush(None);
             self.free_tables(old, self.config.replica_lazy_flush);
+            self.invalidate_everything(None);
         }
         // What is loaded is not told key by key, but at the end.
         self.update_observed();

@@ -1,7 +1,7 @@
 //! Keeping within `maxmemory` and `maxmemory-clients`: keys and connections that are given up, and values that are freed
 //! when there is time.
 
-use super::client::{ClientFlags, ClientId};
+use super::client::{Client, ClientFlags, ClientId};
 use super::effect::Effect;
 use super::latency::LatencyEvent;
 use super::server::Server;
@@ -78,8 +78,9 @@ impl Server {
         self.config.maxmemory > 0 && self.counted_bytes() > self.config.maxmemory
     }
 
-    /// Gives keys up until memory is within its limit, or the time for one round is over.
-    pub(super) fn make_room(&mut self) -> Room {
+    /// Gives keys up until memory is within its limit, or the time for one round is over. `current`: the client whose command
+    /// is to run.
+    pub(super) fn make_room(&mut self, current: Option<&mut Client>) -> Room {
         if self.is_over_limit() {
             self.over_limit_since.get_or_insert(self.now);
         } else {
@@ -121,7 +122,7 @@ impl Server {
         if room == Room::Enough {
             self.note_within_limit();
         }
-        self.tell_of_removed();
+        self.tell_of_changes(current, true, true);
         self.note_latency(LatencyEvent::EvictionCycle, self.stopwatch.micros().saturating_sub(started));
         room
     }
@@ -129,18 +130,6 @@ impl Server {
     fn note_within_limit(&mut self) {
         if let Some(since) = self.over_limit_since.take() {
             self.stats.over_limit_ms += self.now.since(since).max(0) as u64;
-        }
-    }
-
-    /// After keys were removed by nobody's command: tells those who watch, listen and track.
-    pub(super) fn tell_of_removed(&mut self) {
-        if self.keyspace.has_events() {
-            self.publish_events();
-        }
-        if self.keyspace.has_touched() {
-            let touched = self.keyspace.take_touched();
-            self.break_watches(None, &touched);
-            self.note_ready(touched);
         }
     }
 

@@ -47,7 +47,8 @@ impl Server {
             self.propagate_for(token, frozen.db, moved.args());
             self.wake_replicas();
         }
-        self.tell_of_removed();
+        self.tell_of_changes(None, true, false);
+        self.announce_changes();
         self.finish_ok(token, failure.or(refused).map_or(Ok(()), Err));
         self.retry_parked();
         self.serve_ready();

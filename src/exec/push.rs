@@ -34,6 +34,12 @@ impl Message {
         Message { bytes: reply.buf }
     }
 
+    /// A line that is written already, the same in both versions.
+    #[must_use]
+    pub fn line(bytes: Vec<u8>) -> Message {
+        Message { bytes }
+    }
+
     fn push_onto(&self, reply: &mut Reply) {
         let start = reply.buf.len();
         reply.raw(&self.bytes);
@@ -62,7 +68,9 @@ impl OwnMessages {
     /// After the reply.
     pub fn deliver(&mut self, client: &mut Client) {
         for message in self.0.drain(..) {
-            message.push_onto(&mut client.reply);
+            if !client.is_closing() {
+                message.push_onto(&mut client.reply);
+            }
         }
     }
 }

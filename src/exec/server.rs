@@ -1,6 +1,6 @@
 //! The whole server in one value. `node` keeps it behind a mutex, the simulator holds many.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::alarm::Alarms;
 use super::blocked::Blocked;
@@ -21,6 +21,7 @@ use super::snapshot::{Job, Saves};
 use super::stats::Stats;
 use super::suspended::Suspended;
 use super::table::CommandTable;
+use super::tracking::TrackingTable;
 use crate::base::{Millis, NodeId, Rng};
 use crate::cluster;
 use crate::config::Config;
@@ -132,6 +133,11 @@ pub struct Server {
     pub pubsub: Subscriptions,
     /// Messages that the running command sends to its own client.
     pub own_messages: OwnMessages,
+    /// Who watches all commands.
+    pub(super) monitors: BTreeSet<ClientId>,
+    pub tracking: TrackingTable,
+    /// How many clients track.
+    pub tracking_clients: usize,
     pub command_log: CommandLog,
     pub latency: Latency,
     /// Who waits for which keys.
@@ -234,6 +240,9 @@ impl Server {
             watches: Watches::default(),
             pubsub: Subscriptions::default(),
             own_messages: OwnMessages::default(),
+            monitors: BTreeSet::new(),
+            tracking: TrackingTable::default(),
+            tracking_clients: 0,
             command_log: CommandLog::default(),
             latency: Latency::default(),
             blocked: Blocked::default(),
@@ -281,6 +290,8 @@ impl Server {
         self.clients.forget(&client);
         self.unwatch(&mut client);
         self.unsubscribe_all(&mut client);
+        self.untrack(&mut client);
+        self.stop_monitoring(&mut client);
         let Some(mut client) = self.adopt(client) else { return };
         match client.parked {
             Some(Parked::Waiting(token)) => {

@@ -1,7 +1,8 @@
 //! Conversations of several connections with one server, written down: `transcripts/*.txt`.
 //!
 //! `name: COMMAND` sends a command (in redis-cli's quoting), `name> reply` is the next that comes on that connection,
-//! `name: !close` closes it. In a reply `…` stands for any text. `name node>` and `name stock>` are what only one of the
+//! `name: !close` closes it. In a reply `…` stands for any text, and `:$x` gives an integer a name that later lines may
+//! use. `name node>` and `name stock>` are what only one of the
 //! two servers says, each with its reason in a remark. At the end nothing more may have come.
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ const DIRECTIVES: &str = "enable-debug-command yes";
 struct Conversation<'a> {
     server: &'a Server,
     wires: BTreeMap<String, Wire>,
+    named: BTreeMap<String, String>,
 }
 
 impl Conversation<'_> {
@@ -39,8 +41,13 @@ impl Conversation<'_> {
         if skipped {
             return Ok(());
         }
+        let text = &self.named.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
         if line[end..].starts_with('>') {
             let came = self.wire(name).next().map_err(|error| format!("nothing came: {error}"))?.to_string();
+            if let (Some(name), Some(value)) = (text.strip_prefix(":$"), came.strip_prefix(':')) {
+                self.named.insert(format!("${name}"), value.to_owned());
+                return Ok(());
+            }
             return if fits(text, came.trim_end()) { Ok(()) } else { Err(format!("came {came}")) };
         }
         if text == "!close" {
@@ -71,7 +78,7 @@ fn run(kind: ServerKind) {
     files.sort();
     for file in files {
         let server = Server::start(kind, DIRECTIVES);
-        let mut conversation = Conversation { server: &server, wires: BTreeMap::new() };
+        let mut conversation = Conversation { server: &server, wires: BTreeMap::new(), named: BTreeMap::new() };
         let text = fs::read_to_string(&file).expect("a transcript");
         for (n, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
             if let Err(why) = conversation.step(line) {

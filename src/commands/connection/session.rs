@@ -85,6 +85,8 @@ fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
     }
     server.discard(client);
     server.unsubscribe_all(client);
+    server.untrack(client);
+    server.stop_monitoring(client);
     client.db = 0;
     client.name.clear();
     client.flags -= ClientFlags::ASKING | ClientFlags::READONLY | ClientFlags::NO_EVICT | ClientFlags::NO_TOUCH;

@@ -65,6 +65,7 @@ fn flush(ctx: &mut Ctx<'_>, args: Args<'_>, db: Option<u32>) -> Done {
     }
     ctx.server.break_watches_of_db(Some(ctx.client), db, None);
     let old = ctx.server.keyspace.flush(db);
+    ctx.server.invalidate_everything(Some(ctx.client));
     ctx.server.note_ready_in(db);
     ctx.changed(1 + old.iter().map(Tables::len).sum::<usize>());
     let lazily = if args.len() == 2 { args.is(1, "async") } else { ctx.server.config.lazyfree_lazy_user_flush };

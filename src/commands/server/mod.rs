@@ -8,6 +8,7 @@ mod info;
 mod keyspace;
 mod latency;
 mod memory;
+mod monitor;
 mod replication;
 mod saving;
 mod time;
@@ -23,6 +24,7 @@ pub const FAMILIES: &[&[Command]] = &[
     keyspace::COMMANDS,
     latency::COMMANDS,
     memory::COMMANDS,
+    monitor::COMMANDS,
     replication::COMMANDS,
     saving::COMMANDS,
     time::COMMANDS,

@@ -24,7 +24,7 @@ pub fn push(out: &mut Vec<u8>, client: &Client, server: &Server, now: Millis) {
         out,
         " age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={multi} watch={} qbuf={} qbuf-free={} argv-mem=0 \
          multi-mem={multi_bytes} rbs={} rbp={} obl={} oll=0 omem={} tot-mem={total} events={} cmd={command} \
-         user=default redir=-1 resp={} lib-name=",
+         user=default redir={} resp={} lib-name=",
         secs_since(client.created),
         secs_since(client.last_interaction),
         flags(client),
@@ -40,6 +40,7 @@ pub fn push(out: &mut Vec<u8>, client: &Client, server: &Server, now: Millis) {
         client.reply.buf.len(),
         client.unwritten_bytes(),
         if client.unwritten_bytes() > 0 { "rw" } else { "r" },
+        super::tracking::redirect_of(client.tracking.as_deref()),
         if client.reply.proto == Proto::Resp3 { 3 } else { 2 },
     );
     out.extend_from_slice(&client.lib_name);
@@ -55,11 +56,15 @@ pub fn push(out: &mut Vec<u8>, client: &Client, server: &Server, now: Millis) {
 /// One letter for each thing that is special about the client, `N` for none.
 pub fn flags(client: &Client) -> String {
     let letters = [
+        (client.is(ClientFlags::MONITOR), 'O'),
         (client.is(ClientFlags::REPLICA), 'S'),
         (client.is(ClientFlags::PRIMARY), 'M'),
         (client.is(ClientFlags::PUBSUB), 'P'),
         (client.in_transaction(), 'x'),
         (is_blocked(client.parked), 'b'),
+        (client.tracking.is_some(), 't'),
+        (client.tracking.as_ref().is_some_and(|tracking| tracking.broken), 'R'),
+        (client.tracking.as_ref().is_some_and(|tracking| tracking.broadcast), 'B'),
         (client.watch_broken, 'd'),
         (client.is(ClientFlags::CLOSE_AFTER_REPLY), 'c'),
         (client.is(ClientFlags::CLOSE_NOW), 'A'),

@@ -2,6 +2,7 @@
 
 mod filter;
 mod line;
+mod tracking;
 
 use filter::{Filter, Filters};
 
@@ -30,15 +31,18 @@ const fn sub(name: &'static str, arity: i32, handler: crate::exec::spec::Handler
 }
 
 const SUBCOMMANDS: &[Command] = &[
+    sub("client|caching", 3, tracking::caching, OWN)
+        .doc(Group::Connection, "6.0.0", "O(1)", "Says whether what the next command reads is cached.")
+        .args(&[Arg::one_of("mode", &[Arg::flag("yes", "YES"), Arg::flag("no", "NO")])]),
     sub("client|capa", -3, capa, OWN)
         .doc(Group::Connection, "8.0.0", "O(1)", "Names what the client understands; what is unknown here is ignored.")
         .args(&[Arg::string("capability").multiple()]),
     sub("client|getname", 2, getname, OWN).doc(Group::Connection, "2.6.9", "O(1)", "Gives this connection's name."),
-    sub("client|getredir", 2, getredir, OWN).doc(
+    sub("client|getredir", 2, tracking::getredir, OWN).doc(
         Group::Connection,
         "6.0.0",
         "O(1)",
-        "Gives the client to which invalidations are sent: none.",
+        "Gives the client to which invalidations are sent: 0 for this one, -1 for none.",
     ),
     sub("client|help", 2, help, Flags::LOADING.union(Flags::STALE)).doc(
         Group::Connection,
@@ -89,6 +93,20 @@ const SUBCOMMANDS: &[Command] = &[
         .doc(Group::Connection, "2.6.9", "O(1)", "Names this connection.")
         .tips(ALL_NODES)
         .args(&[Arg::string("connection-name")]),
+    sub("client|tracking", -3, tracking::tracking, SEEN)
+        .doc(
+            Group::Connection,
+            "6.0.0",
+            "O(1), and O(N) for N prefixes",
+            "Tells this connection when what it has read is changed, or no more.",
+        )
+        .args(tracking::ARGS),
+    sub("client|trackinginfo", 2, tracking::trackinginfo, SEEN).doc(
+        Group::Connection,
+        "6.2.0",
+        "O(1)",
+        "Describes how this connection tracks.",
+    ),
     sub("client|unblock", -3, unblock, ADMIN)
         .doc(Group::Connection, "5.0.0", "O(log N)", "Ends the wait of a client.")
         .args(&[
@@ -106,11 +124,6 @@ fn id(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
 
 fn capa(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
     ctx.reply().ok();
-    Ok(())
-}
-
-fn getredir(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
-    ctx.reply().int(-1);
     Ok(())
 }
 

@@ -87,6 +87,10 @@ pub(super) fn stats(info: &mut Info<'_>) {
     info.field("pubsub_channels", subscriptions.channels);
     info.field("pubsub_patterns", subscriptions.patterns);
     info.field("pubsubshard_channels", subscriptions.shard_channels);
+    let (keys, items, prefixes) = server.tracking.sizes();
+    info.field("tracking_total_keys", keys);
+    info.field("tracking_total_items", items);
+    info.field("tracking_total_prefixes", prefixes);
     info.field("latest_fork_usec", 0);
     info.field("total_forks", 0);
     info.field("unexpected_error_replies", stats.unexpected_errors);

@@ -40,7 +40,8 @@ pub(super) fn server(info: &mut Info<'_>) {
 
 pub(super) fn clients(info: &mut Info<'_>) {
     let server = info.server;
-    let connected = info.clients().filter(|c| !c.is(ClientFlags::REPLICA)).count();
+    let follows = ClientFlags::REPLICA | ClientFlags::MONITOR;
+    let connected = info.clients().filter(|c| !c.flags.intersects(follows)).count();
     let input = info.clients().map(|c| c.query_bytes).max().unwrap_or(0);
     let output = info.clients().map(Client::unwritten_bytes).max().unwrap_or(0);
     let links = server.cluster.as_ref().map_or(0, |engine| engine.links().count());
@@ -53,7 +54,7 @@ pub(super) fn clients(info: &mut Info<'_>) {
     info.field("blocked_clients", server.blocked_clients());
     info.field("total_blocking_keys", keys);
     info.field("total_blocking_keys_on_nokey", keys_on_nokey);
-    info.field("tracking_clients", 0);
+    info.field("tracking_clients", server.tracking_clients);
     info.field("pubsub_clients", info.clients().filter(|c| c.is(ClientFlags::PUBSUB)).count());
     info.field("watching_clients", info.clients().filter(|c| !c.watched.is_empty()).count());
     info.field("clients_in_timeout_table", server.alarms.waits());
