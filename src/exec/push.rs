@@ -53,7 +53,7 @@ impl Message {
 
 /// What the running command sends to its own client.
 #[derive(Debug, Default)]
-pub struct OwnMessages(Vec<Message>);
+pub struct OwnMessages(Vec<(ClientId, Message)>);
 
 impl OwnMessages {
     #[must_use]
@@ -61,13 +61,13 @@ impl OwnMessages {
         self.0.is_empty()
     }
 
-    pub fn add(&mut self, message: Message) {
-        self.0.push(message);
+    pub fn add(&mut self, to: ClientId, message: Message) {
+        self.0.push((to, message));
     }
 
     /// After the reply.
     pub fn deliver(&mut self, client: &mut Client) {
-        for message in self.0.drain(..) {
+        for (_, message) in self.0.extract_if(.., |(to, _)| *to == client.id) {
             if !client.is_closing() {
                 message.push_onto(&mut client.reply);
             }
@@ -85,6 +85,14 @@ pub struct Delivery<'a> {
 }
 
 impl Server {
+    /// `client` hears of nothing any more: its subscriptions, what it caches and what it watches end without a word.
+    pub fn stop_hearing(&mut self, client: &mut Client) {
+        self.unsubscribe_all(client);
+        self.untrack(client);
+        self.stop_monitoring(client);
+        self.own_messages.0.retain(|(to, _)| *to != client.id);
+    }
+
     /// The subscriptions, and the way to those who have them.
     pub(super) fn delivery(&mut self) -> (&mut Subscriptions, Delivery<'_>) {
         let Server { pubsub, clients, outbox, own_messages, config, now, stats, .. } = self;
@@ -98,7 +106,7 @@ impl Delivery<'_> {
     pub fn send(&mut self, to: ClientId, message: &Message) {
         let Some(client) = self.clients.get_mut(to) else {
             // Only the client whose command runs is not among the others.
-            self.own.add(Message { bytes: message.bytes.clone() });
+            self.own.add(to, Message { bytes: message.bytes.clone() });
             return;
         };
         if client.is_closing() {

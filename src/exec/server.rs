@@ -289,9 +289,7 @@ impl Server {
         let Some(mut client) = self.clients.take(id) else { return };
         self.clients.forget(&client);
         self.unwatch(&mut client);
-        self.unsubscribe_all(&mut client);
-        self.untrack(&mut client);
-        self.stop_monitoring(&mut client);
+        self.stop_hearing(&mut client);
         let Some(mut client) = self.adopt(client) else { return };
         match client.parked {
             Some(Parked::Waiting(token)) => {

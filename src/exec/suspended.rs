@@ -83,7 +83,7 @@ impl Server {
         }
         match &mut self.suspended {
             Some(again) if is_orphan => again.orphan = Some(client),
-            None if is_orphan => {}
+            None if is_orphan => self.stop_hearing(&mut client),
             _ => {
                 self.outbox.push(Effect::Wake(client.id));
                 self.clients.put(client);

@@ -84,9 +84,7 @@ fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
         return Err(ErrorReply::Static("ERR can only reset normal client connections"));
     }
     server.discard(client);
-    server.unsubscribe_all(client);
-    server.untrack(client);
-    server.stop_monitoring(client);
+    server.stop_hearing(client);
     client.db = 0;
     client.name.clear();
     client.flags -= ClientFlags::ASKING | ClientFlags::READONLY | ClientFlags::NO_EVICT | ClientFlags::NO_TOUCH;

@@ -103,7 +103,7 @@ fn answer(ctx: &mut Ctx<'_>, confirmations: Reply) {
     if ctx.client.reply_mode == ReplyMode::On {
         ctx.reply().raw(&confirmations.buf);
     } else {
-        ctx.server.own_messages.add(Message::written(confirmations));
+        ctx.server.own_messages.add(ctx.client.id, Message::written(confirmations));
     }
 }
 

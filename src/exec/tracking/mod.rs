@@ -83,12 +83,8 @@ impl Server {
     /// After a command of a client that tracks: what it has read is remembered.
     pub(super) fn remember_read(&mut self, client: &mut Client, command: &Command, args: Args<'_>) {
         let Some(tracking) = &client.tracking else { return };
-        let wanted = !tracking.broadcast
-            && command.flags.contains(Flags::READONLY)
-            && !command.flags.contains(Flags::PUBSUB)
-            && !(tracking.opt_in && !tracking.caching)
-            && !(tracking.opt_out && tracking.caching);
-        if !wanted {
+        let unwanted = if tracking.opt_in { !tracking.caching } else { tracking.opt_out && tracking.caching };
+        if tracking.broadcast || unwanted || !command.flags.contains(Flags::READONLY) {
             return;
         }
         visit_keys(command, args, |key| {
@@ -117,7 +113,8 @@ impl Server {
             let is_current = current.as_deref().is_some_and(|client| client.id == id);
             let client = if is_current { current.as_deref() } else { self.clients.get(id) };
             let Some(tracking) = client.and_then(|client| client.tracking.as_deref()) else { continue };
-            if !tracking.broadcast && !(tracking.no_loop && is_current) {
+            let unwanted = tracking.broadcast || tracking.no_loop && is_current;
+            if !unwanted {
                 self.tell(current.as_deref_mut(), id, Invalid::Keys(&[key]));
             }
         }
