@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::client::{ClientId, Parked};
+use super::client::ClientId;
 use super::effect::Effect;
 use super::server::Server;
 use crate::base::Millis;
@@ -71,13 +71,7 @@ impl Server {
             && now >= at
         {
             self.alarms.by_time.pop_first();
-            match self.clients.get(id).and_then(|client| client.parked) {
-                Some(Parked::Keys) => self.end_key_wait(id),
-                Some(Parked::Acks { .. }) => {
-                    self.end_wait(id, false);
-                }
-                _ => {}
-            }
+            self.end_wait(id, false);
         }
         self.ask_for_alarm();
     }

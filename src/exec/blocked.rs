@@ -256,17 +256,13 @@ impl Server {
         }
     }
 
-    /// The time of a wait for keys is over: the client is told that there was nothing.
-    pub(super) fn end_key_wait(&mut self, id: ClientId) {
-        self.finish_wait(id, None, |client| client.reply.null_array());
-    }
-
     /// Ends a wait for keys or acknowledgements: counts the command, and writes its end.
     pub(super) fn finish_wait(&mut self, id: ClientId, error: Option<&ErrorReply>, write: impl FnOnce(&mut Client)) {
         self.forget_key_wait(id);
         let Some(client) = self.clients.get_mut(id) else { return };
-        if let Some(Parked::Acks { until, .. }) = client.parked {
-            self.alarms.clear(id, until);
+        if let Some(Parked::Acks(wait)) = client.parked {
+            self.alarms.clear(id, wait.until);
+            self.ack_waits.remove(id);
         }
         client.finish(write);
         client.last_interaction = self.now;
@@ -280,6 +276,19 @@ impl Server {
         self.outbox.push(Effect::Wake(id));
     }
 
+    /// Ends the wait of a client as if its time were over, or with an error. False when it does not wait.
+    pub fn end_wait(&mut self, id: ClientId, with_error: bool) -> bool {
+        match self.clients.get(id).and_then(|client| client.parked) {
+            Some(Parked::Keys | Parked::Acks(_)) if with_error => {
+                self.fail_wait(id, &ErrorReply::Static("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
+            }
+            Some(Parked::Keys) => self.finish_wait(id, None, |client| client.reply.null_array()),
+            Some(Parked::Acks(wait)) => self.end_ack_wait(id, wait),
+            Some(Parked::Waiting(_) | Parked::Retry) | None => return false,
+        }
+        true
+    }
+
     /// Ends a wait with an error.
     pub(super) fn fail_wait(&mut self, id: ClientId, error: &ErrorReply) {
         self.finish_wait(id, Some(error), |client| client.reply.error(error));
@@ -290,7 +299,7 @@ impl Server {
         const CHANGED: ErrorReply = ErrorReply::Static(
             "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
         );
-        let is_waiting = |client: &&Client| matches!(client.parked, Some(Parked::Keys | Parked::Acks { .. }));
+        let is_waiting = |client: &&Client| matches!(client.parked, Some(Parked::Keys | Parked::Acks(_)));
         let mut waiting: Vec<ClientId> = self.clients.iter().filter(is_waiting).map(|client| client.id).collect();
         waiting.sort_unstable();
         for id in waiting {

@@ -172,7 +172,7 @@ impl Server {
         self.lap = self.lap.map(|_| ended);
 
         // What waits now is counted at its end.
-        if !matches!(client.parked, Some(Parked::Keys | Parked::Acks { .. })) {
+        if !matches!(client.parked, Some(Parked::Keys | Parked::Acks(_))) {
             let reply_bytes = client.reply.buf.len() - reply_from;
             self.note_if_remarkable(client, command, args, usec, reply_bytes);
             self.count(index, usec, result.is_err());

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bitflags::bitflags;
 
+use super::acks::AckWait;
 use super::effect::Token;
 use super::multi::Transaction;
 use super::table::CommandIndex;
@@ -65,8 +66,8 @@ pub enum Parked {
     Waiting(Token),
     /// Until one of the keys that its command named has data, or the time is over.
     Keys,
-    /// Until enough replicas have acknowledged, or the time is over.
-    Acks { offset: u64, replicas: usize, until: Option<Millis> },
+    /// Until enough replicas or disks have its last write, or the time is over.
+    Acks(AckWait),
     /// The command is tried again when a pause ends or a frozen key thaws.
     Retry,
 }

@@ -22,7 +22,6 @@ impl Server {
         }
         self.repl_input(Input::Tick);
         self.alarm(now);
-        self.finish_waits();
         self.wake_replicas();
         self.work_beside();
         self.announce_changes();
@@ -130,7 +129,7 @@ impl Server {
     pub fn blocked_clients(&self) -> usize {
         self.clients
             .iter()
-            .filter(|c| matches!(c.parked, Some(Parked::Keys | Parked::Waiting(_) | Parked::Acks { .. })))
+            .filter(|c| matches!(c.parked, Some(Parked::Keys | Parked::Waiting(_) | Parked::Acks(_))))
             .count()
     }
 }

@@ -37,6 +37,8 @@ impl Server {
         self.loading = Some(Loading { started: now, total_bytes, from_primary, ..Loading::default() });
         self.update_events_wanted();
         if from_primary {
+            // What the log had on disk was of another dataset.
+            self.repl_input(Input::Fsynced(None));
             self.break_watches_of_db(None, None, None);
             let old = self.keyspace.flush(None);
             self.free_tables(old, self.config.replica_lazy_flush);

@@ -3,6 +3,7 @@
 //! The path of a command: `node` parses a batch, [`Server::run_batch`] looks each command up, asks the gates, calls the
 //! handler, and propagates, counts and notifies once. What has to happen outside leaves as an [`Effect`].
 
+pub mod acks;
 pub mod alarm;
 mod blocked;
 pub mod call;

@@ -1,6 +1,6 @@
 //! Between the replication engine and the rest of the server: facts in, outputs carried out.
 
-use super::client::{Client, ClientFlags, ClientId, Parked};
+use super::client::{Client, ClientFlags, ClientId};
 use super::effect::{Effect, LogLevel};
 use super::server::Server;
 use super::snapshot::Purpose;
@@ -71,7 +71,7 @@ impl Server {
                     self.outbox.push(Effect::SendSnapshotFile { snapshot, replica });
                 }
                 Output::AcksAdvanced => {
-                    self.finish_waits();
+                    self.finish_ack_waits();
                     self.shutdown_when_ready();
                 }
                 Output::PauseWrites(paused) => self.pause_for_failover(paused),
@@ -242,49 +242,6 @@ impl Server {
     pub(super) fn wake_replicas(&mut self) {
         let Server { repl, outbox, .. } = self;
         outbox.extend(repl.ready().map(|id| Effect::Wake(ClientId(id.0))));
-    }
-
-    /// Parks `client` until `replicas` have acknowledged its last write.
-    pub fn wait_for_acks(&mut self, client: &mut Client, replicas: usize, until: Option<Millis>) {
-        client.parked = Some(Parked::Acks { offset: client.write_offset, replicas, until });
-        if let Some(until) = until {
-            self.set_alarm(client.id, until);
-        }
-        self.repl.request_acks(self.mono());
-        self.drain_repl();
-        self.wake_replicas();
-    }
-
-    /// Ends the waits for acknowledgements that are fulfilled.
-    pub(super) fn finish_waits(&mut self) {
-        let repl = &self.repl;
-        let is_fulfilled = |client: &&Client| match client.parked {
-            Some(Parked::Acks { offset, replicas, .. }) => repl.acked_by(offset) >= replicas,
-            _ => false,
-        };
-        let fulfilled: Vec<ClientId> = self.clients.iter().filter(is_fulfilled).map(|client| client.id).collect();
-        for id in fulfilled {
-            self.end_wait(id, false);
-        }
-    }
-
-    /// Ends the wait of a client as if its time were over, or with an error. False when it does not wait.
-    pub fn end_wait(&mut self, id: ClientId, with_error: bool) -> bool {
-        let Some(parked) = self.clients.get(id).and_then(|client| client.parked) else { return false };
-        if !matches!(parked, Parked::Keys | Parked::Acks { .. }) {
-            return false;
-        }
-        match parked {
-            _ if with_error => {
-                self.fail_wait(id, &ErrorReply::Static("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
-            }
-            Parked::Acks { offset, .. } => {
-                let acked = self.repl.acked_by(offset);
-                self.finish_wait(id, None, |client| client.reply.uint(acked));
-            }
-            _ => self.finish_wait(id, None, |client| client.reply.null_array()),
-        }
-        true
     }
 
     /// The directives that the engine obeys, as it wants them.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::acks::AckWaits;
 use super::alarm::Alarms;
 use super::blocked::Blocked;
 use super::client::{Client, ClientFlags, ClientId, Clients, Parked};
@@ -142,6 +143,8 @@ pub struct Server {
     pub latency: Latency,
     /// Who waits for which keys.
     pub blocked: Blocked,
+    /// Who waits for acknowledgements.
+    pub(super) ack_waits: AckWaits,
     /// When waits of clients end by themselves.
     pub alarms: Alarms,
     /// Expired keys are looked for, and do not wait for their next use.
@@ -246,6 +249,7 @@ impl Server {
             command_log: CommandLog::default(),
             latency: Latency::default(),
             blocked: Blocked::default(),
+            ack_waits: AckWaits::default(),
             alarms: Alarms::default(),
             active_expire: true,
             switches: Switches::default(),
@@ -296,7 +300,10 @@ impl Server {
                 self.waiting.remove(&token);
             }
             Some(Parked::Keys) => self.forget_key_wait(id),
-            Some(Parked::Acks { until, .. }) => self.alarms.clear(id, until),
+            Some(Parked::Acks(wait)) => {
+                self.alarms.clear(id, wait.until);
+                self.ack_waits.remove(id);
+            }
             Some(Parked::Retry) | None => {}
         }
         self.forget_replica(&mut client);

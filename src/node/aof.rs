@@ -46,6 +46,35 @@ struct Inner {
     /// The base being written.
     base: Option<Base>,
     unsynced: bool,
+    /// An fsync is under way.
+    syncing: bool,
+    /// Counts how often the whole dataset was replaced (by a primary's), ...
+    dataset: u64,
+    /// ... and which one the last complete base is of. What is appended behind that of another counts for nothing.
+    based_on: Option<u64>,
+    /// What is written belongs to this offset of the replication stream.
+    stream_offset: u64,
+}
+
+impl Inner {
+    /// The log is on disk up to this offset of the replication stream.
+    fn tell_durable(&self, shared: &Shared, stream_offset: u64) {
+        if self.based_on == Some(self.dataset) {
+            shared.with(|server| server.log_is_durable(stream_offset));
+        }
+    }
+
+    /// Where nothing waits for the disk, everything is on it; also what the stream has and the log does not need.
+    fn tell_if_idle(&self, shared: &Shared) {
+        let waits = self.unsynced || self.syncing || self.stuck;
+        if self.file.is_some() && !waits && self.based_on == Some(self.dataset) {
+            shared.with(|server| {
+                if server.aof.pending() == 0 {
+                    server.log_is_durable(server.repl.offset());
+                }
+            });
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -53,6 +82,7 @@ struct Base {
     format: BaseFormat,
     /// It began together with an increment, which stays when it is finished.
     opened: bool,
+    dataset: u64,
 }
 
 impl Default for Aof {
@@ -101,6 +131,7 @@ impl Aof {
         let size = |file: &LogFile| fs::metadata(path_in(&dir, &file.name)).map_or(0, |meta| meta.len());
         let bytes = manifest.to_load().map(size).sum();
         inner.manifest = manifest;
+        inner.based_on = Some(inner.dataset);
         let server = &mut *shared.server();
         server.aof.switch(true);
         server.log_growth.opened(bytes, server.aof.offset);
@@ -112,7 +143,7 @@ impl Aof {
         let mut inner = lock(&self.inner);
         let inner = &mut *inner;
         let Some(file) = &mut inner.file else { return };
-        let offset = {
+        let (offset, stream_offset) = {
             let mut server = shared.server();
             if inner.stuck {
                 let mut more = Vec::new();
@@ -121,7 +152,7 @@ impl Aof {
             } else {
                 server.aof.take(&mut inner.buf);
             }
-            server.aof.offset
+            (server.aof.offset, server.repl.offset())
         };
         let started = Instant::now();
         let result = write_whole(file, &inner.buf).and_then(|()| if fsync { file.sync_data() } else { Ok(()) });
@@ -138,8 +169,10 @@ impl Aof {
                     shared.server().aof_error = None;
                     shared.logger.warning(format_args!("AOF write error looks solved. The server can write again."));
                 }
+                inner.stream_offset = stream_offset;
                 if fsync {
                     self.durable.send_replace(offset);
+                    inner.tell_durable(shared, stream_offset);
                 }
             }
             Err(error) => {
@@ -150,6 +183,11 @@ impl Aof {
                 shared.server().aof_error = Some(text);
             }
         }
+    }
+
+    /// The dataset is replaced by another one: the log says nothing of it before its next base is complete.
+    pub fn dataset_replaced(&self) {
+        lock(&self.inner).dataset += 1;
     }
 
     /// Waits until the log is durable up to `offset`.
@@ -168,8 +206,11 @@ impl Aof {
     pub fn close(&self, shared: &Shared) {
         self.flush(shared, true);
         let mut inner = lock(&self.inner);
-        shared.server().aof.switch(false);
         inner.file = None;
+        shared.with(|server| {
+            server.aof.switch(false);
+            server.log_is_off();
+        });
     }
 
     /// Begins a new base: what is appended from now on goes to a new increment, and a snapshot of the dataset as it is
@@ -188,7 +229,7 @@ impl Aof {
             inner.manifest = read_manifest(&config)?;
             if !switch_on {
                 let begun = begin_snapshot(shared, None);
-                inner.base = begun.map(|format| Base { format, opened: false });
+                inner.base = begun.map(|format| Base { format, opened: false, dataset: inner.dataset });
                 return Ok(begun.is_some());
             }
         }
@@ -208,9 +249,12 @@ impl Aof {
             old.sync_data()?;
         }
         inner.buf.clear();
+        if inner.file.is_none() {
+            inner.based_on = None;
+        }
         inner.file = Some(file);
         inner.manifest = manifest;
-        inner.base = Some(Base { format, opened: true });
+        inner.base = Some(Base { format, opened: true, dataset: inner.dataset });
         Ok(true)
     }
 
@@ -222,7 +266,7 @@ impl Aof {
         let mut inner = lock(&self.inner);
         let config = shared.server().config.clone();
         let dir = directory(&config);
-        let Base { format, opened } = inner.base.take().ok_or(io::ErrorKind::NotFound)?;
+        let Base { format, opened, dataset } = inner.base.take().ok_or(io::ErrorKind::NotFound)?;
         let base = inner.manifest.next_base(&file_name(&config), format);
         fs::rename(temp, path_in(&dir, &base.name))?;
         disk::sync_dir(&path_in(&dir, &base.name))?;
@@ -232,6 +276,7 @@ impl Aof {
         delete_history(&config, &dir, &mut manifest);
         write_manifest(&config, &manifest)?;
         inner.manifest = manifest;
+        inner.based_on = Some(dataset);
         Ok(())
     }
 }
@@ -310,12 +355,14 @@ pub async fn run(shared: Arc<Shared>, aof: Arc<Aof>) {
             }
             _ = second.tick() => {
                 let policy = sync_policy(&shared);
-                let due = { let inner = lock(&aof.inner); inner.unsynced || inner.stuck };
+                let due = { let inner = lock(&aof.inner); (inner.unsynced || inner.stuck) && !inner.syncing };
                 if due && policy != AppendFsync::Never {
                     let (shared, aof) = (Arc::clone(&shared), Arc::clone(&aof));
                     tokio::spawn(async move { sync_in_background(shared, aof).await });
                 } else if due {
                     aof.flush(&shared, false);
+                } else {
+                    lock(&aof.inner).tell_if_idle(&shared);
                 }
             }
         }
@@ -332,12 +379,22 @@ fn sync_policy(shared: &Shared) -> AppendFsync {
 /// One fsync away from the main thread; appending goes on meanwhile.
 async fn sync_in_background(shared: Arc<Shared>, aof: Arc<Aof>) {
     aof.flush(&shared, false);
-    let file = { lock(&aof.inner).file.as_ref().and_then(|f| f.try_clone().ok()) };
-    let Some(file) = file else { return };
-    lock(&aof.inner).unsynced = false;
-    if let Ok(Err(error)) = spawn_blocking(move || file.sync_data()).await {
-        let text = plain(&error);
-        shared.logger.warning(format_args!("Error making the AOF file durable: {text}"));
-        lock(&aof.inner).unsynced = true;
+    let (file, stream_offset) = {
+        let mut inner = lock(&aof.inner);
+        let Some(file) = inner.file.as_ref().and_then(|f| f.try_clone().ok()) else { return };
+        inner.unsynced = false;
+        inner.syncing = true;
+        (file, inner.stream_offset)
+    };
+    let result = spawn_blocking(move || file.sync_data()).await;
+    lock(&aof.inner).syncing = false;
+    match result {
+        Ok(Ok(())) => lock(&aof.inner).tell_durable(&shared, stream_offset),
+        Ok(Err(error)) => {
+            let text = plain(&error);
+            shared.logger.warning(format_args!("Error making the AOF file durable: {text}"));
+            lock(&aof.inner).unsynced = true;
+        }
+        Err(_) => {}
     }
 }

@@ -143,6 +143,7 @@ async fn take_over(shared: Arc<Shared>, incoming: Incoming) {
             return;
         }
     };
+    shared.aof.dataset_replaced();
     shared.with(|server| server.begin_loading(now(), len, true));
     let loaded = load::load_rdb(&shared, reader, false).await;
     let (facts, result) = match loaded {

@@ -119,6 +119,9 @@ impl Engine {
                 self.fsynced = offset;
                 if let Some(follower) = &mut self.follower {
                     follower.fsynced = offset;
+                    if follower.owed.take_if(|owed| offset.is_some_and(|offset| offset >= *owed)).is_some() {
+                        follower.acknowledge(cx!(self, now), self.primary.stream.history.offset);
+                    }
                 }
             }
         }
@@ -386,7 +389,9 @@ impl Engine {
     /// The primary asked how far we are. To be called before the request itself is reported as applied.
     pub fn on_getack(&mut self, now: Millis) {
         if let Some(follower) = &mut self.follower {
-            follower.acknowledge(cx!(self, now), self.primary.stream.history.offset);
+            let offset = self.primary.stream.history.offset;
+            follower.acknowledge(cx!(self, now), offset);
+            follower.owed = follower.fsynced.filter(|fsynced| *fsynced < offset).map(|_| offset);
         }
     }
 
@@ -425,6 +430,12 @@ impl Engine {
     #[must_use]
     pub fn acked_by(&self, offset: u64) -> usize {
         self.primary.replicas.online().filter(|(_, r)| r.ack >= offset).count()
+    }
+
+    /// How far this server's own AOF is on disk; `None` when there is none.
+    #[must_use]
+    pub fn fsynced(&self) -> Option<u64> {
+        self.fsynced
     }
 
     /// How many replicas have everything up to `offset` in their AOF on disk (WAITAOF).

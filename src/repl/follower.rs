@@ -73,6 +73,8 @@ pub(super) struct Follower {
     pub held_peak: usize,
     /// The AOF's offset, for acknowledgements.
     pub fsynced: Option<u64>,
+    /// The primary has asked for this offset, and the AOF was not there yet: it is told when it is.
+    pub owed: Option<u64>,
     /// Whether PSYNC asks the other side to take the role of the primary.
     pub asks_failover: bool,
     /// Whether it did; `None` until it answered.
@@ -93,6 +95,7 @@ impl Follower {
             held_bytes: 0,
             held_peak: 0,
             fsynced: None,
+            owed: None,
             asks_failover: false,
             failover_answer: None,
             last_said: Millis::ZERO,
@@ -445,6 +448,17 @@ mod tests {
         bench.input(Input::Fsynced(Some(102)));
         bench.wait(1000);
         assert_eq!(bench.said(), ["up 1: *5|$8|REPLCONF|$3|ACK|$3|104|$4|FACK|$3|102|"]);
+
+        // What it asks for is told at once, and again when it is on disk.
+        let now = bench.now;
+        bench.engine.on_getack(now);
+        assert_eq!(bench.said(), ["up 1: *5|$8|REPLCONF|$3|ACK|$3|104|$4|FACK|$3|102|"]);
+        bench.input(Input::Fsynced(Some(103)));
+        assert!(bench.said().is_empty());
+        bench.input(Input::Fsynced(Some(104)));
+        assert_eq!(bench.said(), ["up 1: *5|$8|REPLCONF|$3|ACK|$3|104|$4|FACK|$3|104|"]);
+        bench.input(Input::Fsynced(Some(104)));
+        assert!(bench.said().is_empty());
 
         bench.input(Input::LinkDown(LinkId(1)));
         assert_eq!(bench.said(), ["StreamEnds", "connect 2 primary:6000"]);

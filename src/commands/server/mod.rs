@@ -12,6 +12,7 @@ mod monitor;
 mod replication;
 mod saving;
 mod time;
+mod wait;
 
 use crate::exec::Command;
 
@@ -28,4 +29,5 @@ pub const FAMILIES: &[&[Command]] = &[
     replication::COMMANDS,
     saving::COMMANDS,
     time::COMMANDS,
+    wait::COMMANDS,
 ];

@@ -1,7 +1,7 @@
-//! ROLE, REPLICAOF, REPLCONF, PSYNC, SYNC, WAIT: who follows whom.
+//! ROLE, REPLICAOF, REPLCONF, PSYNC, SYNC: who follows whom.
 
 use crate::base::num;
-use crate::commands::parse::{self, TimeUnit};
+use crate::commands::parse;
 use crate::exec::client::ClientFlags;
 use crate::exec::effect::LogLevel;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group};
@@ -40,12 +40,6 @@ pub const COMMANDS: &[Command] = &[
         .doc(Group::Server, "2.8.0", "", "Makes this connection a replica, going on where it was if possible.")
         .args(&[Arg::string("replicationid"), Arg::int("offset")]),
     Command::new("sync", 1, sync).flags(SYNCS).doc(Group::Server, "1.0.0", "", "Makes this connection a replica."),
-    Command::new("wait", 3, wait)
-        .flags(Flags::BLOCKING)
-        .acl(Acl::CONNECTION)
-        .doc(Group::Generic, "3.0.0", "O(1)", "Waits until replicas have acknowledged this connection's writes.")
-        .tips(&["request_policy:all_shards", "response_policy:agg_min"])
-        .args(&[Arg::int("numreplicas"), Arg::int("timeout")]),
 ];
 
 fn role(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
@@ -145,23 +139,4 @@ fn become_replica(ctx: &mut Ctx<'_>, kind: SyncKind<'_>) -> Done {
     let peer_ip = ctx.client.peer_ip().map_or_else(String::new, |ip| ip.to_string());
     let request = SyncRequest { kind, peer_ip: &peer_ip, output_pending: !ctx.client.reply.buf.is_empty() };
     ctx.server.sync(ctx.client, request)
-}
-
-fn wait(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    if !ctx.server.repl.is_primary() {
-        return Err(ErrorReply::Static(
-            "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is \
-             configured to be writable (which is not the default) writes to replicas are just local and are not \
-             propagated.",
-        ));
-    }
-    let replicas = num::parse_i64(args.at(1)).ok_or(ErrorReply::NotInteger)?;
-    let until = parse::wait_until(args.at(2), TimeUnit::Millis, ctx.now)?;
-    let acked = ctx.server.repl.acked_by(ctx.client.write_offset);
-    if acked as i64 >= replicas || !ctx.may_block() {
-        ctx.reply().uint(acked);
-        return Ok(());
-    }
-    ctx.server.wait_for_acks(ctx.client, replicas as usize, until);
-    Ok(())
 }
