@@ -55,9 +55,9 @@ fn xautoclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (key, name, consumer_name, now) = (args.at(1), args.at(2), args.at(3), ctx.now);
     let mut relay = Relay::new(ctx, key, name);
     let (mut db, reply) = ctx.split();
-    let mut entry = read_to_change(&mut db, key).ok_or_else(|| no_key_or_group(key, name))?;
+    let mut entry = read_to_change(&mut db, key).ok_or_else(|| no_key_or_group(key, name, ""))?;
     let Stream { log, groups } = entry.stream_mut()?;
-    let group = groups.get_mut(name).ok_or_else(|| no_key_or_group(key, name))?;
+    let group = groups.get_mut(name).ok_or_else(|| no_key_or_group(key, name, ""))?;
     let found = group.find(consumer_name);
     let Some(consumer) = found.or_else(|| group.create_consumer(consumer_name, now, None)) else { return Ok(()) };
     group.consumer_mut(consumer).seen = now;

@@ -3,6 +3,7 @@
 mod add;
 mod autoclaim;
 mod claim;
+mod deliver;
 mod group;
 mod id;
 mod info;
@@ -44,10 +45,10 @@ fn read_to_change<'a>(db: &'a mut Db<'_>, key: &[u8]) -> Option<EntryMut<'a>> {
     db.write(key)
 }
 
-/// Neither is there, or only the key is.
-fn no_key_or_group(key: &[u8], group: &[u8]) -> ErrorReply {
+/// Neither is there, or only the key is; `where_wanted` ends the sentence.
+fn no_key_or_group(key: &[u8], group: &[u8], where_wanted: &str) -> ErrorReply {
     let (key, group) = (shown(key, key.len()), shown(group, group.len()));
-    ErrorReply::text_of(format!("NOGROUP No such key '{key}' or consumer group '{group}'"))
+    ErrorReply::text_of(format!("NOGROUP No such key '{key}' or consumer group '{group}'{where_wanted}"))
 }
 
 /// The key is there, the group is not.

@@ -70,7 +70,7 @@ fn xpending(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let now = ctx.now;
     let (mut db, reply) = ctx.split();
     let stream = db.read(key).map(Typed::stream).transpose()?;
-    let group = stream.and_then(|stream| stream.groups.get(name)).ok_or_else(|| no_key_or_group(key, name))?;
+    let group = stream.and_then(|stream| stream.groups.get(name)).ok_or_else(|| no_key_or_group(key, name, ""))?;
     match filter {
         None => push_summary(reply, group),
         Some(filter) => push_some(reply, group, &filter, now),

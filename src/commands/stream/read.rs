@@ -1,18 +1,17 @@
 //! XREAD, XREADGROUP: the entries behind given ids of one or more streams.
 
+use super::deliver::{From, GroupRead, Streams};
 use super::id;
 use super::no_key_or_group;
-use super::relay::{Relay, propagate};
-use super::reply::{push_entries, push_entry, push_id};
+use super::relay::propagate;
+use super::reply::push_entries;
 use crate::base::Millis;
 use crate::commands::parse::{self, TimeUnit};
-use crate::data::stream::{ConsumerId, Delivery, Group, Log, Stream, StreamId};
+use crate::data::stream::StreamId;
 use crate::data::value::Kind;
-use crate::exec::spec::Group as DocGroup;
-use crate::exec::{Acl, Arg, Begin, Command, Ctx, Done, Find, Flags, KeyFlags, KeySpec, Wait};
-use crate::keyspace::{EventClass, Typed, TypedMut};
-use crate::resp::reply::{Open, Proto};
-use crate::resp::{Args, Argv, ErrorReply, Reply};
+use crate::exec::{Acl, Arg, Begin, Command, Ctx, Done, Find, Flags, Group, KeyFlags, KeySpec, Wait};
+use crate::keyspace::Typed;
+use crate::resp::{Args, Argv, ErrorReply};
 
 const KEY_RO_ACCESS: KeyFlags = KeyFlags::RO.union(KeyFlags::ACCESS);
 const HALF: Find = Find::Range { last: -1, step: 1, limit: 2 };
@@ -25,7 +24,7 @@ pub const COMMANDS: &[Command] = &[
         .acl(Acl::STREAM)
         .keys(&[KeySpec::new(Begin::Keyword("STREAMS", 1), HALF, KEY_RO_ACCESS)])
         .doc(
-            DocGroup::Stream,
+            Group::Stream,
             "5.0.0",
             "",
             "Gives the entries behind an id of each of several streams; waits for them if asked.",
@@ -40,7 +39,7 @@ pub const COMMANDS: &[Command] = &[
         .acl(Acl::STREAM)
         .keys(&[KeySpec::new(Begin::Keyword("STREAMS", 4), HALF, KEY_RO_ACCESS)])
         .doc(
-            DocGroup::Stream,
+            Group::Stream,
             "5.0.0",
             "",
             "Gives a consumer entries that its group has not read, or those it holds; waits if asked.",
@@ -66,15 +65,6 @@ struct Request<'a> {
     ids: Args<'a>,
     /// The number of the argument that is the first id.
     ids_at: usize,
-}
-
-/// Where reading begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum From {
-    /// Behind this id.
-    After(StreamId),
-    /// What the group has not read.
-    New,
 }
 
 impl<'a> Request<'a> {
@@ -140,42 +130,15 @@ fn only_of_groups(option: &str, of_group: bool) -> Result<(), ErrorReply> {
     )))
 }
 
-/// Writes what there is, one stream after the other, under an array or map that is opened with the first of them.
-struct Streams {
-    open: Option<Open>,
-    count: usize,
-}
-
-impl Streams {
-    fn begin_one(&mut self, reply: &mut Reply, key: &[u8]) {
-        if self.open.is_none() {
-            self.open = Some(reply.open());
-        }
-        self.count += 1;
-        if reply.proto == Proto::Resp2 {
-            reply.array(2);
-        }
-        reply.bulk(key);
-    }
-
-    /// Ends the reply; false when there was nothing.
-    fn end(self, reply: &mut Reply) -> bool {
-        let Some(open) = self.open else { return false };
-        match reply.proto {
-            Proto::Resp2 => reply.end_array(open, self.count),
-            Proto::Resp3 => reply.end_map(open, self.count),
-        }
-        true
-    }
-}
-
 fn xread(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let request = Request::parse(args, false, ctx.now)?;
     let woken_by = ctx.woken_by();
+    let looks_at = |key: &[u8]| woken_by.as_deref().is_none_or(|woken_by| woken_by == key);
     let (mut db, reply) = ctx.split();
     let mut after = Vec::with_capacity(request.keys.len());
     for (key, id) in request.keys.iter().zip(request.ids.iter()) {
-        let log = db.read(key).map(Typed::stream).transpose()?.map(|stream| &stream.log);
+        let found = if looks_at(key) { db.read(key) } else { None };
+        let log = found.map(Typed::stream).transpose()?.map(|stream| &stream.log);
         after.push(match id {
             b"$" => log.map_or(StreamId::MIN, |log| log.last_id),
             // The last entry, or the next to come.
@@ -189,11 +152,8 @@ fn xread(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
             _ => id::parse(id, 0)?,
         });
     }
-    let mut streams = Streams { open: None, count: 0 };
-    for (key, after) in request.keys.iter().zip(&after) {
-        if woken_by.as_deref().is_some_and(|woken_by| woken_by != key) {
-            continue;
-        }
+    let mut streams = Streams::default();
+    for (key, after) in request.keys.iter().zip(&after).filter(|(key, _)| looks_at(key)) {
         let Some(stream) = db.read(key).map(Typed::stream).transpose()? else { continue };
         let log = &stream.log;
         if let Some(start) = after.next().filter(|start| log.top_id().is_some_and(|top| top >= *start)) {
@@ -218,25 +178,23 @@ fn xreadgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let request = Request::parse(args, true, ctx.now)?;
     let Some((group, consumer)) = request.group else { return Err(ErrorReply::Syntax) };
     let woken_by = ctx.woken_by();
+    let looks_at = |key: &[u8]| woken_by.as_deref().is_none_or(|woken_by| woken_by == key);
     let mut from = Vec::with_capacity(request.keys.len());
     for (key, id) in request.keys.iter().zip(request.ids.iter()) {
-        if woken_by.as_deref().is_none_or(|woken_by| woken_by == key) {
+        if looks_at(key) {
             let mut db = ctx.db();
             let stream = db.read(key).map(Typed::stream).transpose()?;
             if !stream.is_some_and(|stream| stream.groups.contains_key(group)) {
-                let ErrorReply::Text(text) = no_key_or_group(key, group) else { return Err(ErrorReply::NoSuchKey) };
-                return Err(ErrorReply::text_of(format!("{text} in XREADGROUP with GROUP option")));
+                return Err(no_key_or_group(key, group, " in XREADGROUP with GROUP option"));
             }
         }
         from.push(from_id(id)?);
     }
-    let mut streams = Streams { open: None, count: 0 };
+    let mut streams = Streams::default();
     let mut commands = Vec::new();
-    for (key, from) in request.keys.iter().zip(from) {
-        if woken_by.as_deref().is_none_or(|woken_by| woken_by == key) {
-            let read = GroupRead { key, group, consumer, from, count: request.count, no_ack: request.no_ack };
-            commands.extend(read.run(ctx, &mut streams)?);
-        }
+    for (key, from) in request.keys.iter().zip(from).filter(|(key, _)| looks_at(key)) {
+        let read = GroupRead { key, group, consumer, from, count: request.count, no_ack: request.no_ack };
+        commands.extend(read.run(ctx, &mut streams)?);
     }
     propagate(ctx, commands);
     if !streams.end(ctx.reply()) {
@@ -282,120 +240,4 @@ fn from_id(arg: &[u8]) -> Result<From, ErrorReply> {
             id => From::After(id),
         },
     })
-}
-
-/// One stream's part of XREADGROUP.
-struct GroupRead<'a> {
-    key: &'a [u8],
-    group: &'a [u8],
-    consumer: &'a [u8],
-    from: From,
-    count: Option<usize>,
-    no_ack: bool,
-}
-
-impl GroupRead<'_> {
-    /// Reads, and gives what is to be propagated.
-    fn run(&self, ctx: &mut Ctx<'_>, streams: &mut Streams) -> Result<Vec<Argv>, ErrorReply> {
-        let mut relay = Relay::new(ctx, self.key, self.group);
-        let now = ctx.now;
-        let (mut db, reply) = ctx.split();
-        let Some(mut entry) = db.write(self.key) else { return Ok(Vec::new()) };
-        let Stream { log, groups } = entry.stream_mut()?;
-        let Some(group) = groups.get_mut(self.group) else { return Ok(Vec::new()) };
-        let found = group.find(self.consumer);
-        let created = found.is_none();
-        let Some(consumer) = found.or_else(|| group.create_consumer(self.consumer, now, None)) else {
-            return Ok(Vec::new());
-        };
-        group.consumer_mut(consumer).seen = now;
-        let mut read = false;
-        match self.from {
-            From::After(id) => {
-                streams.begin_one(reply, self.key);
-                if created {
-                    relay.create_consumer(self.consumer);
-                }
-                let start = id.next().unwrap_or(StreamId::MAX);
-                if push_history(reply, log, group, consumer, start, self.count, now) {
-                    group.consumer_mut(consumer).active = Some(now);
-                }
-                read = true;
-            }
-            From::New if log.top_id().is_some_and(|top| top > group.last_id) => {
-                streams.begin_one(reply, self.key);
-                group.consumer_mut(consumer).active = Some(now);
-                if created && self.no_ack {
-                    relay.create_consumer(self.consumer);
-                }
-                self.push_new(reply, log, group, consumer, now, &mut relay);
-                read = true;
-            }
-            // Others must know the consumer although it got nothing.
-            From::New if created => relay.create_consumer(self.consumer),
-            From::New => {}
-        }
-        if created {
-            db.notify(EventClass::STREAM, "xgroup-createconsumer", self.key);
-        }
-        ctx.changed(usize::from(created) + usize::from(read));
-        Ok(relay.into_commands())
-    }
-
-    /// Gives the consumer what the group has not read.
-    fn push_new(
-        &self,
-        reply: &mut Reply,
-        log: &Log,
-        group: &mut Group,
-        consumer: ConsumerId,
-        now: Millis,
-        relay: &mut Relay<'_>,
-    ) {
-        let start = group.last_id.next().unwrap_or(StreamId::MAX);
-        let open = reply.open();
-        let mut pushed = 0;
-        for entry in log.range(start, StreamId::MAX).take(self.count.unwrap_or(usize::MAX)) {
-            group.advance(log, entry.id);
-            push_entry(reply, entry);
-            pushed += 1;
-            if !self.no_ack {
-                let delivery = Delivery { at: now, count: 1 };
-                group.assign(entry.id, consumer, delivery);
-                relay.claim(self.consumer, entry.id, delivery, group.last_id);
-            }
-        }
-        reply.end_array(open, pushed);
-        relay.set_id(group.last_id, group.entries_read);
-    }
-}
-
-/// Gives a consumer again what it holds from `start` on; says whether it was anything.
-fn push_history(
-    reply: &mut Reply,
-    log: &Log,
-    group: &mut Group,
-    consumer: ConsumerId,
-    start: StreamId,
-    count: Option<usize>,
-    now: Millis,
-) -> bool {
-    let held = group.consumer(consumer).pending();
-    let ids: Vec<StreamId> = held.range(start..).take(count.unwrap_or(usize::MAX)).copied().collect();
-    reply.array(ids.len());
-    for id in &ids {
-        match log.get(*id) {
-            Some(entry) => {
-                push_entry(reply, entry);
-                group.redeliver(*id, now);
-            }
-            None => {
-                // Deleted meanwhile.
-                reply.array(2);
-                push_id(reply, *id);
-                reply.null_array();
-            }
-        }
-    }
-    !ids.is_empty()
 }

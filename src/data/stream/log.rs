@@ -175,7 +175,7 @@ impl Log {
         }
         self.max_deleted_id = self.max_deleted_id.max(id);
         if id == self.first_id {
-            self.find_first();
+            self.first_id = self.find_first();
         }
         true
     }
@@ -184,6 +184,7 @@ impl Log {
     /// that is 0. Returns how many entries are gone.
     pub fn trim(&mut self, keep: Keep, approximately: bool, limit: u64) -> u64 {
         let before = self.len;
+        let mut first = None;
         while let Some((key, node)) = self.nodes.first_key_value() {
             let (key, live) = (*key, node.live() as u64);
             let enough = matches!(keep, Keep::Newest(count) if self.len <= count);
@@ -198,23 +199,23 @@ impl Log {
                 self.remove_node(key);
             } else {
                 if !approximately {
-                    self.trim_node(key, keep);
+                    first = self.trim_node(key, keep);
                 }
                 break;
             }
         }
         if self.len != before {
-            self.find_first();
+            self.first_id = first.unwrap_or_else(|| self.find_first());
         }
         before - self.len
     }
 
-    /// Deletes entries of one node, which keeps some, from its front.
-    fn trim_node(&mut self, key: StreamId, keep: Keep) {
-        let Some(node) = self.nodes.get_mut(&key) else { return };
+    /// Deletes entries of one node from its front; gives the first one left.
+    fn trim_node(&mut self, key: StreamId, keep: Keep) -> Option<StreamId> {
+        let node = self.nodes.get_mut(&key)?;
         let before = node.mem_bytes();
         let mut left = self.len;
-        let gone = node.trim(key, |id| {
+        let (gone, first) = node.trim(key, |id| {
             let enough = match keep {
                 Keep::Newest(count) => left <= count,
                 Keep::From(first) => id >= first,
@@ -224,6 +225,7 @@ impl Log {
         });
         self.len -= gone as u64;
         self.node_bytes = self.node_bytes + node.mem_bytes() - before;
+        first
     }
 
     fn remove_node(&mut self, key: StreamId) {
@@ -233,8 +235,9 @@ impl Log {
         }
     }
 
-    fn find_first(&mut self) {
-        self.first_id = self.range(StreamId::MIN, StreamId::MAX).next().map_or(StreamId::MIN, |entry| entry.id);
+    /// The id of the first entry there is, or `0-0`.
+    fn find_first(&self) -> StreamId {
+        self.range(StreamId::MIN, StreamId::MAX).next().map_or(StreamId::MIN, |entry| entry.id)
     }
 
     /// Takes over the nodes of a file or payload, which must be in order and must hold `len` entries in all. The ids and
@@ -259,7 +262,7 @@ impl Log {
             return Err(Corrupt("Stream length inconsistent with rax elements"));
         }
         log.check_order()?;
-        log.find_first();
+        log.first_id = log.find_first();
         Ok(log)
     }
 

@@ -149,26 +149,45 @@ impl Node {
         self.set_counts(master.live - 1, master.deleted + 1);
     }
 
-    /// Deletes live entries from the front until `stop` says so of an id; says how many are gone.
-    pub(super) fn trim(&mut self, master_id: StreamId, mut stop: impl FnMut(StreamId) -> bool) -> usize {
+    /// Deletes live entries from the front until `stop` says so of an id. Gives how many are gone, and that id.
+    pub(super) fn trim(
+        &mut self,
+        master_id: StreamId,
+        mut stop: impl FnMut(StreamId) -> bool,
+    ) -> (usize, Option<StreamId>) {
         let master = self.master();
         let mut at = master.entries_at;
         let mut gone = 0;
+        let mut first = None;
         while at != self.pack.end() {
-            let (Place { id, live, .. }, next) = self.read(&master, master_id, at);
-            let behind = self.pack.end() - next;
-            if live {
-                if stop(id) {
-                    break;
-                }
-                let (flags, _) = self.number(at);
-                self.pack.replace(at, flags as i64 | DELETED);
-                gone += 1;
+            let (flags, _) = self.number(at);
+            let flags = flags as i64;
+            if flags & DELETED != 0 {
+                at = self.skip_entry(&master, at, flags);
+                continue;
             }
+            let (Place { id, .. }, next) = self.read(&master, master_id, at);
+            if stop(id) {
+                first = Some(id);
+                break;
+            }
+            let behind = self.pack.end() - next;
+            self.pack.replace(at, flags | DELETED);
+            gone += 1;
             at = self.pack.end() - behind;
         }
         self.set_counts(master.live - gone, master.deleted + gone);
-        gone
+        (gone, first)
+    }
+
+    /// The position behind the entry at `at`, which has these flags.
+    fn skip_entry(&self, master: &Master, at: usize, flags: i64) -> usize {
+        let fields_at = self.skip(at, ENTRY_HEAD);
+        if flags & SAME_FIELDS != 0 {
+            return self.skip(fields_at, master.fields + 1);
+        }
+        let (own, from) = self.number(fields_at);
+        self.skip(from, 2 * own + 1)
     }
 
     fn set_counts(&mut self, live: usize, deleted: usize) {

@@ -153,3 +153,133 @@ fn read_consumer<R: BufRead>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::stream::NodeLimits;
+    use crate::persist::rdb::RdbError;
+
+    /// A stream of three entries, the first deleted, with one group that two consumers read for.
+    fn sample() -> Stream {
+        let mut stream = Stream::new();
+        for seq in 1..=3 {
+            stream.log.append(StreamId::new(7, seq), [(&b"f"[..], &b"v"[..])].into_iter(), NodeLimits::default());
+        }
+        stream.log.delete(StreamId::new(7, 1));
+        let mut group = Group::new(StreamId::new(7, 2), Some(2));
+        let alice = group.create_consumer(b"alice", Millis(1000), Some(Millis(900))).unwrap();
+        group.create_consumer(b"bob", Millis(2000), None).unwrap();
+        group.assign(StreamId::new(7, 2), alice, Delivery { at: Millis(800), count: 3 });
+        stream.groups.insert(b"g".as_slice().into(), group);
+        stream
+    }
+
+    /// The parts of a stream that follow its nodes, as a version writes them.
+    fn body(stream: &Stream, code: u8) -> Vec<u8> {
+        let mut out = Vec::new();
+        push_length(&mut out, 1);
+        let (key, pack) = stream.log.nodes().next().unwrap();
+        push_string(&mut out, &key.to_bytes(), false);
+        push_string(&mut out, pack.bytes(), false);
+        push_length(&mut out, stream.log.len());
+        push_id(&mut out, stream.log.last_id);
+        if code != value_type::STREAM_1 {
+            push_id(&mut out, stream.log.first_id());
+            push_id(&mut out, stream.log.max_deleted_id);
+            push_length(&mut out, stream.log.entries_added);
+        }
+        out.extend([1, 1, b'g', 7, 2]);
+        if code != value_type::STREAM_1 {
+            out.push(2);
+        }
+        out.push(1);
+        out.extend(StreamId::new(7, 2).to_bytes());
+        out.extend(800i64.to_le_bytes());
+        out.extend([3, 2]);
+        for (name, seen, active) in [(&b"\x05alice"[..], 1000i64, 900i64), (b"\x03bob", 2000, -1)] {
+            out.extend_from_slice(name);
+            out.extend(seen.to_le_bytes());
+            if code == value_type::STREAM_3 {
+                out.extend(active.to_le_bytes());
+            }
+            if name.ends_with(b"alice") {
+                out.push(1);
+                out.extend(StreamId::new(7, 2).to_bytes());
+            } else {
+                out.push(0);
+            }
+        }
+        out
+    }
+
+    fn read(body: &[u8], code: u8) -> std::result::Result<Stream, String> {
+        let mut input = Input::new(body);
+        match read_stream(&mut input, code) {
+            Ok(stream) => {
+                assert_eq!(input.offset(), body.len() as u64);
+                Ok(stream)
+            }
+            Err(RdbError::Corrupt { reason, .. }) => Err(reason.into_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn every_version_is_read_and_the_second_written() {
+        let stream = sample();
+        let mut written = Vec::new();
+        push_stream(&mut written, &stream, false);
+        assert_eq!(written, body(&stream, value_type::STREAM_2));
+        for code in [value_type::STREAM_1, value_type::STREAM_2, value_type::STREAM_3] {
+            let read = read(&body(&stream, code), code).unwrap();
+            let (log, group) = (&read.log, &read.groups[&b"g"[..]]);
+            assert_eq!((log.len(), log.last_id, log.first_id()), (2, StreamId::new(7, 3), StreamId::new(7, 2)));
+            let knows_more = code != value_type::STREAM_1;
+            assert_eq!(log.entries_added, if knows_more { 3 } else { 2 });
+            assert_eq!(log.max_deleted_id, StreamId::new(if knows_more { 7 } else { 0 }, u64::from(knows_more)));
+            // The first version does not tell, but nothing is known to be missing before the first entry.
+            assert_eq!(group.entries_read, Some(if knows_more { 2 } else { 1 }));
+            assert_eq!(group.pending()[&StreamId::new(7, 2)].delivery, Delivery { at: Millis(800), count: 3 });
+            let times: Vec<_> = group.consumers().map(|c| (c.seen.0, c.active.map(|at| at.0))).collect();
+            match code {
+                value_type::STREAM_3 => assert_eq!(times, [(1000, Some(900)), (2000, None)]),
+                _ => assert_eq!(times, [(1000, Some(1000)), (2000, Some(2000))]),
+            }
+        }
+    }
+
+    #[test]
+    fn parts_that_contradict_each_other_are_refused() {
+        let (stream, code) = (sample(), value_type::STREAM_2);
+        let good = body(&stream, code);
+        let groups_at = good.windows(5).position(|window| window == [1, 1, b'g', 7, 2]).unwrap();
+        let changed = |at: usize, bytes: &[u8]| {
+            let mut body = good.clone();
+            body[at..at + bytes.len()].copy_from_slice(bytes);
+            read(&body, code).unwrap_err()
+        };
+        // Behind the group's name, ids and count stand its pending entry (16 + 8 + 1 bytes) and its consumers.
+        let pending_at = groups_at + 7;
+        let consumers_at = pending_at + 26;
+        let held_at = consumers_at + 15;
+        let mut unowned = good.clone();
+        unowned.splice(held_at - 1..held_at + 16, [0]);
+        let mut twice = good.clone();
+        twice[groups_at] = 2;
+        let group = good[groups_at + 1..].to_vec();
+        twice.extend(group);
+        for (reason, told) in [
+            ("Stream node key entry is not the size of a stream ID", changed(1, &[15])),
+            ("stream with an entry beyond its last id", changed(groups_at - 6, &[2])),
+            ("NACK entry without consumer", read(&unowned, code).unwrap_err()),
+            ("Consumer entry not found in group global PEL", changed(held_at + 15, &[9])),
+            ("Duplicated consumer group name", read(&twice, code).unwrap_err()),
+        ] {
+            assert_eq!(told, reason);
+        }
+        for len in 0..good.len() {
+            assert!(read(&good[..len], code).is_err(), "{len}");
+        }
+    }
+}
