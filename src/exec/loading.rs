@@ -6,6 +6,7 @@ use super::server::Server;
 use crate::base::Millis;
 use crate::data::value::Value;
 use crate::keyspace::SetExpire;
+use crate::persist::rdb::LoadedEntry;
 use crate::repl::{Input, SavedHistory};
 use crate::resp::Args;
 
@@ -67,7 +68,8 @@ impl Server {
     }
 
     /// Adds one key of a file. A primary drops what has expired meanwhile; a replica keeps everything until it is told.
-    pub fn load_key(&mut self, db: u32, key: &[u8], mut value: Value, expire: Option<Millis>) {
+    pub fn load_key(&mut self, db: u32, loaded: LoadedEntry) {
+        let LoadedEntry { key, mut value, expire, idle_secs, frequency } = loaded;
         let Some(loading) = &mut self.loading else { return };
         let keeps_expired = loading.from_primary || loading.log_base || !self.repl.is_primary();
         if !keeps_expired && expire.is_some_and(|at| at < loading.started) {
@@ -84,7 +86,12 @@ impl Server {
         }
         loading.keys_loaded += 1;
         let expire = expire.map_or(SetExpire::Never, SetExpire::At);
-        self.keyspace.db(db).set(key, value, expire);
+        let used = self.keyspace.access_policy().told(idle_secs, frequency, self.now);
+        let mut db = self.keyspace.db(db);
+        db.set(&key, value, expire);
+        if let (Some(stamp), Some(entry)) = (used, db.peek(&key)) {
+            entry.set_access(stamp);
+        }
     }
 
     /// Whether `key` is there already: a file that names a key twice is damaged.

@@ -16,6 +16,14 @@ const KEYS_PER_LOOK: u32 = 16;
 pub trait MemoryMeter: Send {
     /// Bytes allocated, without what is about to be freed.
     fn used_bytes(&self) -> u64;
+
+    /// Gives pages that nothing uses back to the system.
+    fn purge(&self) {}
+
+    /// The allocator's own statistics, for people.
+    fn report(&self) -> String {
+        "The allocator keeps no statistics.".to_owned()
+    }
 }
 
 /// Whether there is room for more.

@@ -68,4 +68,11 @@ impl Server {
             _ => AccessPolicy::Lru,
         }
     }
+
+    /// Whether keys are evicted by when, or how often, they were used.
+    #[must_use]
+    pub fn evicts_by_use(config: &Config) -> bool {
+        use crate::config::EvictionPolicy::{AllKeysLfu, AllKeysLru, VolatileLfu, VolatileLru};
+        matches!(config.maxmemory_policy, AllKeysLru | VolatileLru | AllKeysLfu | VolatileLfu)
+    }
 }

@@ -9,7 +9,7 @@ use super::server::Server;
 use super::state::COMPAT_VERSION;
 use crate::base::Millis;
 use crate::data::entry::Entry;
-use crate::keyspace::EntrySink;
+use crate::keyspace::{AccessPolicy, EntrySink};
 use crate::persist::aof::CommandWriter;
 use crate::persist::rdb::{Access, Aux, RdbWriter, Reader, ReplicationAux, WriteOptions};
 use crate::repl::{Input, SnapshotId, SnapshotRequest, SnapshotTarget, Version};
@@ -100,17 +100,32 @@ struct RdbSink {
     db: Option<u32>,
     /// Keys and volatile keys per database, hints for the reader.
     sizes: Vec<(usize, usize)>,
+    /// How uses are remembered, if keys are evicted by that: then they are told, as of this moment.
+    used: Option<(AccessPolicy, Millis)>,
+}
+
+impl RdbSink {
+    fn access_of(&self, entry: &Entry) -> Access {
+        match self.used {
+            None => Access::Untracked,
+            Some((AccessPolicy::Lru, now)) => {
+                Access::IdleSecs(u64::from(AccessPolicy::idle_seconds(entry.access(), now)))
+            }
+            Some((policy, now)) => Access::Frequency(policy.frequency(entry.access(), now) as u8),
+        }
+    }
 }
 
 impl EntrySink for RdbSink {
     fn entry(&mut self, db: u32, entry: &Entry) {
+        let access = self.access_of(entry);
         let Some(writer) = &mut self.writer else { return };
         if self.db != Some(db) {
             let (keys, volatile) = std::mem::take(&mut self.sizes[db as usize]);
             writer.select(&mut self.out, db as usize, keys, volatile);
             self.db = Some(db);
         }
-        writer.entry(&mut self.out, entry.key(), entry.value(), entry.expire_at(), Access::Untracked);
+        writer.entry(&mut self.out, entry.key(), entry.value(), entry.expire_at(), access);
     }
 
     fn pending_bytes(&self) -> usize {
@@ -271,7 +286,8 @@ impl Server {
         let mut out = Vec::new();
         let writer = RdbWriter::begin(&mut out, options, &aux);
         let sizes = (0..self.keyspace.databases()).map(|db| self.keyspace.sizes(db)).collect();
-        RdbSink { writer: Some(writer), out, db: None, sizes }
+        let used = Server::evicts_by_use(&self.config).then(|| (self.keyspace.access_policy(), self.now));
+        RdbSink { writer: Some(writer), out, db: None, sizes, used }
     }
 
     /// Walks on for a short while. Bytes for a file are appended to `chunk`; bytes for replicas go to their connections.

@@ -47,16 +47,26 @@ impl AccessPolicy {
         (bits & 0xff).saturating_sub(elapsed.checked_div(decay_minutes).unwrap_or(0))
     }
 
+    /// The bits of a value of which somebody else tells how long it has not been used, or how often it was: only what
+    /// this policy keeps can be taken over.
+    #[must_use]
+    pub fn told(self, idle_seconds: Option<u64>, counter: Option<u8>, now: Millis) -> Option<u32> {
+        match self {
+            AccessPolicy::Lru => idle_seconds.map(|seconds| AccessPolicy::idle_for(seconds, now)),
+            AccessPolicy::Lfu { .. } => counter.map(|counter| AccessPolicy::counted(counter, now)),
+        }
+    }
+
     /// The LRU bits of a value last used that long ago.
     #[must_use]
-    pub fn idle_for(idle_seconds: u64, now: Millis) -> u32 {
+    fn idle_for(idle_seconds: u64, now: Millis) -> u32 {
         let now = now.secs() as u64;
         now.saturating_sub(idle_seconds) as u32 & 0x00ff_ffff
     }
 
     /// The LFU bits of a value whose counter stood at `counter` just now.
     #[must_use]
-    pub fn counted(counter: u8, now: Millis) -> u32 {
+    fn counted(counter: u8, now: Millis) -> u32 {
         minutes(now) << 8 | u32::from(counter)
     }
 
@@ -91,6 +101,9 @@ mod tests {
         assert_eq!(AccessPolicy::idle_seconds(AccessPolicy::idle_for(1000, now), now), 1000);
         let lfu = AccessPolicy::Lfu { log_factor: 10, decay_minutes: 1 };
         assert_eq!(lfu.frequency(AccessPolicy::counted(77, now), now), 77);
+        assert_eq!(lfu.told(Some(5), Some(77), now), Some(AccessPolicy::counted(77, now)));
+        assert_eq!(AccessPolicy::Lru.told(Some(5), Some(77), now), Some(AccessPolicy::idle_for(5, now)));
+        assert_eq!((lfu.told(Some(5), None, now), AccessPolicy::Lru.told(None, Some(7), now)), (None, None));
     }
 
     #[test]

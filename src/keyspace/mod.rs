@@ -199,6 +199,15 @@ impl Keyspace {
         (tables.len(), tables.volatile_len())
     }
 
+    /// Heap bytes of the tables of one database, without their entries: all keys, and those with an expiry.
+    #[must_use]
+    pub fn table_bytes(&self, db: u32) -> (u64, u64) {
+        let tables = &self.dbs[db as usize];
+        (0..tables.count())
+            .map(|n| tables.get(n).mem_bytes())
+            .fold((0, 0), |(main, volatile), (m, v)| (main + m as u64, volatile + v as u64))
+    }
+
     /// Keys of all databases.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -116,7 +116,7 @@ impl Reading {
                     let key = String::from_utf8_lossy(&entry.key).into_owned();
                     return Err(LoadError::Duplicate { db: self.db, key });
                 }
-                server.load_key(self.db, &entry.key, entry.value, entry.expire);
+                server.load_key(self.db, entry);
             }
             Event::End { .. } => return Ok(false),
         }

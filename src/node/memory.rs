@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Sender, channel};
 
-use tikv_jemalloc_ctl::{epoch, stats, thread};
+use tikv_jemalloc_ctl::{epoch, stats, stats_print, thread};
 
+use super::os;
 use crate::exec::memory::MemoryMeter;
 use crate::keyspace::Garbage;
 
@@ -73,6 +74,18 @@ impl MemoryMeter for Meter {
         };
         let allocated = memory.allocated_bytes.load(Relaxed).saturating_add_signed(moved);
         allocated.saturating_sub(memory.pending_bytes.load(Relaxed))
+    }
+
+    fn purge(&self) {
+        os::purge_allocator();
+    }
+
+    fn report(&self) -> String {
+        let mut report = Vec::new();
+        match stats_print::stats_print(&mut report, stats_print::Options::default()) {
+            Ok(()) => String::from_utf8_lossy(&report).into_owned(),
+            Err(error) => format!("The allocator's statistics cannot be read: {error}"),
+        }
     }
 }
 

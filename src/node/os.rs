@@ -1,5 +1,5 @@
 //! What only the operating system can do, and Rust's library does not offer: become a daemon, change the
-//! process title, tell the local time, raise the limit of open files.
+//! process title, tell the local time, raise the limit of open files, let the allocator give pages back.
 //!
 //! The one file outside `data` and `base` with unsafe code.
 #![allow(unsafe_code)]
@@ -31,6 +31,16 @@ pub fn daemonize() -> io::Result<()> {
     dup2_stdout(&null)?;
     dup2_stderr(&null)?;
     Ok(())
+}
+
+/// Lets the allocator give pages that nothing uses back to the system, in all of its arenas.
+pub fn purge_allocator() {
+    // 4096 stands for all arenas.
+    // SAFETY: the name ends with a zero; this control takes no value and gives none, so all other pointers are null.
+    // It fails only where it is not known, and then nothing has happened.
+    unsafe {
+        tikv_jemalloc_sys::mallctl(c"arena.4096.purge".as_ptr(), ptr::null_mut(), ptr::null_mut(), ptr::null_mut(), 0);
+    }
 }
 
 /// A point of time on the clock of the machine's time zone (or that of `TZ`).

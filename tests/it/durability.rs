@@ -117,3 +117,18 @@ fn the_log_can_be_commands_alone_with_time_marks_and_a_history() {
         assert_eq!(stock.text("DBSIZE"), "7");
     }
 }
+
+#[test]
+fn what_eviction_knows_of_keys_survives_restarts() {
+    for (policy, word) in [("allkeys-lru", "IDLETIME"), ("volatile-lfu", "FREQ")] {
+        let mut server = Server::start(ServerKind::Node, &format!("maxmemory-policy {policy}"));
+        assert_eq!(server.text("SET a 1"), "OK");
+        let mut connection = server.connect();
+        let payload: Vec<u8> = redis::cmd("DUMP").arg("a").query(&mut connection).unwrap();
+        redis::cmd("RESTORE").arg("b").arg(0).arg(payload).arg(word).arg(200).exec(&mut connection).unwrap();
+        assert_eq!(server.text("SAVE"), "OK");
+        server.restart();
+        let known = server.call::<i64>(&format!("OBJECT {word} b")).unwrap();
+        assert!((150..=300).contains(&known), "{policy}: {known}");
+    }
+}

@@ -4,7 +4,7 @@ use crate::base::Millis;
 use crate::commands::expiry::is_past;
 use crate::commands::parse;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::{AccessPolicy, EventClass, SetExpire};
+use crate::keyspace::{EventClass, SetExpire};
 use crate::persist::dump::{RestoreError, dump as push_payload, restore_checked as read_payload};
 use crate::persist::rdb::VersionCheck;
 use crate::resp::{Args, Argv, ErrorReply};
@@ -145,10 +145,10 @@ fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let mut db = ctx.db();
     db.remove(key);
     db.set(key, value, expire.map_or(SetExpire::Never, SetExpire::At));
-    let stamp = match (policy, options.used) {
-        (AccessPolicy::Lru, Used::IdleSeconds(seconds)) => Some(AccessPolicy::idle_for(seconds, now)),
-        (AccessPolicy::Lfu { .. }, Used::Frequency(count)) => Some(AccessPolicy::counted(count, now)),
-        _ => None,
+    let stamp = match options.used {
+        Used::Untold => None,
+        Used::IdleSeconds(seconds) => policy.told(Some(seconds), None, now),
+        Used::Frequency(count) => policy.told(None, Some(count), now),
     };
     if let (Some(stamp), Some(entry)) = (stamp, db.peek(key)) {
         entry.set_access(stamp);

@@ -7,6 +7,7 @@ mod debug;
 mod info;
 mod keyspace;
 mod latency;
+mod lolwut;
 mod memory;
 mod monitor;
 mod replication;
@@ -24,6 +25,7 @@ pub const FAMILIES: &[&[Command]] = &[
     info::COMMANDS,
     keyspace::COMMANDS,
     latency::COMMANDS,
+    lolwut::COMMANDS,
     memory::COMMANDS,
     monitor::COMMANDS,
     replication::COMMANDS,

@@ -1,17 +1,13 @@
 //! INFO memory.
 
 use super::Info;
-use crate::exec::client::ClientFlags;
+use crate::commands::server::memory::overview::{self, Overview, ratio};
 
 pub(super) fn memory(info: &mut Info<'_>) {
     let server = info.server;
     let gauges = server.gauges;
-    let used = server.memory.used_bytes();
-    let peak = server.stats.peak_memory_bytes.max(used);
-    let (replicas, normal) = client_bytes(info);
-    let backlog = server.repl.memory() as u64;
-    let overhead = server.startup_memory_bytes + backlog + replicas + normal + server.aof.pending() as u64;
-    let dataset = used.saturating_sub(overhead);
+    let sums = Overview::of(server, info.clients());
+    let Overview { used, peak, replicas, normal, backlog, overhead, dataset, .. } = sums;
     size(info, "used_memory", used);
     size(info, "used_memory_rss", gauges.rss_bytes);
     size(info, "used_memory_peak", peak);
@@ -19,7 +15,7 @@ pub(super) fn memory(info: &mut Info<'_>) {
     info.field("used_memory_overhead", overhead);
     info.field("used_memory_startup", server.startup_memory_bytes);
     info.field("used_memory_dataset", dataset);
-    info.field("used_memory_dataset_perc", percent(dataset, used.saturating_sub(server.startup_memory_bytes)));
+    info.field("used_memory_dataset_perc", format!("{:.2}%", sums.dataset_percent()));
     info.field("allocator_allocated", used);
     info.field("allocator_active", gauges.allocator_active_bytes);
     info.field("allocator_resident", gauges.allocator_resident_bytes);
@@ -48,16 +44,6 @@ fn directive(info: &Info<'_>, name: &str) -> Vec<u8> {
     crate::config::find(name.as_bytes()).map(|d| d.get(&info.server.config)).unwrap_or_default()
 }
 
-/// Bytes that replicas and other clients hold in their buffers.
-fn client_bytes(info: &Info<'_>) -> (u64, u64) {
-    let (mut replicas, mut normal) = (0, 0);
-    for client in info.clients() {
-        let bytes = (client.query_capacity + client.reply.buf.capacity() + client.unwritten_bytes()) as u64;
-        *if client.is(ClientFlags::REPLICA) { &mut replicas } else { &mut normal } += bytes;
-    }
-    (replicas, normal)
-}
-
 /// A size in bytes, and once more for people.
 fn size(info: &mut Info<'_>, name: &str, bytes: u64) {
     info.field(name, bytes);
@@ -65,13 +51,13 @@ fn size(info: &mut Info<'_>, name: &str, bytes: u64) {
 }
 
 /// By how much `whole` is more than `part`: as a ratio and in bytes.
-fn excess(info: &mut Info<'_>, [ratio, bytes]: [&str; 2], whole: u64, part: u64) {
-    info.field(ratio, format_args!("{:.2}", if part > 0 { whole as f64 / part as f64 } else { 0.0 }));
+fn excess(info: &mut Info<'_>, [times, bytes]: [&str; 2], whole: u64, part: u64) {
+    info.field(times, format_args!("{:.2}", ratio(whole, part)));
     info.field(bytes, whole as i64 - part as i64);
 }
 
 fn percent(part: u64, whole: u64) -> String {
-    format!("{:.2}%", if whole > 0 { part as f64 / whole as f64 * 100.0 } else { 0.0 })
+    format!("{:.2}%", overview::percent(part, whole))
 }
 
 /// With the largest unit that leaves at least one before the point.
