@@ -102,7 +102,7 @@ impl<'a> ExpiryClause<'a> {
 /// leaves that to the one who decides.
 #[must_use]
 pub fn is_past(ctx: &Ctx<'_>, at: Millis) -> bool {
-    at <= ctx.now && !ctx.client.is_obeyed() && ctx.server.repl.is_primary()
+    at <= ctx.now && !ctx.client.is_obeyed() && ctx.server.repl.is_primary() && !ctx.server.config.import_mode
 }
 
 /// Deletes a key whose new expiry has passed already, here and in the stream. False when there is no such key.

@@ -150,7 +150,7 @@ directives! {
     "active-defrag-threshold-upper" => active_defrag_threshold_upper: u32 = 100, int(0, 1000), NOT_YET;
     "active-defrag-ignore-bytes" => active_defrag_ignore_bytes: u64 = 100 << 20, memory(1, SIZE), NOT_YET;
     "active-defrag-max-scan-fields" => active_defrag_max_scan_fields: usize = 1000, int(1, I64), NOT_YET;
-    "import-mode" => import_mode: bool = false, YesNo, NOT_YET;
+    "import-mode" => import_mode: bool = false, YesNo;
     "hll-sparse-max-bytes" => hll_sparse_max_bytes: usize = 3000, memory(0, SIZE);
     "stream-node-max-bytes" => stream_node_max_bytes: usize = 4096, memory(0, SIZE);
     "stream-node-max-entries" => stream_node_max_entries: usize = 100, int(0, I64);

@@ -45,6 +45,10 @@ bitflags! {
         const PUBSUB = 1 << 10;
         /// Watches all commands.
         const MONITOR = 1 << 11;
+        /// Understands -REDIRECT (CLIENT CAPA redirect).
+        const CAPA_REDIRECT = 1 << 12;
+        /// Brings data from elsewhere (CLIENT IMPORT-SOURCE): sees keys whose time is over.
+        const IMPORT_SOURCE = 1 << 13;
     }
 }
 

@@ -6,6 +6,7 @@ use super::memory::Room;
 use super::server::Server;
 use super::spec::{Command, Flags};
 use super::table::CommandIndex;
+use crate::repl::RoleView;
 use crate::resp::{Args, ErrorReply, Proto};
 
 /// The answer of the gates.
@@ -36,6 +37,11 @@ impl Server {
         if let Err(error) = self.route(client, command, args) {
             return Gate::Elsewhere(error);
         }
+        if client.is(ClientFlags::CAPA_REDIRECT)
+            && let Some(error) = self.redirect_to_primary(client, flags)
+        {
+            return Gate::Refused(error);
+        }
         let room = if self.config.maxmemory > 0 { self.make_room(Some(client)) } else { Room::Enough };
         self.out_of_memory = room == Room::Never;
         if room == Room::Soon {
@@ -53,6 +59,15 @@ impl Server {
             return Gate::Refused(error);
         }
         if self.must_wait(client, command, args) { Gate::Later } else { Gate::Open }
+    }
+
+    /// A replica outside a cluster sends clients that understand it to its primary, for writes and, unless they said
+    /// READONLY, for reads.
+    fn redirect_to_primary(&self, client: &Client, flags: Flags) -> Option<ErrorReply> {
+        let RoleView::Replica { host, port, .. } = self.repl.role_view() else { return None };
+        let reads = flags.contains(Flags::READONLY) && !client.is(ClientFlags::READONLY);
+        let elsewhere = self.cluster.is_none() && (flags.contains(Flags::WRITE) || reads);
+        elsewhere.then(|| ErrorReply::text_of(format!("REDIRECT {host}:{port}")))
     }
 
     /// The gates that EXEC asks again for each queued command: the world may have changed since it was queued.

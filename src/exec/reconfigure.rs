@@ -42,6 +42,8 @@ impl Server {
         self.take_over_lazy_free();
         self.keyspace.set_access_policy(Server::access_policy(&self.config));
         self.update_events_wanted();
+        // While data is imported nobody but its source decides when keys end.
+        self.keyspace.set_replica(!self.repl.is_primary() || self.config.import_mode);
         let node_id = self.cluster.as_ref().map(|engine| engine.my_id());
         self.repl_input(Input::Reconfigure(Box::new(Server::repl_config(&self.config, node_id))));
         let clock = self.clock();

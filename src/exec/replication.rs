@@ -207,7 +207,7 @@ impl Server {
     pub fn promote(&mut self) -> bool {
         let now = self.mono();
         let was_replica = self.repl.promote(now);
-        self.keyspace.set_replica(false);
+        self.keyspace.set_replica(self.config.import_mode);
         self.drain_repl();
         was_replica
     }

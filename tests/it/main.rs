@@ -7,6 +7,7 @@ mod acks;
 mod alone;
 mod bad_input;
 mod blocking;
+mod capabilities;
 mod clients;
 mod cluster;
 mod debug;

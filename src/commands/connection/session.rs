@@ -87,7 +87,12 @@ fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
     server.stop_hearing(client);
     client.db = 0;
     client.name.clear();
-    client.flags -= ClientFlags::ASKING | ClientFlags::READONLY | ClientFlags::NO_EVICT | ClientFlags::NO_TOUCH;
+    client.flags -= ClientFlags::ASKING
+        | ClientFlags::READONLY
+        | ClientFlags::NO_EVICT
+        | ClientFlags::NO_TOUCH
+        | ClientFlags::CAPA_REDIRECT
+        | ClientFlags::IMPORT_SOURCE;
     client.reply_mode = ReplyMode::On;
     client.reply.proto = Proto::Resp2;
     client.authenticated = server.config.requirepass.is_empty();

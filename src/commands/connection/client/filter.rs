@@ -57,6 +57,8 @@ pub enum Filter {
     LibVer(Vec<u8>),
     Flags(String),
     Db(i64),
+    /// Letters of what it understands: `r` for redirection.
+    Capa(Vec<u8>),
     /// Connected for at least so many seconds.
     AgeSecs(i64),
     IdleSecs(i64),
@@ -75,11 +77,21 @@ impl Filter {
             Filter::LibName(name) => client.lib_name == *name,
             Filter::LibVer(version) => client.lib_ver == *version,
             Filter::Flags(letters) => letters.chars().all(|letter| line::flags(client).contains(letter)),
+            Filter::Capa(letters) => {
+                letters.iter().all(|letter| *letter == b'r' && client.is(ClientFlags::CAPA_REDIRECT))
+            }
             Filter::Db(db) => i64::from(client.db) == *db,
             Filter::AgeSecs(secs) => now.since(client.created) / 1000 >= *secs,
             Filter::IdleSecs(secs) => now.since(client.last_interaction) / 1000 >= *secs,
         }
     }
+}
+
+/// What clients are looked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    List,
+    Kill,
 }
 
 /// All filters of one command: a client has to pass every one.
@@ -96,9 +108,10 @@ impl Filters {
         Filters { filters: vec![(false, filter)], skip_me: false }
     }
 
-    /// Reads the options from the first argument on.
-    pub fn parse(args: Args<'_>, skip_me: bool) -> Result<Filters, ErrorReply> {
-        let mut filters = Filters { filters: Vec::new(), skip_me };
+    /// Reads the options from the first argument on. Who kills does not mean itself, unless it says so.
+    pub fn parse(args: Args<'_>, purpose: Purpose) -> Result<Filters, ErrorReply> {
+        let client_id = |word| client_id(word, purpose);
+        let mut filters = Filters { filters: Vec::new(), skip_me: purpose == Purpose::Kill };
         let mut i = 0;
         while i < args.len() {
             let Some(value) = args.get(i + 1) else { return Err(ErrorReply::Syntax) };
@@ -154,17 +167,23 @@ fn parse_one(name: &[u8], value: &[u8]) -> Result<Filter, ErrorReply> {
         b"lib-ver" => Filter::LibVer(value.to_vec()),
         b"flags" => Filter::Flags(text()),
         b"db" => Filter::Db(num::parse_i64(value).ok_or(ErrorReply::NotInteger)?),
+        b"capa" => Filter::Capa(value.to_vec()),
         b"maxage" => Filter::AgeSecs(seconds("maxage", value)?),
         b"idle" => Filter::IdleSecs(seconds("idle", value)?),
         _ => return Err(ErrorReply::Syntax),
     })
 }
 
-fn client_id(word: &[u8]) -> Result<u64, ErrorReply> {
-    num::parse_i64(word)
-        .and_then(|id| u64::try_from(id).ok())
-        .filter(|id| *id > 0)
-        .ok_or(ErrorReply::Static("ERR client-id should be greater than 0"))
+fn client_id(word: &[u8], purpose: Purpose) -> Result<u64, ErrorReply> {
+    let id = num::parse_i64(word);
+    match purpose {
+        // One that no client can have is no error.
+        Purpose::List => Ok(id.ok_or(ErrorReply::Static("ERR Invalid client ID"))? as u64),
+        Purpose::Kill => id
+            .filter(|id| *id > 0)
+            .map(|id| id as u64)
+            .ok_or(ErrorReply::Static("ERR client-id should be greater than 0")),
+    }
 }
 
 fn seconds(name: &str, word: &[u8]) -> Result<i64, ErrorReply> {
@@ -189,6 +208,7 @@ pub const LIST_ARGS: &[Arg] = &[
     Arg::string("lib-name").token("LIB-NAME").since("9.0.0").optional(),
     Arg::string("lib-ver").token("LIB-VER").since("9.0.0").optional(),
     Arg::int("db").token("DB").since("9.0.0").optional(),
+    Arg::string("capa").token("CAPA").since("9.0.0").optional(),
     Arg::string("ip").token("IP").since("9.0.0").optional(),
     Arg::one_of("not-client-type", LIST_TYPES).token("NOT-TYPE").since("9.0.0").optional(),
     Arg::int("not-client-id").token("NOT-ID").since("9.0.0").optional().multiple(),
@@ -200,6 +220,7 @@ pub const LIST_ARGS: &[Arg] = &[
     Arg::string("not-lib-name").token("NOT-LIB-NAME").since("9.0.0").optional(),
     Arg::string("not-lib-ver").token("NOT-LIB-VER").since("9.0.0").optional(),
     Arg::int("not-db").token("NOT-DB").since("9.0.0").optional(),
+    Arg::string("not-capa").token("NOT-CAPA").since("9.0.0").optional(),
     Arg::string("not-ip").token("NOT-IP").since("9.0.0").optional(),
 ];
 
@@ -230,6 +251,7 @@ pub const KILL_ARGS: &[Arg] = &[
     Arg::string("lib-name").token("LIB-NAME").since("9.0.0").optional(),
     Arg::string("lib-ver").token("LIB-VER").since("9.0.0").optional(),
     Arg::int("db").token("DB").since("9.0.0").optional(),
+    Arg::string("capa").token("CAPA").since("9.0.0").optional(),
     Arg::string("ip").token("IP").since("9.0.0").optional(),
     Arg::one_of("not-client-type", KILL_TYPES).token("NOT-TYPE").since("9.0.0").optional(),
     Arg::int("not-client-id").token("NOT-ID").since("9.0.0").optional().multiple(),
@@ -241,6 +263,7 @@ pub const KILL_ARGS: &[Arg] = &[
     Arg::string("not-lib-name").token("NOT-LIB-NAME").since("9.0.0").optional(),
     Arg::string("not-lib-ver").token("NOT-LIB-VER").since("9.0.0").optional(),
     Arg::int("not-db").token("NOT-DB").since("9.0.0").optional(),
+    Arg::string("not-capa").token("NOT-CAPA").since("9.0.0").optional(),
     Arg::string("not-ip").token("NOT-IP").since("9.0.0").optional(),
 ];
 

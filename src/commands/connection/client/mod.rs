@@ -4,7 +4,7 @@ mod filter;
 mod line;
 mod tracking;
 
-use filter::{Filter, Filters};
+use filter::{Filter, Filters, Purpose};
 
 use super::hello::check_name;
 use crate::base::num;
@@ -51,6 +51,14 @@ const SUBCOMMANDS: &[Command] = &[
         "Gives this text.",
     ),
     sub("client|id", 2, id, OWN).doc(Group::Connection, "5.0.0", "O(1)", "Gives this connection's number."),
+    sub("client|import-source", 3, import_source, SEEN)
+        .doc(
+            Group::Connection,
+            "8.1.0",
+            "O(1)",
+            "Says that this connection brings data from elsewhere and sees keys whose time is over, or does not.",
+        )
+        .args(ON_OFF),
     sub("client|info", 2, info, SEEN)
         .doc(Group::Connection, "6.2.0", "O(1)", "Describes this connection.")
         .tips(&["nondeterministic_output"]),
@@ -122,9 +130,19 @@ fn id(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
     Ok(())
 }
 
-fn capa(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
+fn capa(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    if args.from(2).iter().any(|word| word.eq_ignore_ascii_case(b"redirect")) {
+        ctx.client.flags |= ClientFlags::CAPA_REDIRECT;
+    }
     ctx.reply().ok();
     Ok(())
+}
+
+fn import_source(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    if !ctx.server.config.import_mode {
+        return Err(ErrorReply::Static("ERR Server is not in import mode"));
+    }
+    switch(ctx, args, ClientFlags::IMPORT_SOURCE)
 }
 
 fn getname(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
@@ -171,7 +189,7 @@ fn info(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
 }
 
 fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let filters = Filters::parse(args.from(2), false)?;
+    let filters = Filters::parse(args.from(2), Purpose::List)?;
     let mut text = Vec::new();
     let mut clients: Vec<_> = ctx.server.clients.iter().chain(std::iter::once(&*ctx.client)).collect();
     clients.sort_unstable_by_key(|client| client.id);
@@ -190,7 +208,7 @@ fn kill(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         let addr = String::from_utf8_lossy(args.at(2)).into_owned();
         Filters::of(Filter::Addr(addr))
     } else {
-        Filters::parse(args.from(2), true)?
+        Filters::parse(args.from(2), Purpose::Kill)?
     };
     let (me, now) = (ctx.client.id, ctx.now);
     let killed: Vec<ClientId> =
@@ -251,7 +269,7 @@ fn reply(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 fn pause(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let writes_only = match args.get(3) {
         None => false,
-        Some(_) if args.len() > 4 => return Err(ErrorReply::Syntax),
+        Some(_) if args.len() > 4 => return Err(ErrorReply::wrong_subcommand_arity(args.at(1), "CLIENT")),
         Some(mode) if mode.eq_ignore_ascii_case(b"write") => true,
         Some(mode) if mode.eq_ignore_ascii_case(b"all") => false,
         Some(_) => return Err(ErrorReply::Static("ERR CLIENT PAUSE mode must be WRITE or ALL")),
