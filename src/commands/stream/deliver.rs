@@ -82,15 +82,14 @@ impl GroupRead<'_> {
                     relay.create_consumer(self.consumer);
                 }
                 let start = id.next().unwrap_or(StreamId::MAX);
-                if push_history(reply, log, group, consumer, start, self.count, now) {
-                    group.consumer_mut(consumer).active = Some(now);
-                }
+                push_history(reply, log, group, consumer, start, self.count, now);
                 read = true;
             }
             From::New if log.top_id().is_some_and(|top| top > group.last_id) => {
                 streams.begin_one(reply, self.key);
-                group.consumer_mut(consumer).active = Some(now);
-                if created && self.no_ack {
+                if !self.no_ack {
+                    group.consumer_mut(consumer).active = Some(now);
+                } else if created {
                     relay.create_consumer(self.consumer);
                 }
                 self.push_new(reply, log, group, consumer, now, &mut relay);
@@ -135,7 +134,7 @@ impl GroupRead<'_> {
     }
 }
 
-/// Gives a consumer again what it holds from `start` on; says whether it was anything.
+/// Gives a consumer again what it holds from `start` on.
 fn push_history(
     reply: &mut Reply,
     log: &Log,
@@ -144,7 +143,7 @@ fn push_history(
     start: StreamId,
     count: Option<usize>,
     now: Millis,
-) -> bool {
+) {
     let held = group.consumer(consumer).pending();
     let ids: Vec<StreamId> = held.range(start..).take(count.unwrap_or(usize::MAX)).copied().collect();
     reply.array(ids.len());
@@ -162,5 +161,4 @@ fn push_history(
             }
         }
     }
-    !ids.is_empty()
 }

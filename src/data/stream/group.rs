@@ -43,7 +43,7 @@ pub struct Consumer {
     name: Box<[u8]>,
     /// When it last asked for something.
     pub seen: Millis,
-    /// When it last got something.
+    /// When it was last given something to hold: read new, or claimed.
     pub active: Option<Millis>,
     pending: BTreeSet<StreamId>,
 }
