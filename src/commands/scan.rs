@@ -35,6 +35,7 @@ impl<'a> ScanOptions<'a> {
                 i += 1;
                 continue;
             }
+            refuse_elsewhere(args, i)?;
             let value = args.get(i + 1).ok_or(ErrorReply::Syntax)?;
             if args.is(i, "match") {
                 options.pattern = (value != b"*").then_some(value);
@@ -52,6 +53,17 @@ impl<'a> ScanOptions<'a> {
     #[must_use]
     pub fn wants(&self, item: Item<'_>) -> bool {
         self.pattern.is_none_or(|pattern| glob::matches(pattern, item.text(&mut Default::default()), false))
+    }
+}
+
+/// Refuses, at argument `i`, a word that only another command of the family knows.
+pub fn refuse_elsewhere(args: Args<'_>, i: usize) -> Result<(), ErrorReply> {
+    if args.is(i, "novalues") {
+        Err(ErrorReply::Static("ERR NOVALUES option can only be used in HSCAN"))
+    } else if args.is(i, "noscores") {
+        Err(ErrorReply::Static("ERR NOSCORES option can only be used in ZSCAN"))
+    } else {
+        Ok(())
     }
 }
 
@@ -117,6 +129,8 @@ mod tests {
         assert_eq!(parse(&[b"MATCH", b"*"]), Ok((10, false)));
         assert_eq!(parse(&[b"COUNT", b"0"]), Err(ErrorReply::Syntax));
         assert_eq!(parse(&[b"COUNT"]), Err(ErrorReply::Syntax));
+        let only_elsewhere = ErrorReply::Static("ERR NOSCORES option can only be used in ZSCAN");
+        assert_eq!(parse(&[b"NOSCORES"]), Err(only_elsewhere));
         assert_eq!(parse(&[b"COUNT", b"x"]), Err(ErrorReply::NotInteger));
         assert_eq!(cursor(b"18446744073709551615"), Ok(u64::MAX));
         assert_eq!(cursor(b""), Ok(0));

@@ -7,6 +7,7 @@ use crate::data::Item;
 use crate::data::entry::Entry;
 use crate::data::value::Kind;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group};
+use crate::resp::error::shown;
 use crate::resp::{Args, ErrorReply};
 
 pub const COMMANDS: &[Command] = &[
@@ -79,8 +80,8 @@ fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 struct Wanted<'a> {
     pattern: Option<&'a [u8]>,
     count: usize,
-    /// Of this type only; an unknown one matches nothing.
-    kind: Option<Option<Kind>>,
+    /// Of this type only.
+    kind: Option<Kind>,
 }
 
 impl<'a> Wanted<'a> {
@@ -88,6 +89,7 @@ impl<'a> Wanted<'a> {
         let mut wanted = Wanted { pattern: None, count: 10, kind: None };
         let mut i = 0;
         while i < options.len() {
+            scan::refuse_elsewhere(options, i)?;
             let value = options.get(i + 1).ok_or(ErrorReply::Syntax)?;
             if options.is(i, "count") {
                 let count = num::parse_i64(value).ok_or(ErrorReply::NotInteger)?;
@@ -95,7 +97,8 @@ impl<'a> Wanted<'a> {
             } else if options.is(i, "match") {
                 wanted.pattern = Some(value).filter(|pattern| *pattern != b"*");
             } else if options.is(i, "type") {
-                wanted.kind = Some(Kind::parse(value));
+                let unknown = || ErrorReply::text_of(format!("ERR unknown type name '{}'", shown(value, 128)));
+                wanted.kind = Some(Kind::parse(value).ok_or_else(unknown)?);
             } else {
                 return Err(ErrorReply::Syntax);
             }
@@ -105,7 +108,7 @@ impl<'a> Wanted<'a> {
     }
 
     fn has(&self, entry: &Entry) -> bool {
-        self.kind.is_none_or(|kind| kind == Some(entry.kind()))
+        self.kind.is_none_or(|kind| kind == entry.kind())
             && self.pattern.is_none_or(|pattern| glob::matches(pattern, entry.key(), false))
     }
 }
