@@ -40,9 +40,13 @@ pub struct Bench {
 
 impl Bench {
     pub fn start() -> Bench {
+        Bench::start_with(Config::default())
+    }
+
+    pub fn start_with(config: Config) -> Bench {
         let now = Millis(1_000_000);
         let server = Server::new(Setup {
-            config: Config::default(),
+            config,
             commands: CommandTable::new(&super::all()),
             stopwatch: Box::new(Still),
             memory: Box::new(Still),

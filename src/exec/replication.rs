@@ -100,6 +100,17 @@ impl Server {
                 | Output::AbortLoad) => self.outbox.push(Effect::ToPrimary(link)),
             }
         }
+        self.take_role();
+    }
+
+    /// The engine may have taken another role, also by itself (a hand-over): what depends on it follows.
+    fn take_role(&mut self) {
+        let follows = !self.repl.is_primary();
+        self.keyspace.set_replica(follows || self.config.import_mode);
+        let followed = std::mem::replace(&mut self.follows, follows);
+        if follows && !followed {
+            self.fail_all_waits();
+        }
     }
 
     /// FAILOVER holds writes back until the hand-over is done or given up.
@@ -195,7 +206,6 @@ impl Server {
         self.propagate_suspended();
         let now = self.mono();
         let followed = if related { self.repl.follow(now, to) } else { self.repl.follow_unrelated(now, to) };
-        self.keyspace.set_replica(true);
         if matches!(followed, Followed::Started) {
             self.fail_all_waits();
         }
@@ -207,7 +217,6 @@ impl Server {
     pub fn promote(&mut self) -> bool {
         let now = self.mono();
         let was_replica = self.repl.promote(now);
-        self.keyspace.set_replica(self.config.import_mode);
         self.drain_repl();
         was_replica
     }

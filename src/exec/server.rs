@@ -165,6 +165,8 @@ pub struct Server {
     pub saves: Saves,
     /// Why the AOF cannot be written, while it cannot.
     pub aof_error: Option<String>,
+    /// Whether this server is a replica, as of the last turn of the replication engine.
+    pub(super) follows: bool,
     /// The primary's stream, when this server is a replica.
     pub primary_stream: PrimaryStream,
     /// The database that the stream after a full synchronisation begins in.
@@ -209,7 +211,7 @@ impl Server {
         let repl_rng = Rng::seeded(rng.next_u64());
         let mut keyspace = Keyspace::new(databases as u32, config.cluster_enabled, keyspace_rng);
         keyspace.set_access_policy(Server::access_policy(&config));
-        keyspace.set_replica(config.import_mode);
+        keyspace.set_replica(config.replicaof.is_some() || config.import_mode);
         let primary = config.replicaof.as_ref().map(|p| Endpoint { host: p.host.clone(), port: p.port });
         Server {
             keyspace,
@@ -222,6 +224,7 @@ impl Server {
             job: None,
             saves: Saves { last_success: setup.now, ..Saves::default() },
             aof_error: None,
+            follows: config.replicaof.is_some(),
             primary_stream: PrimaryStream::new(setup.now),
             stream_db: 0,
             primary_link: None,

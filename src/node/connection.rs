@@ -124,9 +124,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Waits for bytes or for the bell. Bytes are only read when all earlier commands are done.
+    /// Waits for bytes or for the bell. While earlier commands are not done only a little is read ahead: enough to
+    /// hear of the end of a client that waits for something.
     async fn wait(&mut self) -> io::Result<Event> {
-        let may_read = self.next == self.batch.len() && self.broken.is_none();
+        let ahead = self.buf.len() - self.batch.done_bytes(self.next);
+        let may_read = (self.next == self.batch.len() || ahead < READ_BYTES) && self.broken.is_none();
         if may_read {
             // A large argument is read into a buffer of its final size, so that it is not copied again and again.
             let wanted = self.parser.wanted_len().map_or(0, |len| len.saturating_sub(self.buf.len()));

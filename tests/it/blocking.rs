@@ -207,9 +207,13 @@ fn a_wait_ends_when_it_was_to_end() {
 #[test]
 fn a_client_that_goes_away_is_not_waited_for() {
     let server = Server::start(ServerKind::Node, "");
-    for line in ["BLPOP a 0", "BZPOPMIN b 0"] {
+    // Also when it has sent more behind the command that waits.
+    for (line, behind) in [("BLPOP a 0", 0), ("BZPOPMIN b 0", 1), ("BLPOP a 0", 100)] {
         let mut client = server.connect();
         client.send_packed_command(&words(line).get_packed_command()).unwrap();
+        for _ in 0..behind {
+            client.send_packed_command(&words("INCR n").get_packed_command()).unwrap();
+        }
         eventually("it waits", || info(&server, "clients", "blocked_clients") == 1);
         assert_eq!(info(&server, "clients", "total_blocking_keys"), 1);
         drop(client);
@@ -218,4 +222,56 @@ fn a_client_that_goes_away_is_not_waited_for() {
     }
     assert_eq!(server.text("RPUSH a 1"), "1");
     assert_eq!(server.text("LLEN a"), "1");
+    assert_eq!(server.text("EXISTS n"), "0");
+}
+
+/// The error that a client reads: its first word, and the rest.
+fn error_told(client: &mut redis::Connection) -> (String, Option<String>) {
+    match client.recv_response().unwrap() {
+        Value::ServerError(error) => (error.code().to_owned(), error.details().map(str::to_owned)),
+        other => panic!("not an error: {other:?}"),
+    }
+}
+
+#[test]
+fn a_slot_that_goes_elsewhere_takes_its_waiters_along() {
+    for kind in [ServerKind::Node, ServerKind::Stock] {
+        if !kind.is_available() {
+            continue;
+        }
+        let servers = Server::start_many(kind, 2, "cluster-require-full-coverage no");
+        let [from, to] = &servers[..] else { panic!("two were started") };
+        assert_eq!(from.text("CLUSTER ADDSLOTSRANGE 0 16383"), "OK");
+        assert_eq!(to.text("CLUSTER BUMPEPOCH").split(' ').next(), Some("BUMPED"));
+        assert_eq!(from.text(&format!("CLUSTER MEET 127.0.0.1 {}", to.port)), "OK");
+        crate::wait_until_ok(&servers, 2);
+        let mut waiting: Vec<_> = ["BLPOP {a}x {a}y 0", "BZPOPMIN {b}x 0", "BLMOVE {a}x {a}z LEFT LEFT 0"]
+            .iter()
+            .map(|line| {
+                let mut client = from.connect();
+                client.send_packed_command(&words(line).get_packed_command()).unwrap();
+                client
+            })
+            .collect();
+        eventually("they wait", || info(from, "clients", "blocked_clients") == 3);
+        let slot = from.text("CLUSTER KEYSLOT a");
+        let id = to.text("CLUSTER MYID");
+        assert_eq!(to.text(&format!("CLUSTER SETSLOT {slot} NODE {id}")), "OK");
+        assert_eq!(from.text(&format!("CLUSTER SETSLOT {slot} NODE {id}")), "OK");
+        for i in [0, 2] {
+            let wanted = ("MOVED".to_owned(), Some(format!("{slot} 127.0.0.1:{}", to.port)));
+            assert_eq!(error_told(&mut waiting[i]), wanted, "{kind:?}");
+        }
+        // The other slot stayed.
+        assert_eq!(from.text("ZADD {b}x 1 m"), "1", "{kind:?}");
+        assert!(waiting[1].recv_response().is_ok(), "{kind:?}");
+        // A cluster that is down serves nobody.
+        let mut client = from.connect();
+        client.send_packed_command(&words("BLPOP {b}x 0").get_packed_command()).unwrap();
+        assert_eq!(from.text("CONFIG SET cluster-require-full-coverage yes"), "OK");
+        eventually("it waits", || info(from, "clients", "blocked_clients") == 1);
+        assert_eq!(from.text(&format!("CLUSTER DELSLOTS {slot}")), "OK");
+        let wanted = ("CLUSTERDOWN".to_owned(), Some("The cluster is down".to_owned()));
+        assert_eq!(error_told(&mut client), wanted, "{kind:?}");
+    }
 }

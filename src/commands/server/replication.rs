@@ -140,3 +140,44 @@ fn become_replica(ctx: &mut Ctx<'_>, kind: SyncKind<'_>) -> Done {
     let request = SyncRequest { kind, peer_ip: &peer_ip, output_pending: !ctx.client.reply.buf.is_empty() };
     ctx.server.sync(ctx.client, request)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::bench::Bench;
+    use crate::config::{Config, PrimaryAddr};
+
+    /// Whether a key whose time is over is deleted (by a primary), or hidden until its primary deletes it.
+    fn expires(bench: &mut Bench) -> bool {
+        let client = bench.client();
+        bench.server.keyspace.begin(bench.now, true, false, None);
+        let value = crate::data::value::Value::from_bytes(b"x");
+        let over = crate::keyspace::SetExpire::At(crate::base::Millis(bench.now.0 - 1));
+        bench.server.keyspace.db(0).set(b"over", value, over);
+        assert_eq!(bench.call(client, "GET over"), "nil");
+        let left = bench.server.keyspace.len();
+        drop(bench.server.keyspace.flush(None));
+        left == 0
+    }
+
+    #[test]
+    fn keys_end_as_the_role_wants_it() {
+        let primary = PrimaryAddr { host: "127.0.0.1".into(), port: 1 };
+        let mut born = Bench::start_with(Config { replicaof: Some(primary), ..Config::default() });
+        assert!(!expires(&mut born), "a replica from the start");
+        let mut bench = Bench::start();
+        assert!(expires(&mut bench));
+        let client = bench.client();
+        assert_eq!(bench.call(client, "REPLICAOF 127.0.0.1 1"), "OK");
+        assert!(!expires(&mut bench));
+        assert_eq!(bench.call(client, "REPLICAOF NO ONE"), "OK");
+        assert!(expires(&mut bench));
+        // Its primary hands the role over.
+        assert_eq!(bench.call(client, "REPLICAOF 127.0.0.1 1"), "OK");
+        let history = *bench.server.repl.history();
+        let replica = bench.client();
+        assert_eq!(bench.call(replica, "REPLCONF capa psync2"), "OK");
+        bench.send(replica, &format!("PSYNC {} {} FAILOVER", history.id, history.offset + 1));
+        assert!(bench.server.repl.is_primary());
+        assert!(expires(&mut bench));
+    }
+}
