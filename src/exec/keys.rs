@@ -1,7 +1,6 @@
 //! Which arguments of a command are keys: for the cluster router, COMMAND GETKEYS and client tracking.
 
 use super::spec::{Begin, Command, Find, KeyFlags, KeySpec};
-use crate::base::num;
 use crate::resp::Args;
 
 /// A key among the arguments, and what the command does with it.
@@ -63,8 +62,8 @@ fn visit_spec(spec: &KeySpec, args: Args<'_>, each: &mut impl FnMut(KeyAt)) -> b
             (begin, last, i64::from(step))
         }
         Find::KeyNum { count: at, first, step } => {
-            let number = usize::try_from(begin + i64::from(at)).ok().and_then(|i| args.get(i)).and_then(num::parse_i64);
-            let Some(number) = number.filter(|&n| n > 0) else { return false };
+            let number = usize::try_from(begin + i64::from(at)).ok().and_then(|i| args.get(i)).map(leading_int);
+            let Some(number) = number.map(i64::from).filter(|&n| n > 0) else { return false };
             let first = begin + i64::from(first);
             let Some(last) = (number - 1).checked_mul(i64::from(step)).and_then(|n| n.checked_add(first)) else {
                 return false;
@@ -81,6 +80,23 @@ fn visit_spec(spec: &KeySpec, args: Args<'_>, each: &mut impl FnMut(KeyAt)) -> b
         position += step;
     }
     true
+}
+
+/// The number that a text begins with, as C's `atoi` reads it: anything may follow, nothing is 0, and of large numbers the
+/// low 32 bits count. Handlers are stricter, but keys are looked for before.
+fn leading_int(text: &[u8]) -> i32 {
+    let text = text.trim_ascii_start();
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    let mut number = 0i64;
+    for digit in digits.iter().take_while(|b| b.is_ascii_digit()).map(|b| i64::from(b - b'0')) {
+        let digit = if negative { -digit } else { digit };
+        number = number.saturating_mul(10).saturating_add(digit);
+    }
+    number as i32
 }
 
 fn find_keyword(args: Args<'_>, word: &str, from: i32) -> Option<usize> {
@@ -109,6 +125,23 @@ mod tests {
         let command = Command::new("x", -1, nothing).keys(keys);
         let valid = visit_keys(&command, argv.args(), |k| found.push(k.position));
         (valid, found)
+    }
+
+    #[test]
+    fn numbers_as_c_reads_them() {
+        for (text, number) in [
+            ("2", 2),
+            (" +2x", 2),
+            ("x", 0),
+            ("-1", -1),
+            ("4294967297", 1),
+            ("9223372036854775807", -1),
+            ("-9223372036854775808", 0),
+            ("-9223372036854775807", 1),
+            ("99999999999999999999", -1),
+        ] {
+            assert_eq!(leading_int(text.as_bytes()), number, "{text}");
+        }
     }
 
     #[test]

@@ -151,6 +151,14 @@ impl Field {
         if self.signed { (-range / 2, range / 2 - 1) } else { (0, range - 1) }
     }
 
+    /// The number that a field with a sign is asked to take. One so far below that 64 bits cannot tell by how much
+    /// saturates at the upper end, since stock servers compare with that difference.
+    fn told(self, value: i64, overflow: Overflow) -> i128 {
+        let (_, largest) = self.limits();
+        let is_beyond_telling = self.bits < 64 && largest - i128::from(value) > i128::from(i64::MAX);
+        if is_beyond_telling && overflow == Overflow::Saturate { largest } else { i128::from(value) }
+    }
+
     fn fit(self, value: i128, overflow: Overflow) -> Option<i64> {
         let (least, largest) = self.limits();
         if (least..=largest).contains(&value) {
@@ -258,7 +266,7 @@ fn run(field: Field, action: Action, text: &mut [u8], reply: &mut Reply) -> Opti
         }
         // A field without a sign is set to the value as 64 bits without a sign.
         Action::Set(value, overflow) if !field.signed => (field.fit(i128::from(value as u64), overflow), true),
-        Action::Set(value, overflow) => (field.fit(i128::from(value), overflow), true),
+        Action::Set(value, overflow) => (field.fit(field.told(value, overflow), overflow), true),
         Action::Add(by, overflow) => (field.fit(i128::from(old) + i128::from(by), overflow), false),
     };
     match new {
@@ -288,6 +296,15 @@ mod tests {
             assert_eq!(field.fit(value, Overflow::Saturate), Some(saturated));
             assert_eq!(field.fit(value, Overflow::Fail), (i128::from(wrapped) == value).then_some(wrapped));
         }
+    }
+
+    #[test]
+    fn far_below_is_above() {
+        let i8 = Field { signed: true, bits: 8, offset: 0 };
+        for (value, saturated) in [(i64::MIN, 127), (i64::MIN + 127, 127), (i64::MIN + 128, -128), (-129, -128)] {
+            assert_eq!(i8.fit(i8.told(value, Overflow::Saturate), Overflow::Saturate), Some(saturated), "{value}");
+        }
+        assert_eq!(i8.told(i64::MIN, Overflow::Wrap), i128::from(i64::MIN));
     }
 
     #[test]

@@ -142,7 +142,12 @@ fn with_group<T>(
 fn set_id(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let options = Options::parse(args, false)?;
     with_group(ctx, args, |group, last| {
-        group.last_id = id_or_last(args.at(4), last)?;
+        // The ends of all ids are told here only.
+        group.last_id = match args.at(4) {
+            b"-" => StreamId::MIN,
+            b"+" => StreamId::MAX,
+            arg => id_or_last(arg, last)?,
+        };
         group.entries_read = options.entries_read;
         Ok(())
     })?;

@@ -20,7 +20,7 @@ use crate::data::table::EntryMut;
 use crate::exec::{Command, Server};
 use crate::keyspace::Db;
 use crate::resp::ErrorReply;
-use crate::resp::error::shown;
+use crate::resp::error::push_shown;
 
 pub const FAMILIES: &[&[Command]] = &[
     add::COMMANDS,
@@ -47,12 +47,17 @@ fn read_to_change<'a>(db: &'a mut Db<'_>, key: &[u8]) -> Option<EntryMut<'a>> {
 
 /// Neither is there, or only the key is; `where_wanted` ends the sentence.
 fn no_key_or_group(key: &[u8], group: &[u8], where_wanted: &str) -> ErrorReply {
-    let (key, group) = (shown(key, key.len()), shown(group, group.len()));
-    ErrorReply::text_of(format!("NOGROUP No such key '{key}' or consumer group '{group}'{where_wanted}"))
+    told(&[b"NOGROUP No such key '", key, b"' or consumer group '", group, b"'", where_wanted.as_bytes()])
 }
 
 /// The key is there, the group is not.
 fn no_group(key: &[u8], group: &[u8]) -> ErrorReply {
-    let (key, group) = (shown(key, key.len()), shown(group, group.len()));
-    ErrorReply::text_of(format!("NOGROUP No such consumer group '{group}' for key name '{key}'"))
+    told(&[b"NOGROUP No such consumer group '", group, b"' for key name '", key, b"'"])
+}
+
+/// An error made of these parts, some of them the client's own.
+fn told(parts: &[&[u8]]) -> ErrorReply {
+    let mut text = Vec::new();
+    parts.iter().for_each(|part| push_shown(&mut text, part, usize::MAX));
+    ErrorReply::Bytes(text.into())
 }

@@ -95,7 +95,12 @@ pub(super) fn unite(sources: &[Weighted<'_>], aggregate: Aggregate, limits: &Lim
     for from in sources {
         from.source.walk(|member, score| {
             let (member, score) = (member.text(&mut room), from.weigh(score));
-            let score = union.score(member).map_or(score, |old| aggregate.of(old, score));
+            let old = union.score(member);
+            let score = old.map_or(score, |old| aggregate.of(old, score));
+            // Zeros are equal whatever their signs, and what is equal would not be changed.
+            if old == Some(0.0) && score == 0.0 {
+                union.remove(member);
+            }
             union.insert(member, score, limits);
             ControlFlow::Continue(())
         });

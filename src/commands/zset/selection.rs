@@ -81,6 +81,8 @@ impl<'a> Selection<'a> {
             By::Score => Bounds::Scores(bounds::scores(min, max)?),
             By::Lex => Bounds::Members(bounds::members(min, max)?),
         };
+        // A range of ranks takes a LIMIT without a limit, and no notice of it.
+        let offset = if by == By::Rank { 0 } else { offset };
         Ok(Selection { bounds, reverse, with_scores, offset, limit })
     }
 
@@ -149,6 +151,7 @@ mod tests {
         assert_eq!(ranks(&[b"-", b"+", b"BYLEX", b"LIMIT", b"-1", b"2"]), Ok(vec![]));
         assert_eq!(ranks(&[b"-", b"+", b"BYLEX", b"LIMIT", b"3", b"-7"]), Ok(vec![3, 4]));
         assert!(ranks(&[b"0", b"1", b"LIMIT", b"0", b"1"]).is_err());
+        assert_eq!(ranks(&[b"0", b"1", b"LIMIT", b"1", b"-1"]), Ok(vec![0, 1]));
         assert_eq!(ranks(&[b"0", b"1", b"LIMIT", b"0"]), Err(ErrorReply::Syntax));
         assert_eq!(ranks(&[b"-", b"+", b"BYLEX", b"BYSCORE"]), Err(ErrorReply::Syntax));
         assert_eq!(ranks(&[b"0", b"1", b"REV", b"REV"]), Err(ErrorReply::Syntax));
