@@ -50,7 +50,8 @@ pub fn rule(args: &[Vec<u8>]) -> Rule {
         "ZADD" | "ZINCRBY" | "ZSCORE" | "ZMSCORE" | "ZRANGE" | "ZRANGEBYSCORE" | "ZREVRANGE" | "ZREVRANGEBYSCORE" => {
             Rule::Scores
         }
-        "ZPOPMIN" | "ZPOPMAX" | "ZMPOP" | "ZUNION" | "ZINTER" | "ZDIFF" | "ZRANDMEMBER" => Rule::Scores,
+        "ZPOPMIN" | "ZPOPMAX" | "ZMPOP" | "BZPOPMIN" | "BZPOPMAX" | "BZMPOP" => Rule::Scores,
+        "ZUNION" | "ZINTER" | "ZDIFF" | "ZRANDMEMBER" => Rule::Scores,
         "TTL" => Rule::Near(DELAY_MAX_MS / 1000),
         "PTTL" => Rule::Near(DELAY_MAX_MS),
         "EXPIRETIME" => Rule::NearMoment(1),

@@ -12,6 +12,18 @@ pub fn is_meant(args: &Argv, node: &Reply, stock: &Reply) -> bool {
             let is_without_string = matches!(stock.int(), Some(0 | -1)) || is_error(stock, &[WRONG_TYPE]);
             is_without_string && is_error(node, &["ERR syntax error", NOT_AN_INTEGER])
         }
+        // The message names the command, and the special id that it takes.
+        "xread" | "xreadgroup" => {
+            let id = if name == "xread" { '$' } else { '>' };
+            let rest = "must be specified.";
+            is_error(
+                stock,
+                &[&format!("ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' {rest}")],
+            ) && is_error(
+                node,
+                &[&format!("ERR Unbalanced '{name}' list of streams: for each stream key an ID or '{id}' {rest}")],
+            )
+        }
         // In cluster mode patterns are allowed that stay in the slot of the key.
         "sort" | "sort_ro" => ["BY", "GET"].iter().any(|option| {
             let ours =

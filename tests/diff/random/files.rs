@@ -7,29 +7,36 @@ use crate::pair::{Pair, Wire, argv};
 use crate::reply::Reply;
 use crate::support::Server;
 
-/// What a server has understood otherwise. `digest` is that of both.
-pub fn misunderstood(pair: &mut Pair, digest: &Reply) -> Option<String> {
-    let saved = write_and_pass_on(&mut pair.node, &pair.node_server, &pair.stock_server);
-    let by_stock = saved.and_then(|()| read_other(&mut pair.stock, digest));
-    // What the first reading made of the data has been looked at: they are the same again on both sides.
-    let by_node = by_stock.and_then(|()| {
-        write_and_pass_on(&mut pair.stock, &pair.stock_server, &pair.node_server)?;
-        read_other(&mut pair.node, digest)
-    });
-    by_node.err().map(|error| format!("{error}\n{}", differing_keys(pair)))
+/// What a server has understood otherwise than the other one's file says.
+pub fn misunderstood(pair: &mut Pair) -> Option<String> {
+    let result = exchange(pair);
+    result.err().map(|error| format!("{error}\n{}", differing_keys(pair)))
 }
 
-/// Lets a server write its file and read it again, and gives the file to the other one.
-fn write_and_pass_on(wire: &mut Wire, from: &Server, to: &Server) -> Result<(), String> {
-    ok(wire, "DEBUG RELOAD")?;
-    let copied = fs::copy(from.dir().join("dump.rdb"), to.dir().join("dump.rdb"));
-    copied.map(drop).map_err(|error| format!("the file of {:?}: {error}", from.kind))
+fn exchange(pair: &mut Pair) -> Result<(), String> {
+    let by_node = write(&mut pair.node, &pair.node_server)?;
+    let by_stock = write(&mut pair.stock, &pair.stock_server)?;
+    for (wire, server) in [(&mut pair.node, &pair.node_server), (&mut pair.stock, &pair.stock_server)] {
+        // The signs of zeros may get lost between file and memory, at both in the same way.
+        let (one, other) = (read(wire, server, &by_stock)?, read(wire, server, &by_node)?);
+        if one != other {
+            return Err(format!("{:?} reads {other} from node's file and {one} from the stock server's", server.kind));
+        }
+    }
+    Ok(())
 }
 
-fn read_other(wire: &mut Wire, digest: &Reply) -> Result<(), String> {
+/// The bytes of the file that a server writes.
+fn write(wire: &mut Wire, server: &Server) -> Result<Vec<u8>, String> {
+    ok(wire, "SAVE")?;
+    fs::read(server.dir().join("dump.rdb")).map_err(|error| format!("the file of {:?}: {error}", server.kind))
+}
+
+/// The digest of what a server reads from a file with these bytes.
+fn read(wire: &mut Wire, server: &Server, file: &[u8]) -> Result<Reply, String> {
+    fs::write(server.dir().join("dump.rdb"), file).map_err(|error| error.to_string())?;
     ok(wire, "DEBUG RELOAD NOSAVE")?;
-    let own = wire.call(&argv("DEBUG DIGEST")).map_err(|error| error.to_string())?;
-    if own == *digest { Ok(()) } else { Err(format!("{own} instead of {digest} after reading the other's file")) }
+    wire.call(&argv("DEBUG DIGEST")).map_err(|error| error.to_string())
 }
 
 fn ok(wire: &mut Wire, line: &str) -> Result<(), String> {

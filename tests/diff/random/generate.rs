@@ -24,7 +24,7 @@ pub struct Generator<'a> {
 
 impl<'a> Generator<'a> {
     pub fn new(grammar: &'a Grammar, seed: u64, cluster: bool) -> Generator<'a> {
-        Generator { grammar, words: Words { rng: Rng::seeded(seed), cluster }, transaction: [None; 2] }
+        Generator { grammar, words: Words { rng: Rng::seeded(seed), cluster, last_id: 1 }, transaction: [None; 2] }
     }
 
     pub fn stretch(mut self, commands: usize) -> Vec<Op> {
@@ -92,7 +92,7 @@ impl<'a> Generator<'a> {
         let mut args = Argv::new();
         self.expand(&line.expect("weights add up").1, &mut args);
         self.disturb(&mut args);
-        tame(&mut args);
+        tame(&mut args, self.words.cluster);
         args
     }
 

@@ -83,6 +83,11 @@ fn encodings_are_meant(wires: &mut Wires<'_>, args: &Argv, node: &Reply, stock: 
             let members = ask("SMEMBERS")?;
             members.items.len() <= 128 && members.items.iter().all(|member| member.text.len() <= 64)
         }
+        // SORT makes a skiplist of what it sorts, in Redis 7.0.
+        (b"listpack", b"skiplist") => {
+            let members = ask("ZRANGE 0 -1")?;
+            members.items.len() <= 128 && members.items.iter().all(|member| member.text.len() <= 64)
+        }
         // A string is embedded while it fits into 128 bytes together with its key.
         (b"embstr", b"raw") => ask("STRLEN")?.int().is_some_and(|len| (45..128).contains(&(len as usize))),
         (b"raw", b"embstr") => ask("STRLEN")?.int().is_some_and(|len| len as usize + key.len() > 100),

@@ -77,7 +77,7 @@ pub fn run(pair: &mut Pair, ops: &[Op]) -> Option<Difference> {
     if node != stock {
         return Some(Difference { at, name: String::from("digest"), text: differing_keys(pair) });
     }
-    files::misunderstood(pair, &node).map(|text| Difference { at, name: String::from("file"), text })
+    files::misunderstood(pair).map(|text| Difference { at, name: String::from("file"), text })
 }
 
 fn name_of(op: &Op) -> String {

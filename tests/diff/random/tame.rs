@@ -9,8 +9,9 @@ const ALL: &[u8] = b"1000000";
 const FAR_SECS: i128 = 4_000_000_000;
 
 /// Makes `args` a command with one right answer.
-pub fn tame(args: &mut Argv) {
+pub fn tame(args: &mut Argv, cluster: bool) {
     let name = String::from_utf8_lossy(&args[0]).to_ascii_uppercase();
+    keep_lexical(args, &name, cluster);
     match name.as_str() {
         // Which elements go is chance: all of them or none.
         "SPOP" => match args.len() {
@@ -34,6 +35,21 @@ pub fn tame(args: &mut Argv) {
         "SSCAN" | "HSCAN" | "ZSCAN" => replace(args, 2, |n| n != 0, b"0"),
         // Refused since Redis 7.2; the number has no negative.
         "LPOS" => (3..args.len()).for_each(|i| replace(args, i, |n| n == i128::from(i64::MIN), b"-1")),
+        "BLMPOP" | "BZMPOP" => wait_shortly(args, 1),
+        "BLPOP" | "BRPOP" | "BLMOVE" | "BRPOPLPUSH" | "BZPOPMIN" | "BZPOPMAX" => wait_shortly(args, args.len() - 1),
+        // The time would be part of the id.
+        "XADD" => change(args, b"*", b"1-1"),
+        // What happens to groups of a stream breaks no transaction in Redis, but here it does.
+        "WATCH" => args.retain(|word| !word.windows(6).any(|part| part == b"stream")),
+        // The last entry, which Redis 7.0 does not know.
+        "XREAD" | "XREADGROUP" => change(args, b"+", b"0"),
+        "SORT" | "SORT_RO" => {
+            args.push(b"ALPHA".to_vec());
+            if cluster {
+                // Redis 7.0 knows no GET there, not even of the element itself.
+                change(args, b"GET", b"ALPHA");
+            }
+        }
         "SETRANGE" => replace(args, 2, |n| (10_000..600_000_000).contains(&n), b"100"),
         "SETBIT" => replace(args, 2, is_huge_bit, b"100"),
         "BITFIELD" => (2..args.len()).for_each(|i| replace(args, i, is_huge_bit, b"100")),
@@ -60,6 +76,37 @@ pub fn tame(args: &mut Argv) {
         }
         _ => {}
     }
+}
+
+/// The order of members means something only where all scores are the same: in sets named `lex…`, whose scores are 0.
+fn keep_lexical(args: &mut Argv, name: &str, cluster: bool) {
+    let is_lexical = |key: &[u8]| key.windows(3).any(|part| part == b"lex");
+    let key = |name: &str| if cluster { format!("{{t}}{name}") } else { name.to_owned() }.into_bytes();
+    let asks = name.contains("LEX") || args.iter().any(|word| word.eq_ignore_ascii_case(b"bylex"));
+    if name == "ZRANGESTORE" && args.get(1).is_some_and(|word| is_lexical(word)) {
+        args[1] = key("zset0");
+    }
+    let source = if name == "ZRANGESTORE" { 2 } else { 1 };
+    if asks && args.get(source).is_some_and(|word| !is_lexical(word)) {
+        args[source] = key("lex0");
+    }
+    if name == "ZADD" && args.get(1).is_some_and(|word| is_lexical(word)) {
+        args.iter_mut().skip(2).step_by(2).for_each(|score| *score = b"0".to_vec());
+    }
+}
+
+/// A timeout that is none, or longer than a moment, becomes a moment.
+fn wait_shortly(args: &mut Argv, at: usize) {
+    let Some(word) = args.get_mut(at) else { return };
+    let seconds = trib::base::num::parse_f64(word);
+    if seconds.is_some_and(|seconds| seconds >= 0.0 && !(0.001..0.05).contains(&seconds)) {
+        *word = b"0.01".to_vec();
+    }
+}
+
+/// Puts another word in the place of one, wherever it stands.
+fn change(args: &mut Argv, from: &[u8], to: &[u8]) {
+    args.iter_mut().skip(1).filter(|word| word.eq_ignore_ascii_case(from)).for_each(|word| *word = to.to_vec());
 }
 
 fn is_comparison(word: &[u8]) -> bool {

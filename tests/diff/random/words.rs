@@ -15,7 +15,7 @@ const KEYS_PER_HINT: u64 = 3;
 const LEX: &str = "lex";
 
 /// The hints that a key without one takes.
-const HINTS: [&str; 5] = ["string", "list", "set", "hash", "zset"];
+const HINTS: [&str; 7] = ["string", "list", "set", "hash", "zset", "stream", "hll"];
 
 const INTS: &[&str] = &[
     "0", "1", "-1", "2", "3", "5", "-2", "-3", "10", "-10", "63", "64", "65", "100", "127", "128", "-128", "-129",
@@ -130,6 +130,8 @@ const LENGTHS: &[u64] = &[11, 20, 21, 43, 44, 45, 62, 63, 64, 65, 66, 100, 120, 
 pub struct Words {
     pub rng: Rng,
     pub cluster: bool,
+    /// The last id that a stream was given.
+    pub last_id: u64,
 }
 
 impl Words {
@@ -175,6 +177,12 @@ impl Words {
             "offset" => self.offset(),
             "field-type" => self.field_type(),
             "dump" => self.dump(hint),
+            "longitude" => self.degrees(180),
+            "latitude" => self.degrees(85),
+            "unit" => self.pick_word(&["m", "km", "ft", "mi", "KM"]),
+            "id" => self.id(),
+            "newid" => self.new_id(),
+            "group" => self.pick_word(&["g", "h"]),
             other => panic!("the grammar has no <{other}>"),
         }]
     }
@@ -182,7 +190,6 @@ impl Words {
     /// One of a few keys: mostly one that holds what the hint says.
     fn key(&mut self, hint: &str) -> Vec<u8> {
         let hint = if hint.is_empty() || hint != LEX && self.chance(12) { *self.pick(&HINTS) } else { hint };
-        let hint = if hint == LEX && self.chance(5) { "string" } else { hint };
         let name = format!("{hint}{}", self.rng.below(KEYS_PER_HINT));
         self.tagged(name.into_bytes())
     }
@@ -324,6 +331,42 @@ impl Words {
         }
         let sign = if self.chance(50) { 'i' } else { 'u' };
         format!("{sign}{}", 1 + self.rng.below(if sign == 'i' { 64 } else { 63 })).into_bytes()
+    }
+
+    /// A number of degrees up to `limit`, mostly in one corner of the map.
+    fn degrees(&mut self, limit: u64) -> Vec<u8> {
+        match self.rng.below(20) {
+            0 => self.float(),
+            1 => limit.to_string().into_bytes(),
+            2..6 => format!("{}", (self.rng.unit() * 2.0 - 1.0) * limit as f64).into_bytes(),
+            _ => format!("{}.{}", 10 + self.rng.below(5), self.rng.below(100_000)).into_bytes(),
+        }
+    }
+
+    /// The id of an entry that may be there.
+    fn id(&mut self) -> Vec<u8> {
+        match self.rng.below(20) {
+            0..3 => b"-".to_vec(),
+            3..6 => b"+".to_vec(),
+            6 => self.int(),
+            7 => format!("({}", self.rng.below(self.last_id + 2)).into_bytes(),
+            8 => self.pick_word(&["18446744073709551615-18446744073709551615", "0-0", "1-", "-1", "5-x", "(+", ""]),
+            9..13 => self.rng.below(self.last_id + 2).to_string().into_bytes(),
+            _ => format!("{}-{}", self.rng.below(self.last_id + 2), self.rng.below(3)).into_bytes(),
+        }
+    }
+
+    /// An id behind those given before; now and then one that is not.
+    fn new_id(&mut self) -> Vec<u8> {
+        if self.chance(5) {
+            return self.id();
+        }
+        self.last_id += self.rng.below(2);
+        match self.rng.below(4) {
+            0 => self.last_id.to_string().into_bytes(),
+            1 => format!("{}-*", self.last_id).into_bytes(),
+            _ => format!("{}-{}", self.last_id, self.rng.below(4)).into_bytes(),
+        }
     }
 
     fn dump(&mut self, hint: &str) -> Vec<u8> {
