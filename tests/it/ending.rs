@@ -49,7 +49,7 @@ fn a_shutdown_waits_for_replicas_and_can_be_called_off() {
         let error = thread.join().unwrap();
         assert!(error.contains("Errors trying to SHUTDOWN. Check logs."), "{error}");
     }
-    assert!(primary.log_tail().contains("Shutdown manually aborted."));
+    eventually("the log says so", || primary.log_tail().contains("Shutdown manually aborted."));
     let error = primary.call::<String>("SHUTDOWN ABORT").unwrap_err().to_string();
     assert!(error.contains("No shutdown in progress."), "{error}");
     assert_eq!(primary.text("SET a 2"), "OK");
