@@ -350,6 +350,9 @@ impl<'a> Iterator for Iter<'a> {
         // SAFETY: the list is borrowed, so its nodes stay.
         unsafe {
             self.front = node.next(0);
+            if let Some(next) = self.front {
+                prefetch(next.address());
+            }
             Some((node.score(), node.member()))
         }
     }
@@ -366,6 +369,9 @@ impl DoubleEndedIterator for Iter<'_> {
         // SAFETY: the list is borrowed, so its nodes stay.
         unsafe {
             self.back = node.prev();
+            if let Some(prev) = self.back {
+                prefetch(prev.address());
+            }
             Some((node.score(), node.member()))
         }
     }

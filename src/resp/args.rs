@@ -147,9 +147,17 @@ pub fn push_command(out: &mut Vec<u8>, args: Args<'_>) {
 }
 
 pub(crate) fn push_bulk(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.push(b'$');
-    num::push_u64(out, bytes.len() as u64);
-    out.extend_from_slice(b"\r\n");
+    // Most lengths have one digit or two: their lines are put together without a detour.
+    let digit = |n: usize| b'0' + (n % 10) as u8;
+    match bytes.len() {
+        n @ 0..=9 => out.extend_from_slice(&[b'$', digit(n), b'\r', b'\n']),
+        n @ 10..=99 => out.extend_from_slice(&[b'$', digit(n / 10), digit(n), b'\r', b'\n']),
+        n => {
+            out.push(b'$');
+            num::push_u64(out, n as u64);
+            out.extend_from_slice(b"\r\n");
+        }
+    }
     out.extend_from_slice(bytes);
     out.extend_from_slice(b"\r\n");
 }
