@@ -2,14 +2,14 @@
 
 use super::bitmap::{self, Bitmap};
 use super::engine::{Engine, Save};
-use super::io::{LogLevel, Output};
+use super::io::{LinkId, LogLevel, Output};
 use super::node::NodeIdx;
 use super::packet::{self, Header, MessageType, ReplicaOf};
-use crate::base::{NodeId, Slot};
+use crate::base::{Millis, NodeId, Slot};
 
 impl Engine {
-    /// Looks at the bitmap in a known sender's header.
-    pub(super) fn on_claimed_slots(&mut self, sender: NodeIdx, header: &Header<'_>) {
+    /// Looks at the bitmap in a known sender's header, which came over `link`.
+    pub(super) fn on_claimed_slots(&mut self, sender: NodeIdx, link: LinkId, header: &Header<'_>) {
         let primary = header.replica_of == ReplicaOf::Nobody;
         let owner = self.nodes[sender].primary.unwrap_or(sender);
         if !primary && owner == sender {
@@ -18,7 +18,7 @@ impl Engine {
         let same = self.claims_match(owner, header.slots);
         if primary {
             if !same {
-                self.claim_slots(sender, header.config_epoch, header.slots);
+                self.claim_slots(sender, header.config_epoch, header.slots, self.sent_after(sender, link));
             }
             self.settle_empty_twins(sender, header.config_epoch);
         }
@@ -33,8 +33,15 @@ impl Engine {
             && bitmap::iter(claimed).all(|slot| self.slots.owner(slot) == Some(owner) && !self.slots.is_unclaimed(slot))
     }
 
-    /// `sender` claims these slots with this epoch: the newer claim wins.
-    fn claim_slots(&mut self, sender: NodeIdx, epoch: u64, claimed: &Bitmap) {
+    /// A time after which a node's packet was sent for certain, if there is one: what came in answer to a PING is
+    /// younger than that. What a node sends unasked may have waited in a queue for any time, and overtakes nothing
+    /// only within its own link.
+    fn sent_after(&self, sender: NodeIdx, link: LinkId) -> Option<Millis> {
+        matches!(link, LinkId::Outbound(_)).then_some(self.nodes[sender].answered)?
+    }
+
+    /// `sender` claims these slots with this epoch: the newer claim wins. See [`Engine::sent_after`] for `sent_after`.
+    fn claim_slots(&mut self, sender: NodeIdx, epoch: u64, claimed: &Bitmap, sent_after: Option<Millis>) {
         if sender == self.me {
             return;
         }
@@ -61,7 +68,7 @@ impl Engine {
         if lost {
             self.todo.save = Save::Now;
         }
-        self.note_unclaimed(sender, claimed);
+        self.note_unclaimed(sender, claimed, sent_after);
         self.follow_targets(sender);
         if lost && self.slots.count(my_shard_primary) == 0 && self.join_successor(sender) {
             return;
@@ -84,8 +91,16 @@ impl Engine {
 
     /// Slots a node has but does not claim any more stay bound until another claims them, unless I am
     /// importing them from it: then it has let go, and they are mine.
-    fn note_unclaimed(&mut self, sender: NodeIdx, claimed: &Bitmap) {
-        let dropped: Vec<Slot> = self.slots.of(sender).filter(|slot| !bitmap::contains(claimed, *slot)).collect();
+    ///
+    /// An operator may have told me before the node knew it that the slot is its own. A packet it sent before that does
+    /// not claim the slot yet, which must not be taken for a claim given up: if the slot is on its way to me by now, I
+    /// would take it with a newer epoch, and the owner would delete the keys that have not left. So it takes a packet
+    /// that is younger than the order.
+    fn note_unclaimed(&mut self, sender: NodeIdx, claimed: &Bitmap, sent_after: Option<Millis>) {
+        let may_be_older =
+            |slot| self.slots.ordered_at(slot).is_some_and(|at| sent_after.is_none_or(|sent| sent <= at));
+        let dropped: Vec<Slot> =
+            self.slots.of(sender).filter(|slot| !bitmap::contains(claimed, *slot) && !may_be_older(*slot)).collect();
         let mut taken = false;
         for slot in dropped {
             if self.slots.importing_from(slot) == Some(sender) && self.myself().is_primary() {
@@ -172,6 +187,7 @@ impl Engine {
         self.make_primary(idx);
         self.nodes[idx].config_epoch = epoch;
         self.save_soon();
-        self.claim_slots(idx, epoch, slots);
+        // Another's knowledge of it may be of any age.
+        self.claim_slots(idx, epoch, slots, None);
     }
 }

@@ -95,7 +95,9 @@ impl Engine {
     pub(super) fn on_pong(&mut self, now: Clock, idx: NodeIdx) {
         let node = &mut self.nodes[idx];
         node.pong_received = Some(now);
-        node.ping_sent = None;
+        if let Some(sent) = node.ping_sent.take() {
+            node.answered = Some(sent.mono);
+        }
         if node.is(NodeFlags::PFAIL) {
             node.flags.remove(NodeFlags::PFAIL);
             self.todo.state = true;

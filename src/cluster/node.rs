@@ -74,6 +74,8 @@ pub struct Node {
     pub created: Clock,
     /// When the PING was sent whose PONG is awaited.
     pub ping_sent: Option<Clock>,
+    /// When the last PING that was answered had been sent: monotonic.
+    pub answered: Option<Millis>,
     pub pong_received: Option<Clock>,
     /// Any packet at all.
     pub data_received: Option<Clock>,
@@ -109,6 +111,7 @@ impl Node {
             inbound: None,
             created: now,
             ping_sent: None,
+            answered: None,
             pong_received: None,
             data_received: None,
             meet_sent: None,

@@ -190,7 +190,7 @@ impl Engine {
         if !self.on_claimed_role(sender, header) {
             return;
         }
-        self.on_claimed_slots(sender, header);
+        self.on_claimed_slots(sender, link, header);
         self.resolve_collision(sender, header);
         self.on_gossip(now, sender, gossip);
         self.on_extensions(now, sender, header, extensions);

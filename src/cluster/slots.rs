@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::bitmap::{self, Bitmap};
 use super::node::NodeIdx;
-use crate::base::{SLOTS, Slot};
+use crate::base::{Millis, SLOTS, Slot};
 
 #[derive(Debug)]
 pub struct SlotTable {
@@ -19,6 +19,8 @@ pub struct SlotTable {
     unclaimed: Box<Bitmap>,
     migrating: BTreeMap<Slot, NodeIdx>,
     importing: BTreeMap<Slot, NodeIdx>,
+    /// When an operator last bound a slot to another node or opened it for import: monotonic.
+    ordered: BTreeMap<Slot, Millis>,
     version: u64,
 }
 
@@ -31,6 +33,7 @@ impl Default for SlotTable {
             unclaimed: Box::new(bitmap::EMPTY),
             migrating: BTreeMap::new(),
             importing: BTreeMap::new(),
+            ordered: BTreeMap::new(),
             version: 0,
         }
     }
@@ -67,6 +70,7 @@ impl SlotTable {
             return false;
         }
         self.unassign(slot);
+        self.ordered.remove(&slot);
         self.owners[slot.index()] = Some(node);
         *self.counts.entry(node).or_default() += 1;
         self.assigned += 1;
@@ -165,6 +169,17 @@ impl SlotTable {
     #[must_use]
     pub fn importing_from(&self, slot: Slot) -> Option<NodeIdx> {
         self.importing.get(&slot).copied()
+    }
+
+    /// An operator has said something about a slot that its owner may have to hear yet.
+    pub fn note_order(&mut self, slot: Slot, at: Millis) {
+        self.ordered.insert(slot, at);
+    }
+
+    /// When that was, if the slot has not gone to another by itself since.
+    #[must_use]
+    pub fn ordered_at(&self, slot: Slot) -> Option<Millis> {
+        self.ordered.get(&slot).copied()
     }
 
     pub fn set_migrating(&mut self, slot: Slot, to: Option<NodeIdx>) {

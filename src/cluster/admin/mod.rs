@@ -179,7 +179,7 @@ impl Engine {
             AdminCommand::AddSlots(slots) => self.add_slots(slots),
             AdminCommand::DelSlots(slots) => self.del_slots(slots),
             AdminCommand::FlushSlots => self.flush_slots(keys),
-            AdminCommand::SetSlot(set) => self.set_slot(set, keys, false),
+            AdminCommand::SetSlot(set) => self.set_slot(now, set, keys, false),
             AdminCommand::Meet { ip, port, cport } => self.meet(now, ip, *port, *cport),
             AdminCommand::Forget(arg) => self.forget(now, arg),
             AdminCommand::Replicate(arg) => self.replicate(arg, keys),

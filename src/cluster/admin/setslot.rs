@@ -19,7 +19,7 @@ impl Engine {
         set: &SetSlot,
         keys: &dyn SlotKeys,
     ) -> Result<AdminReply, AdminError> {
-        let reply = self.set_slot(set, keys, true);
+        let reply = self.set_slot(now, set, keys, true);
         self.settle(now);
         reply
     }
@@ -67,6 +67,7 @@ impl Engine {
 
     pub(super) fn set_slot(
         &mut self,
+        now: Clock,
         set: &SetSlot,
         keys: &dyn SlotKeys,
         from_primary: bool,
@@ -74,7 +75,10 @@ impl Engine {
         let target = self.setslot_target(set, keys, from_primary)?;
         match set.action {
             SetSlotAction::Migrating(_) => self.slots.set_migrating(set.slot, target),
-            SetSlotAction::Importing(_) => self.slots.set_importing(set.slot, target),
+            SetSlotAction::Importing(_) => {
+                self.slots.set_importing(set.slot, target);
+                self.slots.note_order(set.slot, now.mono);
+            }
             SetSlotAction::Stable => {
                 self.slots.set_migrating(set.slot, None);
                 self.slots.set_importing(set.slot, None);
@@ -82,6 +86,7 @@ impl Engine {
             SetSlotAction::Node(_) => {
                 if let Some(target) = target {
                     self.hand_over(set, target, keys);
+                    self.slots.note_order(set.slot, now.mono);
                 }
             }
         }

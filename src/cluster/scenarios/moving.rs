@@ -133,6 +133,41 @@ fn a_node_that_missed_a_move_is_told_by_update() {
 }
 
 #[test]
+fn a_packet_from_before_a_slot_was_taken_does_not_give_it_up() {
+    let mut net = Net::new(4, 10, |_| {});
+    net.create(3);
+    net.run(500);
+    for n in 0..4 {
+        hand_over(&mut net, n, 0, 1);
+    }
+    // Node 0 knows of the new owner by order. What that sent meanwhile, claiming slot after slot, is under way still
+    // when the last one is on its way back.
+    let (a, b) = (net.id(0), net.id(1));
+    net.nodes[1].keys.insert(slot(3), 5);
+    net.must(0, &format!("SETSLOT 3 IMPORTING {b}"));
+    net.must(1, &format!("SETSLOT 3 MIGRATING {a}"));
+    net.run(1000);
+    assert_eq!(net.nodes[1].deleted, [], "no key is lost");
+    assert!(net.agree(), "{}", net.report());
+    assert_eq!(net.owner_of(0, 3), Some(b));
+    assert!(net.engine(0).importing_from(slot(3)).is_some());
+}
+
+#[test]
+fn a_slot_its_source_has_let_go_is_taken_by_who_imports_it() {
+    let mut net = Net::new(3, 11, |_| {});
+    net.create(3);
+    net.run(500);
+    let (a, b) = (net.id(0), net.id(1));
+    net.must(1, &format!("SETSLOT 7 IMPORTING {a}"));
+    net.must(0, &format!("SETSLOT 7 MIGRATING {b}"));
+    net.run(500);
+    net.must(0, &format!("SETSLOT 7 NODE {b}"));
+    net.run_until(10_000, "node 1 has it", |net| net.agree() && net.owner_of(2, 7) == Some(b));
+    assert_eq!(net.engine(1).importing_from(slot(7)), None);
+}
+
+#[test]
 fn a_primary_that_gives_away_its_last_slot_becomes_a_replica() {
     let mut net = Net::new(3, 7, |_| {});
     net.must(0, "ADDSLOTSRANGE 0 16382");
