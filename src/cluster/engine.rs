@@ -206,6 +206,12 @@ impl Engine {
     /// Acts on what handling an input left to do. The order matters: an election may change slots, slots
     /// the state; what is saved protects what is broadcast.
     pub(super) fn settle(&mut self, now: Clock) {
+        self.settle_state(now);
+        self.finish(now);
+    }
+
+    /// What has to be done at once. The rest may wait for [`Engine::finish`], once for several commands.
+    pub(super) fn settle_state(&mut self, now: Clock) {
         if std::mem::take(&mut self.todo.election) {
             self.run_election(now);
         }
@@ -217,12 +223,27 @@ impl Engine {
         if std::mem::take(&mut self.todo.state) {
             self.update_state(now);
         }
-        if self.todo.save == Save::Now {
-            self.save_now(true);
-        }
         self.follow_primary();
+    }
+
+    /// Whether commands have left something for [`Engine::finish`].
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        self.todo.save == Save::Now || self.todo.broadcast
+    }
+
+    /// Saves, then tells the others, what several commands together have changed. Every other input does so, too.
+    pub fn finish(&mut self, now: Clock) {
+        self.save_if_due();
         if std::mem::take(&mut self.todo.broadcast) {
             self.broadcast_pong(now);
+        }
+    }
+
+    /// What I own or have promised goes to the disk before anything that others see.
+    fn save_if_due(&mut self) {
+        if self.todo.save == Save::Now {
+            self.save_now(true);
         }
     }
 
@@ -260,6 +281,7 @@ impl Engine {
         };
         self.following = Some(current);
         self.follow_partial = true;
+        self.save_if_due();
         self.emit(Output::Follow(target));
     }
 
@@ -354,6 +376,7 @@ impl Engine {
     /// Queues a packet on a link, if that is up.
     pub(super) fn send(&mut self, link: LinkId, kind: MessageType, bytes: Bytes) {
         if self.links.get(&link).is_some_and(|l| l.up) {
+            self.save_if_due();
             self.stats.sent.count(kind, bytes.len());
             self.emit(Output::Send { link, bytes });
         }

@@ -154,8 +154,15 @@ impl Net {
         self.alive().into_iter().find(|i| self.id(*i) == id)
     }
 
-    /// Runs a CLUSTER subcommand given as words.
+    /// Runs a CLUSTER subcommand given as words, and what it leaves for the end of a batch.
     pub fn admin(&mut self, i: usize, words: &str) -> Result<AdminReply, String> {
+        let reply = self.admin_in_batch(i, words);
+        self.with_engine(i, Engine::finish);
+        reply
+    }
+
+    /// The same with other commands to follow.
+    pub fn admin_in_batch(&mut self, i: usize, words: &str) -> Result<AdminReply, String> {
         let args: Vec<&[u8]> = words.split_ascii_whitespace().map(str::as_bytes).collect();
         let command = AdminCommand::parse(&args).map_err(|e| e.to_string())?.expect("a subcommand of the engine");
         let now = self.clock();

@@ -58,6 +58,7 @@ impl Server {
         self.lap = None;
         self.check_output(&mut client);
         self.clients.put(client);
+        self.finish_cluster();
         self.announce_changes();
         self.evict_clients();
         self.free_garbage();

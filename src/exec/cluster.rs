@@ -83,6 +83,15 @@ impl Server {
         }
     }
 
+    /// A batch of commands has ended: what they have changed in the cluster together is saved and told.
+    pub(super) fn finish_cluster(&mut self) {
+        let clock = self.clock();
+        if let Some(engine) = self.cluster.as_mut().filter(|engine| engine.is_unfinished()) {
+            engine.finish(clock);
+            self.drain_cluster();
+        }
+    }
+
     /// Carries out what the engine asks for, in order.
     pub fn drain_cluster(&mut self) {
         let Some(engine) = &mut self.cluster else { return };
@@ -136,6 +145,7 @@ impl Server {
     /// Deletes what is left in slots that belong to others now; replicas follow by the deletions in the stream.
     fn delete_slot_keys(&mut self, slots: &[Slot]) {
         self.keyspace.begin(self.now, true, false, None);
+        let mut deleted = 0;
         for &slot in slots {
             for db in 0..self.keyspace.databases() {
                 loop {
@@ -143,6 +153,7 @@ impl Server {
                     if keys.is_empty() {
                         break;
                     }
+                    deleted += keys.len();
                     for key in keys {
                         drop(self.keyspace.db(db).remove(&key));
                         self.keyspace.changed(1);
@@ -152,6 +163,10 @@ impl Server {
                     }
                 }
             }
+        }
+        if deleted > 0 {
+            let text = format!("Deleted {deleted} keys of slots that belong to others now");
+            self.log(LogLevel::Warning, text);
         }
     }
 

@@ -172,7 +172,8 @@ impl Engine {
     /// Checks and performs one command. Take the outputs afterwards; the reply may be sent when those up
     /// to now are performed.
     ///
-    /// SETSLOT is performed at once; where replicas must have it first, [`Engine::check_setslot`] says
+    /// SETSLOT comes by the hundred: it leaves the saving and the telling to [`Engine::finish`], which is to be called when
+    /// no other command follows at once. It is performed at once itself; where replicas must have it first, [`Engine::check_setslot`] says
     /// beforehand whether it would be accepted.
     pub fn admin(&mut self, now: Clock, command: &AdminCommand, keys: &dyn SlotKeys) -> Result<AdminReply, AdminError> {
         let reply = match command {
@@ -193,7 +194,11 @@ impl Engine {
                 Ok(AdminReply::Ok)
             }
         };
-        self.settle(now);
+        if matches!(command, AdminCommand::SetSlot(_)) {
+            self.settle_state(now);
+        } else {
+            self.settle(now);
+        }
         reply
     }
 

@@ -154,6 +154,46 @@ fn a_packet_from_before_a_slot_was_taken_does_not_give_it_up() {
 }
 
 #[test]
+fn slots_set_together_are_saved_and_told_once() {
+    let mut net = Net::new(3, 12, |_| {});
+    net.create(3);
+    net.run(500);
+    let (a, b) = (net.id(0), net.id(1));
+    let (saves, packets) = (net.nodes[1].saves, net.packets);
+    for n in 0..100 {
+        assert_eq!(net.admin_in_batch(1, &format!("SETSLOT {n} IMPORTING {a}")), Ok(AdminReply::Ok));
+    }
+    for n in 0..100 {
+        assert_eq!(net.admin_in_batch(1, &format!("SETSLOT {n} NODE {b}")), Ok(AdminReply::Ok));
+    }
+    assert_eq!((net.nodes[1].saves, net.packets), (saves, packets));
+    net.with_engine(1, Engine::finish);
+    assert_eq!((net.nodes[1].saves, net.packets), (saves + 1, packets + 2));
+    assert!(net.nodes[1].disk.contains(" 0-99 "), "{}", net.nodes[1].disk);
+    net.with_engine(1, Engine::finish);
+    assert_eq!(net.nodes[1].saves, saves + 1, "nothing is left to do");
+}
+
+#[test]
+fn nothing_leaves_before_what_was_set_is_saved() {
+    let mut net = Net::new(3, 13, |_| {});
+    net.create(3);
+    net.run(500);
+    let (a, b) = (net.id(0), net.id(1));
+    for order in [format!("SETSLOT 7 IMPORTING {a}"), format!("SETSLOT 7 NODE {b}")] {
+        assert_eq!(net.admin_in_batch(1, &order), Ok(AdminReply::Ok));
+    }
+    let now = net.clock();
+    let engine = net.nodes[1].engine.as_mut().unwrap();
+    engine.publish(now, b"channel", b"message", false);
+    let outputs: Vec<Output> = engine.outputs().collect();
+    let first = |wanted: fn(&Output) -> bool| outputs.iter().position(wanted);
+    let saved = first(|output| matches!(output, Output::SaveConfig { fsync: true, .. }));
+    let sent = first(|output| matches!(output, Output::Send { .. }));
+    assert!(saved.is_some() && saved < sent, "{outputs:?}");
+}
+
+#[test]
 fn a_slot_its_source_has_let_go_is_taken_by_who_imports_it() {
     let mut net = Net::new(3, 11, |_| {});
     net.create(3);

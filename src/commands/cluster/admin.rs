@@ -16,12 +16,17 @@ pub fn admin(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let clock = ctx.server.clock();
     let words: Vec<&[u8]> = args.from(1).iter().collect();
     let server = &mut *ctx.server;
-    // The engine decides by the replication offset, too.
-    server.tell_facts();
-    let Some(engine) = &mut server.cluster else { return Err(ErrorReply::ClusterDisabled) };
+    if server.cluster.is_none() {
+        return Err(ErrorReply::ClusterDisabled);
+    }
     let Some(command) = AdminCommand::parse(&words)? else {
         return Err(ErrorReply::unknown_subcommand(args.at(1), "cluster"));
     };
+    if !matches!(command, AdminCommand::SetSlot(_)) {
+        // The engine decides by the replication offset, too.
+        server.tell_facts();
+    }
+    let Some(engine) = &mut server.cluster else { return Err(ErrorReply::ClusterDisabled) };
     let result = engine.admin(clock, &command, &server.keyspace);
     server.drain_cluster();
     match result? {
