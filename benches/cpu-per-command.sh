@@ -25,8 +25,6 @@ value=$(printf 'v%.0s' {1..16})
     one sismember SISMEMBER set __rand_int__
     one zadd ZADD zset __rand_int__ member:__rand_int__
     one zrange ZRANGE zset 0 9
-    one xadd XADD stream "*" field "$value"
+    one xadd XADD stream '*' field "$value"
     one xrange XRANGE stream - + COUNT 10
-    
-    
 } | table
