@@ -41,6 +41,8 @@ const GROW_ABOVE_PER_BUCKET: usize = 8;
 const SHRINK_TO_PER_BUCKET: usize = 4;
 /// Arrays of up to this many buckets are rehashed at once.
 const AT_ONCE_BUCKETS: usize = 8;
+/// So many items and their buckets are likely to be in the cache.
+const IN_CACHE_ITEMS: usize = 2048;
 /// Looking for a chain to move, a step passes over this many empty ones at most.
 const EMPTY_PER_STEP: usize = 16;
 
@@ -170,6 +172,17 @@ impl<T> Dict<T> {
 }
 
 impl<T: Keyed> Dict<T> {
+    /// Asks for the bucket of `key` and gives its hash for [`Dict::prefetch_item`], unless the table is so small that
+    /// it is likely to be in the cache.
+    #[inline]
+    pub fn prefetch_key(&self, key: &[u8]) -> Option<u64> {
+        (self.len > IN_CACHE_ITEMS).then(|| {
+            let hash = self.hash(key);
+            self.prefetch(hash);
+            hash
+        })
+    }
+
     /// Asks for the memory of the items that may be the one with this hash. Reads the bucket, for which
     /// [`Dict::prefetch`] asked a while before.
     #[inline]

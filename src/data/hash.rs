@@ -58,6 +58,19 @@ impl Replaced {
 }
 
 impl Hash {
+    /// See [`super::value::ValueRef::prefetch_member`].
+    pub(super) fn prefetch(&self, field: &[u8]) -> Option<u64> {
+        let Repr::Table(table) = &self.repr else { return None };
+        table.pairs.prefetch_key(field)
+    }
+
+    /// See [`super::value::ValueRef::prefetch_found`].
+    pub(super) fn prefetch_found(&self, hash: u64) {
+        if let Repr::Table(table) = &self.repr {
+            table.pairs.prefetch_item(hash);
+        }
+    }
+
     #[must_use]
     pub fn new() -> Hash {
         Hash::default()

@@ -37,6 +37,19 @@ struct Table {
 }
 
 impl Set {
+    /// See [`super::value::ValueRef::prefetch_member`].
+    pub(super) fn prefetch(&self, member: &[u8]) -> Option<u64> {
+        let Repr::Table(table) = &self.repr else { return None };
+        table.members.prefetch_key(member)
+    }
+
+    /// See [`super::value::ValueRef::prefetch_found`].
+    pub(super) fn prefetch_found(&self, hash: u64) {
+        if let Repr::Table(table) = &self.repr {
+            table.members.prefetch_item(hash);
+        }
+    }
+
     /// An empty set that will become what its first member makes of it.
     #[must_use]
     pub fn new() -> Set {

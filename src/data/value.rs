@@ -122,6 +122,26 @@ impl ValueRef<'_> {
         }
     }
 
+    /// Asks for the bucket of a member, if the value is a set or a hash so large that it is not in the cache; gives what
+    /// [`ValueRef::prefetch_found`] wants.
+    #[must_use]
+    pub fn prefetch_member(&self, member: &[u8]) -> Option<u64> {
+        match self {
+            ValueRef::Set(set) => set.prefetch(member),
+            ValueRef::Hash(hash) => hash.prefetch(member),
+            _ => None,
+        }
+    }
+
+    /// Asks for the member itself, some time after its bucket.
+    pub fn prefetch_found(&self, hash: u64) {
+        match self {
+            ValueRef::Set(set) => set.prefetch_found(hash),
+            ValueRef::Hash(hash_value) => hash_value.prefetch_found(hash),
+            _ => {}
+        }
+    }
+
     /// How a collection is stored. How a string is stored depends on its entry; see [`super::entry::Entry::encoding`].
     pub(super) fn collection_encoding(&self) -> Option<Encoding> {
         match self {
