@@ -12,11 +12,21 @@ pub struct KeyAt {
 
 /// Calls `each` with every key of `args`. False when the arguments do not fit the declaration (the handler will say
 /// what is wrong with them): when one part does not, no other part has keys either.
-pub fn visit_keys(command: &Command, args: Args<'_>, mut each: impl FnMut(KeyAt)) -> bool {
+pub fn visit_keys(command: &Command, args: Args<'_>, each: impl FnMut(KeyAt)) -> bool {
     if let Some(finder) = command.key_finder {
         finder(args).into_iter().for_each(each);
         return true;
     }
+    visit_specs(command, args, each)
+}
+
+/// The same for those who ask for the keys of a command that they do not run: its declaration tells, where it says all.
+pub fn visit_declared_keys(command: &Command, args: Args<'_>, each: impl FnMut(KeyAt)) -> bool {
+    let is_whole = |spec: &KeySpec| !spec.flags.contains(KeyFlags::INCOMPLETE) && !matches!(spec.find, Find::Unknown);
+    if command.keys.iter().all(is_whole) { visit_specs(command, args, each) } else { visit_keys(command, args, each) }
+}
+
+fn visit_specs(command: &Command, args: Args<'_>, mut each: impl FnMut(KeyAt)) -> bool {
     let several = command.keys.len() > 1;
     let specs = || command.keys.iter().filter(|spec| !several || !spec.flags.contains(KeyFlags::NOT_KEY));
     if several && !specs().all(|spec| visit_spec(spec, args, &mut |_| {})) {

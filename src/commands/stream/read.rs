@@ -9,6 +9,7 @@ use crate::base::Millis;
 use crate::commands::parse::{self, TimeUnit};
 use crate::data::stream::StreamId;
 use crate::data::value::Kind;
+use crate::exec::keys::KeyAt;
 use crate::exec::{Acl, Arg, Begin, Command, Ctx, Done, Find, Flags, Group, KeyFlags, KeySpec, Wait};
 use crate::keyspace::Typed;
 use crate::resp::{Args, Argv, ErrorReply};
@@ -23,6 +24,7 @@ pub const COMMANDS: &[Command] = &[
         .flags(Flags::BLOCKING.union(Flags::MOVABLE_KEYS).union(Flags::READONLY))
         .acl(Acl::STREAM)
         .keys(&[KeySpec::new(Begin::Keyword("STREAMS", 1), HALF, KEY_RO_ACCESS)])
+        .key_finder(keys_of)
         .doc(
             Group::Stream,
             "5.0.0",
@@ -38,6 +40,7 @@ pub const COMMANDS: &[Command] = &[
         .flags(Flags::BLOCKING.union(Flags::MOVABLE_KEYS).union(Flags::WRITE))
         .acl(Acl::STREAM)
         .keys(&[KeySpec::new(Begin::Keyword("STREAMS", 4), HALF, KEY_RO_ACCESS)])
+        .key_finder(keys_of)
         .doc(
             Group::Stream,
             "5.0.0",
@@ -52,6 +55,28 @@ pub const COMMANDS: &[Command] = &[
             STREAMS,
         ]),
 ];
+
+/// The keys behind the STREAMS that is an option and no option's value: none unless there is an id for each.
+fn keys_of(args: Args<'_>) -> Vec<KeyAt> {
+    let mut i = 1;
+    while i < args.len() && !args.is(i, "streams") {
+        if args.is(i, "block") || args.is(i, "count") {
+            i += 2;
+        } else if args.is(i, "group") {
+            i += 3;
+        } else if args.is(i, "noack") {
+            i += 1;
+        } else {
+            return Vec::new();
+        }
+    }
+    let first = i + 1;
+    let count = args.len().saturating_sub(first);
+    if count % 2 == 1 {
+        return Vec::new();
+    }
+    (first..first + count / 2).map(|position| KeyAt { position, flags: KEY_RO_ACCESS }).collect()
+}
 
 /// What was asked for.
 struct Request<'a> {

@@ -8,7 +8,7 @@ mod shape;
 
 use crate::base::glob;
 use crate::commands::help::help;
-use crate::exec::keys::{KeyAt, visit_keys};
+use crate::exec::keys::{KeyAt, visit_declared_keys};
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group};
 use crate::resp::{Args, ErrorReply};
 
@@ -194,7 +194,7 @@ fn keys_of(ctx: &Ctx<'_>, call: Args<'_>) -> Result<Vec<KeyAt>, ErrorReply> {
         return Err(ErrorReply::Static("ERR Invalid number of arguments specified for command"));
     }
     let mut keys = Vec::new();
-    let valid = visit_keys(command, call, |key| keys.push(key));
+    let valid = visit_declared_keys(command, call, |key| keys.push(key));
     if !valid || (keys.is_empty() && !command.flags.contains(Flags::NO_MANDATORY_KEYS)) {
         return Err(ErrorReply::Static("ERR Invalid arguments specified for command"));
     }
