@@ -87,12 +87,13 @@ impl Aggregate {
     }
 }
 
-/// The elements of any of the sources.
+/// The elements of any of the sources. Scores are added up from the smallest source to the largest: the order shows in the
+/// last digits of a sum.
 pub(super) fn unite(sources: &[Weighted<'_>], aggregate: Aggregate, limits: &Limits) -> ZSet {
     let mut union = ZSet::new();
     union.expect(sources.iter().map(|from| from.source.len()).sum(), 0, limits);
     let mut room = Text::new();
-    for from in sources {
+    for from in by_size(sources) {
         from.source.walk(|member, score| {
             let (member, score) = (member.text(&mut room), from.weigh(score));
             let old = union.score(member);
@@ -136,8 +137,7 @@ pub(super) fn count_common(sources: &[Weighted<'_>], limit: usize) -> usize {
 
 /// Calls `each` with the members that all sources have, their weighted score in the smallest, and the other sources.
 fn walk_common(sources: &[Weighted<'_>], mut each: impl FnMut(Item<'_>, f64, &[Weighted<'_>]) -> ControlFlow<()>) {
-    let mut sources = sources.to_vec();
-    sources.sort_by_key(|from| from.source.len());
+    let sources = by_size(sources);
     let Some((smallest, others)) = sources.split_first() else { return };
     let mut room = Text::new();
     smallest.source.walk(|member, score| {
@@ -148,6 +148,13 @@ fn walk_common(sources: &[Weighted<'_>], mut each: impl FnMut(Item<'_>, f64, &[W
             ControlFlow::Continue(())
         }
     });
+}
+
+/// The smallest first; equal ones as they stand.
+fn by_size<'a>(sources: &[Weighted<'a>]) -> Vec<Weighted<'a>> {
+    let mut sources = sources.to_vec();
+    sources.sort_by_key(|from| from.source.len());
+    sources
 }
 
 /// The elements of the first source whose members no other has.
