@@ -208,6 +208,7 @@ impl Server {
         }
         if self.keyspace.has_touched() {
             let touched = self.keyspace.take_touched();
+            let changed = self.keyspace.take_rewritten() || changed;
             if changed {
                 self.break_watches(current.as_deref_mut(), &touched);
             }

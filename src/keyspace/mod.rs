@@ -62,6 +62,8 @@ pub struct Keyspace {
     /// Somebody wants to know which keys are changed.
     observed: bool,
     touched: Vec<KeyIn>,
+    /// What was touched counts as changed, although nothing was.
+    rewritten: bool,
     events: Events,
     snapshot: Option<Box<Snapshot>>,
     lazy: LazyFree,
@@ -92,6 +94,7 @@ impl Keyspace {
             lapsed: Vec::new(),
             observed: false,
             touched: Vec::new(),
+            rewritten: false,
             events: Events::default(),
             snapshot: None,
             lazy: LazyFree::default(),
@@ -165,6 +168,16 @@ impl Keyspace {
     /// Keys opened for writing since the last call, when observed.
     pub fn take_touched(&mut self) -> Vec<KeyIn> {
         std::mem::take(&mut self.touched)
+    }
+
+    /// Transactions that watch a key opened by the running command break, even if the command left everything as it was.
+    pub fn rewritten(&mut self) {
+        self.rewritten = self.has_touched();
+    }
+
+    /// Whether [`Keyspace::rewritten`] was called since the last call.
+    pub fn take_rewritten(&mut self) -> bool {
+        std::mem::take(&mut self.rewritten)
     }
 
     #[must_use]

@@ -108,8 +108,9 @@ fn ltrim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     if removed > 0 && !is_empty {
         list.trim(keep, limits);
     }
-    // Told of even when nothing had to go.
+    // Told of even when nothing had to go: to subscribers, and to those who watch the key.
     db.took_elements(key, removed.max(1), is_empty, EventClass::LIST, "ltrim");
     ctx.changed(removed);
+    ctx.server.keyspace.rewritten();
     Ok(())
 }
