@@ -24,12 +24,11 @@ pub fn is_meant(args: &Argv, node: &Reply, stock: &Reply) -> bool {
                 &[&format!("ERR Unbalanced '{name}' list of streams: for each stream key an ID or '{id}' {rest}")],
             )
         }
-        // In cluster mode patterns are allowed that stay in the slot of the key.
-        "sort" | "sort_ro" => ["BY", "GET"].iter().any(|option| {
-            let ours =
-                "option of SORT denied in cluster mode when keys formed by the pattern may be in different slots.";
-            is_error(stock, &[&format!("ERR {option} option of SORT denied in Cluster mode.")])
-                && is_error(node, &[&format!("ERR {option} {ours}")])
+        "sort" | "sort_ro" => is_pattern_denied(node, stock) || is_key_called_like_an_option(args, node, stock),
+        // A type that does not exist is an error since Valkey 9.
+        "scan" => args.windows(2).any(|pair| {
+            is(&pair[0], "type")
+                && is_error(node, &[&format!("ERR unknown type name '{}'", String::from_utf8_lossy(&pair[1]))])
         }),
         // Small numbers are not shared between keys.
         "object" => {
@@ -39,6 +38,28 @@ pub fn is_meant(args: &Argv, node: &Reply, stock: &Reply) -> bool {
         }
         _ => false,
     }
+}
+
+/// In cluster mode patterns are allowed that stay in the slot of the key.
+fn is_pattern_denied(node: &Reply, stock: &Reply) -> bool {
+    const OURS: &str =
+        "option of SORT denied in cluster mode when keys formed by the pattern may be in different slots.";
+    ["BY", "GET"].iter().any(|option| {
+        is_error(stock, &[&format!("ERR {option} option of SORT denied in Cluster mode.")])
+            && is_error(node, &[&format!("ERR {option} {OURS}")])
+    })
+}
+
+/// The word behind STORE is a key whatever it says: Redis, looking for keys, takes it for an option as well.
+fn is_key_called_like_an_option(args: &Argv, node: &Reply, stock: &Reply) -> bool {
+    let is_option = |word: &[u8]| ["store", "by", "get", "limit"].iter().any(|option| is(word, option));
+    is_error(node, &["CROSSSLOT Keys in request don't hash to the same slot"])
+        && stock.kind == b'-'
+        && args.windows(2).any(|pair| is(&pair[0], "store") && is_option(&pair[1]))
+}
+
+fn is(word: &[u8], name: &str) -> bool {
+    word.eq_ignore_ascii_case(name.as_bytes())
 }
 
 const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";

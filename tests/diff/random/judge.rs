@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use crate::compare::{Rule, rule, with_short_scores};
+use crate::compare::{Rule, rule, with_scanned_scores};
 use crate::pair::{Argv, Wire, argv};
 use crate::reply::Reply;
 
@@ -30,7 +30,7 @@ type Elements = BTreeSet<Vec<Reply>>;
 /// Cursors are each server's own. All steps together must give the same elements.
 fn walks_are_equal(wires: &mut Wires<'_>, args: &Argv, node: &Reply, stock: &Reply, width: usize) -> io::Result<bool> {
     let key_of_scan = usize::from(!args[0].eq_ignore_ascii_case(b"scan"));
-    let tell = |item: &Reply| if rule(args) == Rule::ScanScores { with_short_scores(item) } else { item.clone() };
+    let tell = |item: &Reply| if rule(args) == Rule::ScanScores { with_scanned_scores(item) } else { item.clone() };
     let walk = |wire: &mut Wire, first: &Reply| -> io::Result<Option<Elements>> {
         let mut found = BTreeSet::new();
         let mut step = first.clone();

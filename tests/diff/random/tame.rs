@@ -26,6 +26,8 @@ pub fn tame(args: &mut Argv, cluster: bool) {
         }
         "HRANDFIELD" | "ZRANDMEMBER" if args.len() == 2 => args.push(b"0".to_vec()),
         "HRANDFIELD" | "ZRANDMEMBER" => replace(args, 2, |n| n > 0 || is_negative_count(n), b"0"),
+        // A sorted set that SORT has looked at is a skiplist in Redis 7.0, and keeps the sign of zero.
+        "ZADD" | "ZINCRBY" => change(args, b"-0", b"0"),
         // Redis 7.2 has one more argument: WITHSCORE.
         "ZRANK" | "ZREVRANK" => args.truncate(3),
         // Redis 7.2 knows a start without an end.
