@@ -385,6 +385,17 @@ mod tests {
     }
 
     #[test]
+    fn large_begins_earlier_when_told_so() {
+        let limits = Limits { list_plain_min_bytes: 100, ..limits(2, 0) };
+        let mut list = List::new();
+        for len in [10, 10, 10, 99, 100, 10] {
+            list.push(End::Back, &vec![b'x'; len], &limits);
+        }
+        let plain: Vec<_> = list.nodes().map(|node| node.plain).collect();
+        assert_eq!(plain, [false, false, true, false]);
+    }
+
+    #[test]
     fn inner_nodes_are_compressed_and_outer_ones_are_not() {
         let limits = limits(-1, 2);
         let mut list = List::new();

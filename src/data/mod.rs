@@ -45,6 +45,8 @@ pub struct Limits {
     /// Positive: elements per node; -1 to -5: 4, 8, 16, 32 or 64 KiB per node.
     pub list_max_listpack_size: i64,
     pub list_compress_depth: usize,
+    /// An element of so many bytes gets a node of its own, even where it would fit in with others.
+    pub list_plain_min_bytes: usize,
     /// Seed of the hash tables of large collections, drawn once at start, so that nobody can aim at collisions.
     pub hash_seed: u64,
 }
@@ -61,6 +63,7 @@ impl Default for Limits {
             zset_max_listpack_value: 64,
             list_max_listpack_size: -2,
             list_compress_depth: 0,
+            list_plain_min_bytes: usize::MAX,
             hash_seed: 0,
         }
     }

@@ -19,20 +19,22 @@ pub enum End {
     Back,
 }
 
-/// How full a node may be, as `list-max-listpack-size` says.
+/// How full a node may be, as `list-max-listpack-size` says, and what is too large for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fill {
     max_bytes: usize,
     max_count: usize,
+    plain_min_bytes: usize,
 }
 
 impl Fill {
     #[must_use]
     pub fn new(limits: &Limits) -> Fill {
-        match limits.list_max_listpack_size {
-            count @ 0.. => Fill { max_bytes: 8192, max_count: usize::try_from(count.max(1)).unwrap_or(usize::MAX) },
-            class => Fill { max_bytes: 2048 << class.saturating_neg().min(5), max_count: usize::MAX },
-        }
+        let (max_bytes, max_count) = match limits.list_max_listpack_size {
+            count @ 0.. => (8192, usize::try_from(count.max(1)).unwrap_or(usize::MAX)),
+            class => (2048 << class.saturating_neg().min(5), usize::MAX),
+        };
+        Fill { max_bytes, max_count, plain_min_bytes: limits.list_plain_min_bytes }
     }
 
     #[must_use]
@@ -43,13 +45,13 @@ impl Fill {
     /// Whether an element of this length gets a node of its own.
     #[must_use]
     pub fn is_large(self, len: usize) -> bool {
-        len > self.max_bytes
+        len > self.max_bytes || len >= self.plain_min_bytes
     }
 
     #[must_use]
     pub fn halved(self) -> Fill {
         let max_count = if self.max_count == usize::MAX { usize::MAX } else { self.max_count / 2 };
-        Fill { max_bytes: self.max_bytes / 2, max_count }
+        Fill { max_bytes: self.max_bytes / 2, max_count, ..self }
     }
 }
 

@@ -56,3 +56,14 @@ fn a_crash_loses_nothing_that_was_logged() {
         assert_eq!(server.text("DEBUG DIGEST"), digest, "after {crash}");
     }
 }
+
+#[test]
+fn patterns_are_tried_without_keys() {
+    let server = Server::start(ServerKind::Node, "enable-debug-command yes");
+    for (line, answer) in [("h*llo hello", "1"), ("h*llo world", "0"), ("H*LLO hello", "0"), ("[a-c]?* bcd", "1")] {
+        assert_eq!(server.text(&format!("DEBUG STRINGMATCH-LEN {line}")), answer, "{line}");
+    }
+    let (stars, text) = ("a*".repeat(5000), "a".repeat(5000));
+    assert_eq!(server.text(&format!("DEBUG STRINGMATCH-LEN {stars}b {text}")), "0");
+    assert_eq!(server.text(&format!("DEBUG STRINGMATCH-LEN {stars} {text}")), "1");
+}

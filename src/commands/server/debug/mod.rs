@@ -115,6 +115,13 @@ const ACTIONS: &[Action] = &[
         run: protocol::protocol,
     },
     Action {
+        name: "QUICKLIST-PACKED-THRESHOLD",
+        shown: " <size>",
+        args: 3..=3,
+        text: "Gives elements of lists that are so large nodes of their own; 0 leaves that to list-max-listpack-size.",
+        run: values::plain_elements,
+    },
+    Action {
         name: "RELOAD",
         shown: " [NOSAVE] [NOFLUSH] [MERGE]",
         args: 2..=usize::MAX,
@@ -148,6 +155,13 @@ const ACTIONS: &[Action] = &[
         args: 3..=3,
         text: "Stops the server for so long.",
         run: switches::sleep,
+    },
+    Action {
+        name: "STRINGMATCH-LEN",
+        shown: " <pattern> <string>",
+        args: 4..=4,
+        text: "Tells whether the pattern matches: 1 or 0.",
+        run: values::matches,
     },
     Action { name: "HELP", shown: "", args: 2..=2, text: "Gives this text.", run: help },
 ];

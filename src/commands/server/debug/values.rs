@@ -1,8 +1,11 @@
-//! OBJECT, LISTPACK, HTSTATS, HTSTATS-KEY: how values and tables are kept. POPULATE: many of them.
+//! OBJECT, LISTPACK, HTSTATS, HTSTATS-KEY, QUICKLIST-PACKED-THRESHOLD: how values and tables are kept. POPULATE: many
+//! of them. STRINGMATCH-LEN: patterns.
 
 use std::fmt::Write as _;
 
+use crate::base::glob;
 use crate::commands::parse;
+use crate::config::parse_bytes;
 use crate::data::Listpack;
 use crate::data::dict::Stats;
 use crate::data::item::Text;
@@ -53,6 +56,24 @@ pub fn populate(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         db.set_bytes(&key, &value, SetExpire::Never);
     }
     ctx.reply().ok();
+    Ok(())
+}
+
+/// From which size on an element of a list has a node of its own: for lists that are written to from now on.
+pub fn plain_elements(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    /// A little below 4 GiB, the end of what a listpack can hold.
+    const MAX: u64 = (1 << 32) - (1 << 20);
+    let size = parse_bytes(args.at(2))
+        .filter(|size| *size <= MAX)
+        .ok_or(ErrorReply::Static("ERR argument must be a memory value bigger than 1 and smaller than 4gb"))?;
+    ctx.server.config.limits.list_plain_min_bytes = if size == 0 { usize::MAX } else { size as usize };
+    ctx.reply().ok();
+    Ok(())
+}
+
+pub fn matches(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let matches = glob::matches(args.at(2), args.at(3), false);
+    ctx.reply().int(i64::from(matches));
     Ok(())
 }
 
