@@ -154,6 +154,43 @@ fn a_packet_from_before_a_slot_was_taken_does_not_give_it_up() {
 }
 
 #[test]
+fn slots_that_go_to_and_fro_in_a_hurry_keep_their_keys() {
+    for seed in 0..12 {
+        let mut net = Net::new(2, 100 + seed, |_| {});
+        let mut rng = crate::base::Rng::seeded(seed);
+        net.create(2);
+        net.run(500);
+        for n in 0..6 {
+            net.nodes[0].keys.insert(slot(n), 5);
+        }
+        let mut pause = |net: &mut Net| net.run(rng.below(3) as i64);
+        for round in 0..8 {
+            let (from, to) = (round % 2, 1 - round % 2);
+            let (source, target) = (net.id(from), net.id(to));
+            for n in 0..6 {
+                net.must(to, &format!("SETSLOT {n} IMPORTING {source}"));
+                net.must(from, &format!("SETSLOT {n} MIGRATING {target}"));
+            }
+            pause(&mut net);
+            for n in 0..6 {
+                let keys = net.nodes[from].keys.remove(&slot(n));
+                assert_eq!(keys, Some(5), "seed {seed}, round {round}, slot {n}");
+                net.nodes[to].keys.insert(slot(n), 5);
+                pause(&mut net);
+            }
+            for i in [to, from] {
+                for n in 0..6 {
+                    net.must(i, &format!("SETSLOT {n} NODE {target}"));
+                }
+                pause(&mut net);
+            }
+        }
+        net.run_until(10_000, "all agree", Net::agree);
+        assert_eq!(net.nodes[0].keys.values().sum::<usize>(), 30, "seed {seed}");
+    }
+}
+
+#[test]
 fn slots_set_together_are_saved_and_told_once() {
     let mut net = Net::new(3, 12, |_| {});
     net.create(3);
