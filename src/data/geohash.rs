@@ -121,11 +121,20 @@ pub fn score(position: Position) -> u64 {
 /// The middle of the cell that a score means.
 #[must_use]
 pub fn position(score: f64) -> Position {
-    let cell = Cell::from_bits(score as u64, STEPS_MAX);
+    let cell = Cell::from_bits(bits_of(score), STEPS_MAX);
     Position {
         longitude: cell.longitudes().middle().clamp(LONGITUDE.min, LONGITUDE.max),
         latitude: cell.latitudes().middle().clamp(LATITUDE.min, LATITUDE.max),
     }
+}
+
+/// The integral part of a score in 64 bits. No position has a score that is negative or too large for them, but any sorted
+/// set may: the answer is that of Redis on x86-64, where negative numbers wrap around, what is too small becomes the smallest
+/// signed number, and what is too large becomes 0.
+fn bits_of(score: f64) -> u64 {
+    const HALF: f64 = (1u64 << 63) as f64;
+    let signed = |number: f64| if (-HALF..HALF).contains(&number) { number as i64 } else { i64::MIN };
+    if score < HALF { signed(score) as u64 } else { signed(score - HALF) as u64 ^ (1 << 63) }
 }
 
 /// The geohash of a position as everybody else writes it: with latitudes up to the poles, in letters and digits.
