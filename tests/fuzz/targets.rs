@@ -6,6 +6,7 @@ use std::io::Cursor;
 use trib::base::crc64::crc64;
 use trib::data::Limits;
 use trib::data::listpack::Listpack;
+use trib::data::value::Value;
 use trib::persist::aof::{AofReader, Record};
 use trib::persist::dump::{dump, restore};
 use trib::persist::rdb::{Event, RdbReader, ReadOptions, VersionCheck};
@@ -75,11 +76,16 @@ pub fn payload(input: &[u8]) {
     bytes.extend_from_slice(&crc.to_le_bytes());
     let limits = Limits::default();
     let Ok(value) = restore(&bytes, &limits, VersionCheck::Relaxed) else { return };
-    let (mut first, mut second) = (Vec::new(), Vec::new());
-    dump(&mut first, value.as_ref(), true);
-    let again = restore(&first, &limits, VersionCheck::Relaxed).expect("what was written here is read here");
-    dump(&mut second, again.as_ref(), true);
-    assert_eq!(first.len(), second.len());
+    let written = |value: Value| {
+        let mut out = Vec::new();
+        dump(&mut out, value.as_ref(), true);
+        out
+    };
+    let read =
+        |bytes: &[u8]| restore(bytes, &limits, VersionCheck::Relaxed).expect("what was written here is read here");
+    // The first reading may choose another encoding than the input had; after that nothing changes any more.
+    let settled = written(read(&written(value)));
+    assert_eq!(settled.len(), written(read(&settled)).len());
 }
 
 /// A snapshot file.
