@@ -5,7 +5,7 @@ use super::client::{Client, ClientFlags, ClientId};
 use super::effect::Effect;
 use super::latency::LatencyEvent;
 use super::server::Server;
-use crate::config::{ClientsMemory, EvictionPolicy};
+use crate::config::{ClientsMemory, Config, EvictionPolicy};
 use crate::keyspace::{EvictBy, Garbage, LazyFree, Tables};
 use crate::resp::Argv;
 
@@ -158,12 +158,12 @@ impl Server {
     }
 
     /// What the configuration says of freeing later.
-    pub(super) fn take_over_lazy_free(&mut self) {
-        self.keyspace.set_lazy_free(LazyFree {
-            eviction: self.config.lazyfree_lazy_eviction,
-            expire: self.config.lazyfree_lazy_expire,
-            server_del: self.config.lazyfree_lazy_server_del,
-        });
+    pub(super) fn lazy_free(config: &Config) -> LazyFree {
+        LazyFree {
+            eviction: config.lazyfree_lazy_eviction,
+            expire: config.lazyfree_lazy_expire,
+            server_del: config.lazyfree_lazy_server_del,
+        }
     }
 
     /// `maxmemory-clients` in bytes; `None` without a limit.

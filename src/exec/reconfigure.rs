@@ -39,7 +39,7 @@ impl Server {
             self.eviction.clear();
         }
         self.config = change.config;
-        self.take_over_lazy_free();
+        self.keyspace.set_lazy_free(Server::lazy_free(&self.config));
         self.keyspace.set_access_policy(Server::access_policy(&self.config));
         self.update_events_wanted();
         // While data is imported nobody but its source decides when keys end.

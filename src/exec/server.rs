@@ -211,6 +211,7 @@ impl Server {
         let repl_rng = Rng::seeded(rng.next_u64());
         let mut keyspace = Keyspace::new(databases as u32, config.cluster_enabled, keyspace_rng);
         keyspace.set_access_policy(Server::access_policy(&config));
+        keyspace.set_lazy_free(Server::lazy_free(&config));
         keyspace.set_replica(config.replicaof.is_some() || config.import_mode);
         let primary = config.replicaof.as_ref().map(|p| Endpoint { host: p.host.clone(), port: p.port });
         Server {

@@ -104,13 +104,31 @@ fn expired_keys_go_by_themselves_and_large_values_are_freed_aside() {
     }
     pipe.query::<()>(&mut connection).unwrap();
     eventually("all have expired", || server.text("DBSIZE") == "0");
-    let mut add = redis::cmd("SADD");
-    add.arg("large");
-    for n in 0..50_000 {
-        add.arg(format!("member:{n}"));
-    }
-    assert_eq!(add.query::<u64>(&mut connection).unwrap(), 50_000);
+    add_large(&mut connection, "large");
     assert_eq!(server.text("UNLINK large"), "1");
     eventually("it is freed", || info(&server, "lazyfreed_objects") == 1);
     assert_eq!(info(&server, "lazyfree_pending_objects"), 0);
+}
+
+fn add_large(connection: &mut redis::Connection, key: &str) {
+    let mut add = redis::cmd("SADD");
+    add.arg(key);
+    for n in 0..50_000 {
+        add.arg(format!("member:{n}"));
+    }
+    assert_eq!(add.query::<u64>(connection).unwrap(), 50_000);
+}
+
+#[test]
+fn the_configuration_file_says_what_is_freed_on_the_spot() {
+    let server = Server::start(ServerKind::Node, "lazyfree-lazy-server-del no");
+    let mut connection = server.connect();
+    for key in ["overwritten", "unlinked"] {
+        add_large(&mut connection, key);
+    }
+    assert_eq!(server.text("SET overwritten text"), "OK");
+    assert_eq!(server.text("UNLINK unlinked"), "1");
+    // Values are freed in order: had the first been left for later, it would be counted by now.
+    eventually("the second is freed", || info(&server, "lazyfreed_objects") > 0);
+    assert_eq!(info(&server, "lazyfreed_objects"), 1);
 }
