@@ -12,7 +12,7 @@
 //! - `receive` → `handshake`, `gossip`, `role`, `claims`, `epoch`, `failure`: what a packet does
 //! - `cadence`, `links`: what time and connections do
 //! - `election`, `manual`, `migration`, `state`: who serves, and whether
-//! - [`conf`]: `nodes.conf`; [`admin`]: CLUSTER commands; [`view`]: what is shown; [`redirect`]: -MOVED and friends
+//! - [`conf`]: `nodes.conf`; `open_slots`: what a full synchronisation carries; [`admin`]: CLUSTER commands; [`view`]: what is shown; [`redirect`]: -MOVED and friends
 //!
 //! The same inputs with the same seed give the same outputs: nothing here reads a clock, opens a socket
 //! or walks a hash map.
@@ -38,6 +38,7 @@ mod links;
 mod manual;
 mod migration;
 pub mod node;
+mod open_slots;
 pub mod packet;
 mod publish;
 mod receive;

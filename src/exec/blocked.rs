@@ -282,6 +282,10 @@ impl Server {
             Some(Parked::Keys | Parked::Acks(_)) if with_error => {
                 self.fail_wait(id, &ErrorReply::Static("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
             }
+            Some(Parked::SlotOrders) => {
+                let words = ErrorReply::Static("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+                self.fail_slot_orders(id, if with_error { &words } else { &ErrorReply::NoReplicas });
+            }
             Some(Parked::Keys) => self.finish_wait(id, None, |client| client.reply.null_array()),
             Some(Parked::Acks(wait)) => self.end_ack_wait(id, wait),
             Some(Parked::Waiting(_) | Parked::Retry) | None => return false,
@@ -299,11 +303,15 @@ impl Server {
         const CHANGED: ErrorReply = ErrorReply::Static(
             "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
         );
-        let is_waiting = |client: &&Client| matches!(client.parked, Some(Parked::Keys | Parked::Acks(_)));
+        let is_waiting = |client: &&Client| matches!(client.parked, Some(Parked::Keys | Parked::Acks(_) | Parked::SlotOrders));
         let mut waiting: Vec<ClientId> = self.clients.iter().filter(is_waiting).map(|client| client.id).collect();
         waiting.sort_unstable();
         for id in waiting {
-            self.fail_wait(id, &CHANGED);
+            if self.clients.get(id).is_some_and(|client| client.parked == Some(Parked::SlotOrders)) {
+                self.fail_slot_orders(id, &CHANGED);
+            } else {
+                self.fail_wait(id, &CHANGED);
+            }
             self.close(id, ClientFlags::CLOSE_AFTER_REPLY);
         }
     }

@@ -31,7 +31,10 @@ impl Server {
         client.last_interaction = now;
         self.lap = Some(self.stopwatch.micros());
         let (mut next, mut prefetched) = (from, from);
-        while next < batch.len() && client.parked.is_none() && !client.is_closing() {
+        while next < batch.len()
+            && (client.parked.is_none() || self.joins_orders(&client, batch.command(buf, next)))
+            && !client.is_closing()
+        {
             if next == prefetched {
                 prefetched = self.prefetch(&client, buf, batch, next);
             }
@@ -50,12 +53,13 @@ impl Server {
                     }
                 }
                 Step::Again => {
-                    client.parked = Some(Parked::Retry);
+                    client.parked.get_or_insert(Parked::Retry);
                     break;
                 }
             }
         }
         self.lap = None;
+        self.ask_for_orders(&client);
         self.check_output(&mut client);
         self.clients.put(client);
         self.finish_cluster();

@@ -72,6 +72,8 @@ pub enum Parked {
     Keys,
     /// Until enough replicas or disks have its last write, or the time is over.
     Acks(AckWait),
+    /// Until the replicas have its SETSLOTs, or the time is over.
+    SlotOrders,
     /// The command is tried again when a pause ends or a frozen key thaws.
     Retry,
 }

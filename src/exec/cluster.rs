@@ -84,7 +84,7 @@ impl Server {
     }
 
     /// A batch of commands has ended: what they have changed in the cluster together is saved and told.
-    pub(super) fn finish_cluster(&mut self) {
+    pub fn finish_cluster(&mut self) {
         let clock = self.clock();
         if let Some(engine) = self.cluster.as_mut().filter(|engine| engine.is_unfinished()) {
             engine.finish(clock);

@@ -29,6 +29,8 @@ pub struct Loading {
 pub struct LoadedFacts {
     pub saved: Option<SavedHistory>,
     pub stream_db: Option<u32>,
+    /// The open slots of the server that wrote it.
+    pub open_slots: Vec<u8>,
 }
 
 impl Server {
@@ -142,6 +144,9 @@ impl Server {
                 self.free_tables(old, self.config.replica_lazy_flush);
             }
             self.stream_db = facts.stream_db.unwrap_or(0);
+            if let (Some(engine), Ok(())) = (&mut self.cluster, &result) {
+                engine.take_open_slots(&facts.open_slots);
+            }
             self.note_ready_in(None);
             self.repl_input(Input::LoadDone { ok: result.is_ok() });
             self.serve_ready();

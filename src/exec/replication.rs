@@ -72,6 +72,7 @@ impl Server {
                 }
                 Output::AcksAdvanced => {
                     self.finish_ack_waits();
+                    self.finish_slot_orders();
                     self.shutdown_when_ready();
                 }
                 Output::PauseWrites(paused) => self.pause_for_failover(paused),
@@ -153,6 +154,7 @@ impl Server {
                 self.serve_ready();
             }
         }
+        self.finish_cluster();
         stream.batch.clear();
         stream.buf.drain(..applied);
         stream.parser.shift(applied);

@@ -18,6 +18,7 @@ use super::propagate::{AofBuffer, Unit};
 use super::push::OwnMessages;
 use super::replication::PrimaryStream;
 use super::shutdown::Ending;
+use super::slot_orders::SlotOrders;
 use super::snapshot::{Job, Saves};
 use super::stats::Stats;
 use super::suspended::Suspended;
@@ -145,6 +146,8 @@ pub struct Server {
     pub blocked: Blocked,
     /// Who waits for acknowledgements.
     pub(super) ack_waits: AckWaits,
+    /// Who waits with CLUSTER SETSLOT for replicas.
+    pub(super) slot_orders: SlotOrders,
     /// When waits of clients end by themselves.
     pub alarms: Alarms,
     /// Expired keys are looked for, and do not wait for their next use.
@@ -255,6 +258,7 @@ impl Server {
             latency: Latency::default(),
             blocked: Blocked::default(),
             ack_waits: AckWaits::default(),
+            slot_orders: SlotOrders::default(),
             alarms: Alarms::default(),
             active_expire: true,
             switches: Switches::default(),
@@ -309,6 +313,7 @@ impl Server {
                 self.alarms.clear(id, wait.until);
                 self.ack_waits.remove(id);
             }
+            Some(Parked::SlotOrders) => self.forget_slot_orders(id),
             Some(Parked::Retry) | None => {}
         }
         self.forget_replica(&mut client);

@@ -199,7 +199,13 @@ impl Server {
         let reader = self.reader_of(&purpose);
         let sink: Box<dyn EntrySink> = match purpose {
             Purpose::AofBase if !self.config.aof_use_rdb_preamble => Box::new(self.command_sink()),
-            _ => Box::new(self.rdb_sink(matches!(purpose, Purpose::AofBase), reader)),
+            _ => {
+                let mut sink = self.rdb_sink(matches!(purpose, Purpose::AofBase), reader);
+                if matches!(purpose, Purpose::Replicas(_)) {
+                    self.tell_open_slots(&mut sink);
+                }
+                Box::new(sink)
+            }
         };
         self.keyspace.begin_snapshot(sink);
         self.saves.last_try = Some(self.now);
@@ -288,6 +294,14 @@ impl Server {
         let sizes = (0..self.keyspace.databases()).map(|db| self.keyspace.sizes(db)).collect();
         let used = Server::evicts_by_use(&self.config).then(|| (self.keyspace.access_policy(), self.now));
         RdbSink { writer: Some(writer), out, db: None, sizes, used }
+    }
+
+    /// A replica that is promoted goes on with the slots that were being moved.
+    fn tell_open_slots(&self, sink: &mut RdbSink) {
+        let text = self.cluster.as_ref().map(|engine| engine.open_slots_text()).unwrap_or_default();
+        if let (Some(writer), false) = (&mut sink.writer, text.is_empty()) {
+            writer.fact(&mut sink.out, "cluster-slot-states", text.as_bytes());
+        }
     }
 
     /// Walks on for a short while. Bytes for a file are appended to `chunk`; bytes for replicas go to their connections.

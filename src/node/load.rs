@@ -91,6 +91,7 @@ struct Reading {
     repl_id: Option<ReplId>,
     repl_offset: Option<u64>,
     stream_db: Option<u32>,
+    open_slots: Vec<u8>,
 }
 
 impl Reading {
@@ -128,17 +129,18 @@ impl Reading {
         match name {
             b"repl-id" => self.repl_id = ReplId::parse(value),
             b"repl-offset" => self.repl_offset = number().and_then(|n| u64::try_from(n).ok()),
+            b"cluster-slot-states" => self.open_slots = value.to_vec(),
             b"repl-stream-db" => self.stream_db = number().and_then(|n| u32::try_from(n).ok()),
             _ => {}
         }
     }
 
-    fn facts(&self) -> LoadedFacts {
+    fn facts(self) -> LoadedFacts {
         let saved = match (self.repl_id, self.repl_offset, self.stream_db) {
             (Some(id), Some(offset), Some(_)) => Some(SavedHistory { id, offset }),
             _ => None,
         };
-        LoadedFacts { saved, stream_db: self.stream_db }
+        LoadedFacts { saved, stream_db: self.stream_db, open_slots: self.open_slots }
     }
 }
 

@@ -12,7 +12,8 @@ impl Engine {
         self.setslot_target(set, keys, from_primary).map(|_| ())
     }
 
-    /// Performs a SETSLOT that came through the replication stream.
+    /// Performs a SETSLOT that came through the replication stream. As with [`Engine::admin`], what follows from it is left to
+    /// [`Engine::finish`], which is to be called before the order is acknowledged.
     pub fn apply_replicated_setslot(
         &mut self,
         now: Clock,
@@ -20,7 +21,7 @@ impl Engine {
         keys: &dyn SlotKeys,
     ) -> Result<AdminReply, AdminError> {
         let reply = self.set_slot(now, set, keys, true);
-        self.settle(now);
+        self.settle_state(now);
         reply
     }
 

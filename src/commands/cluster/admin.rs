@@ -1,15 +1,11 @@
 //! CLUSTER subcommands that change something: the engine reads and performs them, its words are the reply.
 
 use super::topology::net;
-use crate::cluster::{AdminCommand, AdminError, AdminReply};
+use crate::cluster::{AdminCommand, AdminReply, SetSlot};
+use crate::exec::client::ClientFlags;
+use crate::exec::slot_orders::Ordered;
 use crate::exec::{Ctx, Done};
 use crate::resp::{Args, ErrorReply};
-
-impl From<AdminError> for ErrorReply {
-    fn from(error: AdminError) -> ErrorReply {
-        ErrorReply::text_of(format!("ERR {error}"))
-    }
-}
 
 /// Any of them.
 pub fn admin(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
@@ -22,10 +18,11 @@ pub fn admin(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let Some(command) = AdminCommand::parse(&words)? else {
         return Err(ErrorReply::unknown_subcommand(args.at(1), "cluster"));
     };
-    if !matches!(command, AdminCommand::SetSlot(_)) {
-        // The engine decides by the replication offset, too.
-        server.tell_facts();
+    if let AdminCommand::SetSlot(set) = command {
+        return setslot(ctx, set);
     }
+    // The engine decides by the replication offset, too.
+    server.tell_facts();
     let Some(engine) = &mut server.cluster else { return Err(ErrorReply::ClusterDisabled) };
     let result = engine.admin(clock, &command, &server.keyspace);
     server.drain_cluster();
@@ -33,6 +30,18 @@ pub fn admin(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         AdminReply::Ok => ctx.reply().ok(),
         AdminReply::Bumped(epoch) => ctx.reply().simple(&format!("BUMPED {epoch}")),
         AdminReply::Still(epoch) => ctx.reply().simple(&format!("STILL {epoch}")),
+    }
+    Ok(())
+}
+
+/// CLUSTER SETSLOT: what a primary is told its replicas have to know first.
+fn setslot(ctx: &mut Ctx<'_>, set: SetSlot) -> Done {
+    if ctx.client.is(ClientFlags::PRIMARY) {
+        return ctx.server.order_slot_replicated(&set);
+    }
+    let may_block = ctx.may_block();
+    if ctx.server.order_slot(ctx.client, set, may_block)? == Ordered::Performed {
+        ctx.reply().ok();
     }
     Ok(())
 }

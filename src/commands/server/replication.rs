@@ -110,6 +110,8 @@ fn replconf(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let words: Vec<&[u8]> = args.from(1).iter().collect();
     if ctx.client.is(ClientFlags::PRIMARY) {
         if args.is(1, "getack") {
+            // What the stream changed in the cluster is saved before the primary hears that it is here.
+            ctx.server.finish_cluster();
             ctx.server.repl.on_getack(now);
             ctx.server.drain_repl();
         }

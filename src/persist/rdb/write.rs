@@ -85,6 +85,11 @@ impl RdbWriter {
         writer
     }
 
+    /// Appends a fact beside those of [`RdbWriter::begin`], before the first key.
+    pub fn fact(&mut self, out: &mut Vec<u8>, name: &str, value: &[u8]) {
+        self.append(out, |out| push_aux(out, name, value));
+    }
+
     /// The keys that follow belong to this database. The counts help the reader to size its tables.
     pub fn select(&mut self, out: &mut Vec<u8>, db: usize, keys: usize, expires: usize) {
         self.append(out, |out| {
