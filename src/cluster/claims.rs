@@ -118,12 +118,17 @@ impl Engine {
         }
     }
 
-    /// Slots on their way to a node that was replaced in its shard are on their way to its successor.
+    /// Slots on their way to a node that was replaced in its shard are on their way to its successor: also while the old
+    /// one is down and has not heard yet that it is a replica.
     fn follow_targets(&mut self, sender: NodeIdx) {
         let moved: Vec<Slot> = self
             .slots
             .migrating()
-            .filter(|(_, to)| *to != sender && self.nodes[*to].is_replica() && self.same_shard(*to, sender))
+            .filter(|(_, to)| {
+                let replaced =
+                    self.nodes[*to].is_replica() || self.nodes[*to].config_epoch < self.nodes[sender].config_epoch;
+                *to != sender && replaced && self.same_shard(*to, sender)
+            })
             .map(|(slot, _)| slot)
             .collect();
         for slot in moved {

@@ -63,7 +63,9 @@ mod tests {
         let entry = |text: &str| read(text.as_bytes()).map(|(slot, comes, id)| (slot.get(), comes, id.to_string()));
         assert_eq!(entry(&format!("7<{id}")), Some((7, true, id.into())));
         assert_eq!(entry(&format!("16383>{id}")), Some((16383, false, id.into())));
-        for bad in [format!("16384>{id}"), format!("-1>{id}"), format!(">{id}"), "7>short".into(), "7".into(), String::new()] {
+        for bad in
+            [format!("16384>{id}"), format!("-1>{id}"), format!(">{id}"), "7>short".into(), "7".into(), String::new()]
+        {
             assert_eq!(entry(&bad), None, "{bad}");
         }
     }

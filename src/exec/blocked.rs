@@ -303,7 +303,8 @@ impl Server {
         const CHANGED: ErrorReply = ErrorReply::Static(
             "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
         );
-        let is_waiting = |client: &&Client| matches!(client.parked, Some(Parked::Keys | Parked::Acks(_) | Parked::SlotOrders));
+        let is_waiting =
+            |client: &&Client| matches!(client.parked, Some(Parked::Keys | Parked::Acks(_) | Parked::SlotOrders));
         let mut waiting: Vec<ClientId> = self.clients.iter().filter(is_waiting).map(|client| client.id).collect();
         waiting.sort_unstable();
         for id in waiting {

@@ -129,7 +129,9 @@ impl Server {
     pub fn blocked_clients(&self) -> usize {
         self.clients
             .iter()
-            .filter(|c| matches!(c.parked, Some(Parked::Keys | Parked::Waiting(_) | Parked::Acks(_) | Parked::SlotOrders)))
+            .filter(|c| {
+                matches!(c.parked, Some(Parked::Keys | Parked::Waiting(_) | Parked::Acks(_) | Parked::SlotOrders))
+            })
             .count()
     }
 }

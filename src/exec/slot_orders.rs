@@ -178,6 +178,9 @@ impl Server {
     fn take_slot_orders(&mut self, id: ClientId) -> Option<Orders> {
         let orders = self.slot_orders.0.remove(&id)?;
         self.alarms.clear(id, orders.until);
+        if let Some(client) = self.clients.get_mut(id) {
+            client.parked = None;
+        }
         Some(orders)
     }
 

@@ -16,6 +16,7 @@ mod ending;
 mod fields;
 mod memory;
 mod migrate;
+mod moves;
 mod pubsub;
 mod replication;
 mod running;

@@ -290,3 +290,71 @@ fn keys_found_at_start_decide_about_slots() {
     assert_eq!(net.nodes[1].deleted, [slot(5)]);
     assert!(net.engine(1).owns(slot(12000)));
 }
+
+/// A replica runs the SETSLOTs of its primary.
+fn replicate(net: &mut Net, i: usize, words: &str) {
+    let args: Vec<&[u8]> = words.split_ascii_whitespace().map(str::as_bytes).collect();
+    let Ok(Some(AdminCommand::SetSlot(set))) = AdminCommand::parse(&args) else { panic!("{words}") };
+    net.with_engine(i, |engine, now| {
+        assert_eq!(engine.apply_replicated_setslot(now, &set, &NoKeys), Ok(AdminReply::Ok), "{words}");
+        engine.finish(now);
+    });
+}
+
+struct NoKeys;
+
+impl SlotKeys for NoKeys {
+    fn count(&self, _: Slot) -> usize {
+        0
+    }
+
+    fn is_empty(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn promoted_replicas_finish_the_move_that_their_primaries_began() {
+    for (seed, dies) in (1..9).zip([0, 1].into_iter().cycle()) {
+        let mut net = Net::new(6, seed, |c| c.node_timeout_ms = 2000);
+        net.create(3);
+        net.run(3000);
+        let (source, target) = (net.id(0), net.id(1));
+        for (i, words) in [(1, format!("SETSLOT 7 IMPORTING {source}")), (0, format!("SETSLOT 7 MIGRATING {target}"))] {
+            replicate(&mut net, i + 3, &words);
+            net.must(i, &words);
+        }
+        net.kill(dies);
+        net.run_until(10_000, "failover", |net| net.engine(dies + 3).am_primary() && net.all_ok() && net.agree());
+        let ends = if dies == 0 { [3, 1] } else { [0, 4] };
+        let idx = |net: &Net, at: usize, of: usize| net.engine(at).find(net.id(of).as_str().as_bytes()).ok();
+        assert_eq!(net.engine(ends[0]).migrating_to(slot(7)), idx(&net, ends[0], ends[1]), "seed {seed}");
+        assert_eq!(net.engine(ends[1]).importing_from(slot(7)), idx(&net, ends[1], ends[0]), "seed {seed}");
+        let new_owner = net.id(ends[1]);
+        for i in [ends[1], ends[0]] {
+            net.must(i, &format!("SETSLOT 7 NODE {new_owner}"));
+        }
+        net.run_until(5000, "all know", |net| net.agree() && net.owner_of(2, 7) == Some(new_owner));
+        assert!(ends.iter().all(|i| net.engine(*i).open_slots_text().is_empty()), "seed {seed}");
+    }
+}
+
+#[test]
+fn open_slots_travel_as_text() {
+    let mut net = Net::new(6, 3, |_| {});
+    net.create(3);
+    let (a, b) = (net.id(0), net.id(1));
+    net.must(0, &format!("SETSLOT 7 MIGRATING {b}"));
+    net.must(0, &format!("SETSLOT 16383 IMPORTING {b}"));
+    let text = net.engine(0).open_slots_text();
+    assert_eq!(text, format!("16383<{b},7>{b},"));
+    // A primary is told nothing so; a node that is unknown is left out.
+    for i in [0, 3] {
+        let more = format!("{text}8>{},9<{a},", "c".repeat(40));
+        net.with_engine(i, |engine, _| engine.take_open_slots(more.as_bytes()));
+    }
+    assert_eq!(net.engine(0).open_slots_text(), text);
+    assert_eq!(net.engine(3).open_slots_text(), format!("9<{a},16383<{b},7>{b},"));
+    net.with_engine(3, |engine, _| engine.take_open_slots(b""));
+    assert_eq!(net.engine(3).open_slots_text(), "");
+}

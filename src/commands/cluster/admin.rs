@@ -71,3 +71,129 @@ pub fn replicas(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::base::{NodeId, Rng};
+    use crate::cluster::Engine;
+    use crate::commands::bench::Bench;
+    use crate::config::Config;
+    use crate::exec::{ClientId, Server};
+    use crate::repl::SavedHistory;
+
+    const OTHER: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+    /// A primary of all slots that knows another node, and has a history that replicas may go on from.
+    fn primary() -> Bench {
+        let mut bench = Bench::start_with(Config { cluster_enabled: true, ..Config::default() });
+        let text = format!(
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 127.0.0.1:7001@17001 myself,master - 0 0 1 connected 0-16383\n\
+             {OTHER} 127.0.0.1:7002@17002 master - 0 0 2 connected\n\
+             vars currentEpoch 2 lastVoteEpoch 0\n"
+        );
+        let config = Server::cluster_config(&bench.server.config);
+        let engine = Engine::restore(config, Rng::seeded(1), bench.server.clock(), &text).unwrap();
+        bench.server.join(engine);
+        let saved = SavedHistory { id: NodeId::random(&mut Rng::seeded(2)), offset: 1000 };
+        bench.server.booted(Some(saved));
+        bench
+    }
+
+    /// A replica of this version that is online.
+    fn replica(bench: &mut Bench, version: &str) -> ClientId {
+        let id = bench.client();
+        assert_eq!(
+            bench.call(id, &format!("REPLCONF listening-port 7003 capa eof capa psync2 version {version}")),
+            "OK"
+        );
+        let history = *bench.server.repl.history();
+        bench.send(id, &format!("PSYNC {} {}", history.id, history.offset + 1));
+        id
+    }
+
+    /// The replica has all that was streamed.
+    fn acknowledge(bench: &mut Bench, replica: ClientId) {
+        let offset = bench.server.repl.offset();
+        bench.send(replica, &format!("REPLCONF ACK {offset}"));
+    }
+
+    fn open_slots(bench: &Bench) -> String {
+        bench.server.cluster.as_ref().unwrap().open_slots_text()
+    }
+
+    #[test]
+    fn without_replicas_that_understand_it_an_order_is_performed_at_once() {
+        let mut bench = primary();
+        let client = bench.client();
+        replica(&mut bench, "7.2.255");
+        assert_eq!(bench.call(client, &format!("CLUSTER SETSLOT 7 MIGRATING {OTHER}")), "OK");
+        assert_eq!(open_slots(&bench), format!("7>{OTHER},"));
+    }
+
+    #[test]
+    fn replicas_have_an_order_before_it_is_performed() {
+        let mut bench = primary();
+        let client = bench.client();
+        let replicas = [replica(&mut bench, "9.1.2"), replica(&mut bench, "8.0.0")];
+        // Those of one pipeline wait together, a wrong one keeps its place, and what is no order waits behind them.
+        let lines = format!(
+            "CLUSTER SETSLOT 7 MIGRATING {OTHER};CLUSTER SETSLOT 8 IMPORTING {OTHER};CLUSTER SETSLOT 9 MIGRATING {OTHER};PING"
+        );
+        assert_eq!(bench.call(client, &lines), "");
+        acknowledge(&mut bench, replicas[0]);
+        assert_eq!((bench.read(client), open_slots(&bench)), (String::new(), String::new()));
+        acknowledge(&mut bench, replicas[1]);
+        assert_eq!(bench.read(client), "OK\n-ERR I'm already the owner of hash slot 8\nOK\nPONG");
+        assert_eq!(open_slots(&bench), format!("7>{OTHER},9>{OTHER},"));
+    }
+
+    #[test]
+    fn orders_about_one_slot_wait_for_each_other() {
+        let mut bench = primary();
+        let client = bench.client();
+        let replica = replica(&mut bench, "9.1.2");
+        bench.send(client, &format!("CLUSTER SETSLOT 7 MIGRATING {OTHER};CLUSTER SETSLOT 7 STABLE"));
+        acknowledge(&mut bench, replica);
+        assert_eq!((bench.read(client).as_str(), open_slots(&bench)), ("OK", format!("7>{OTHER},")));
+        acknowledge(&mut bench, replica);
+        assert_eq!((bench.read(client).as_str(), open_slots(&bench)), ("OK", String::new()));
+    }
+
+    #[test]
+    fn an_order_that_replicas_do_not_confirm_is_not_performed() {
+        let mut bench = primary();
+        let client = bench.client();
+        let replica = replica(&mut bench, "9.1.2");
+        bench.send(client, &format!("CLUSTER SETSLOT 7 MIGRATING {OTHER};CLUSTER SETSLOT 8 MIGRATING {OTHER}"));
+        bench.pass(1999);
+        assert_eq!(bench.read(client), "");
+        bench.pass(1);
+        let refusal = "-NOREPLICAS Not enough good replicas to write.";
+        assert_eq!(bench.read(client), format!("{refusal}\n{refusal}"));
+        acknowledge(&mut bench, replica);
+        assert_eq!(open_slots(&bench), "");
+        // With a time of its own, and for as long as it takes.
+        bench.send(client, &format!("CLUSTER SETSLOT 7 MIGRATING {OTHER} TIMEOUT 50"));
+        bench.pass(50);
+        assert_eq!(bench.read(client), refusal);
+        bench.send(client, &format!("CLUSTER SETSLOT 7 MIGRATING {OTHER} TIMEOUT 0"));
+        bench.pass(100_000);
+        assert_eq!(bench.read(client), "");
+        acknowledge(&mut bench, replica);
+        assert_eq!(bench.read(client), "OK");
+        // Inside EXEC nothing waits.
+        assert_eq!(bench.call(client, "MULTI;CLUSTER SETSLOT 7 STABLE;EXEC"), "OK\nQUEUED\n[OK]");
+        assert_eq!(open_slots(&bench), "");
+    }
+
+    #[test]
+    fn who_leaves_takes_the_orders_along() {
+        let mut bench = primary();
+        let client = bench.client();
+        let replica = replica(&mut bench, "9.1.2");
+        bench.send(client, &format!("CLUSTER SETSLOT 7 MIGRATING {OTHER}"));
+        bench.server.disconnect(client);
+        acknowledge(&mut bench, replica);
+        assert_eq!(open_slots(&bench), "");
+    }
+}
