@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 
 use super::shared::{Bell, Shared, now};
 use crate::exec::ClientId;
@@ -58,6 +59,10 @@ pub struct Connection<S> {
     broken: Option<ProtocolError>,
     /// The client is to be closed when what it still has to read is written.
     ending: bool,
+    /// It is a replica, and there is more of the stream than it could be given at once.
+    hungry: bool,
+    /// Its small writes were told to wait for more (`repl-disable-tcp-nodelay`).
+    delayed: bool,
 }
 
 /// Why a connection woke up.
@@ -66,7 +71,24 @@ enum Event {
     Rung,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+/// What a connection can be about.
+pub trait Socket: AsyncRead + AsyncWrite + Unpin {
+    /// Whether small writes wait for more to go with them. What cannot do so goes on as it does.
+    fn delay_small_writes(&self, delay: bool);
+}
+
+impl Socket for TcpStream {
+    fn delay_small_writes(&self, delay: bool) {
+        // Nothing but speed depends on it.
+        let _ = self.set_nodelay(!delay);
+    }
+}
+
+impl Socket for UnixStream {
+    fn delay_small_writes(&self, _: bool) {}
+}
+
+impl<S: Socket> Connection<S> {
     pub fn new(shared: Arc<Shared>, id: ClientId, stream: S) -> Connection<S> {
         let bell = shared.add_bell(id);
         let (limits, query_max_bytes, unwritten) = {
@@ -95,6 +117,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             hold_until: None,
             broken: None,
             ending: false,
+            hungry: false,
+            delayed: false,
         }
     }
 
@@ -134,16 +158,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let wanted = self.parser.wanted_len().map_or(0, |len| len.saturating_sub(self.buf.len()));
             self.buf.reserve(wanted.clamp(READ_BYTES, RESERVE_MAX_BYTES));
         }
+        let hungry = self.hungry;
+        if hungry {
+            // Others shall have their turn between two helpings.
+            tokio::task::yield_now().await;
+        }
         let Connection { bell, hung, stream, buf, .. } = self;
         poll_fn(|cx| {
             if bell.poll(cx, hung) {
                 return Poll::Ready(Ok(Event::Rung));
             }
-            if !may_read {
-                return Poll::Pending;
+            if may_read {
+                // The future keeps no state between polls, so it may be made anew for each.
+                let read = pin!(stream.read_buf(&mut *buf)).poll(cx).map_ok(Event::Read);
+                if read.is_ready() {
+                    return read;
+                }
             }
-            // The future keeps no state between polls, so it may be made anew for each.
-            pin!(stream.read_buf(&mut *buf)).poll(cx).map_ok(Event::Read)
+            if hungry { Poll::Ready(Ok(Event::Rung)) } else { Poll::Pending }
         })
         .await
     }
@@ -161,7 +193,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.next < self.batch.len() {
             self.next = server.run_batch(self.id, &self.buf, &self.batch, self.next, now());
         }
-        server.feed_replica(self.id, FEED_BYTES);
+        self.hungry = server.feed_replica(self.id, FEED_BYTES);
         let Some(client) = server.clients.get_mut(self.id) else {
             self.ending = true;
             return;
@@ -190,6 +222,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         self.ending = client.is_closing();
         self.unwritten.store(self.out.len() - self.written, Ordering::Relaxed);
+        let is_replica = client.is(ClientFlags::REPLICA);
         if client.is(ClientFlags::CLOSE_NOW) {
             self.out.clear();
             self.written = 0;
@@ -203,6 +236,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.limits.bulk_max_bytes = server.config.proto_max_bulk_len as u64;
         self.query_max_bytes = server.config.client_query_buffer_limit;
         self.hold_until = server.durable_offset_needed(!self.out.is_empty());
+        if is_replica && self.delayed != server.config.repl_disable_tcp_nodelay {
+            self.delayed = !self.delayed;
+            self.stream.delay_small_writes(self.delayed);
+        }
         self.shared.collect(&mut server);
         drop(server);
         if self.next == self.batch.len() {
