@@ -163,7 +163,7 @@ directives! {
     "rdbchecksum" => rdbchecksum: bool = true, YesNo, IMMUTABLE;
     "rdb-version-check" => rdb_version_check: RdbVersionCheck = RdbVersionCheck::Strict, one_of();
     "rdb-save-incremental-fsync" => rdb_save_incremental_fsync: bool = true, YesNo, NOT_YET;
-    "rdb-del-sync-files" => rdb_del_sync_files: bool = false, YesNo, NOT_YET;
+    "rdb-del-sync-files" => rdb_del_sync_files: bool = false, YesNo;
     "stop-writes-on-bgsave-error" => stop_writes_on_bgsave_error: bool = true, YesNo;
     "sanitize-dump-payload" => sanitize_dump_payload: SanitizePayload = SanitizePayload::No, one_of(), NOT_YET;
 
@@ -198,7 +198,7 @@ directives! {
     "repl-ping-replica-period" / "repl-ping-slave-period" => repl_ping_replica_period_secs: i64 = 10, int(1, I32);
     "repl-backlog-size" => repl_backlog_size: usize = 10 << 20, memory(1, SIZE).at_least(16 << 10);
     "repl-backlog-ttl" => repl_backlog_ttl_secs: i64 = 3600, int(0, I64);
-    "repl-disable-tcp-nodelay" => repl_disable_tcp_nodelay: bool = false, YesNo, NOT_YET;
+    "repl-disable-tcp-nodelay" => repl_disable_tcp_nodelay: bool = false, YesNo;
     "repl-mptcp" => repl_mptcp: bool = false, YesNo, NOT_YET;
     "repl-diskless-load" => repl_diskless_load: DisklessLoad = DisklessLoad::Disabled, one_of(), NOT_YET;
     "repl-diskless-sync" => repl_diskless_sync: bool = true, YesNo;

@@ -107,9 +107,11 @@ impl Server {
                 Output::PauseWrites { until } => {
                     let left = until.since(self.mono());
                     self.pause.failover = Some(self.now + left);
+                    self.settle_expiry();
                 }
                 Output::Unpause => {
                     self.pause.failover = None;
+                    self.settle_expiry();
                     self.retry_parked();
                 }
                 Output::SlotsChanged => {

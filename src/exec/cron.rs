@@ -120,6 +120,7 @@ impl Server {
         let asked = self.pause.asked.take_if(|(until, _)| over(until)).is_some();
         let failover = self.pause.failover.take_if(|until| over(until)).is_some();
         if asked || failover {
+            self.settle_expiry();
             self.retry_parked();
         }
     }

@@ -42,8 +42,7 @@ impl Server {
         self.keyspace.set_lazy_free(Server::lazy_free(&self.config));
         self.keyspace.set_access_policy(Server::access_policy(&self.config));
         self.update_events_wanted();
-        // While data is imported nobody but its source decides when keys end.
-        self.keyspace.set_replica(!self.repl.is_primary() || self.config.import_mode);
+        self.settle_expiry();
         let node_id = self.cluster.as_ref().map(|engine| engine.my_id());
         self.repl_input(Input::Reconfigure(Box::new(Server::repl_config(&self.config, node_id))));
         let clock = self.clock();

@@ -5,8 +5,8 @@ use super::effect::{Effect, LogLevel};
 use super::server::Server;
 use super::snapshot::Purpose;
 use crate::base::{Millis, NodeId};
-use crate::config::Config;
-use crate::repl::{self, Endpoint, Followed, Input, Output, ReplicaId, SyncRequest, Synced};
+use crate::config::{Config, PrimaryAddr};
+use crate::repl::{self, CloseReason, Endpoint, Followed, Input, Output, ReplicaId, SyncRequest, Synced};
 use crate::resp::ErrorReply;
 use crate::resp::request::{Batch, RequestLimits, RequestParser};
 
@@ -62,6 +62,7 @@ impl Server {
                 Output::ToReplica { replica, bytes } => self.queue_for_replica(replica, &bytes),
                 Output::CloseReplica { replica, after_flush, reason } => {
                     self.log(LogLevel::Warning, format!("Closing the connection of replica {}: {reason}", replica.0));
+                    self.stats.closed_for_output += u64::from(reason == CloseReason::OutputLimit);
                     let flag = if after_flush { ClientFlags::CLOSE_AFTER_REPLY } else { ClientFlags::CLOSE_NOW };
                     self.close(ClientId(replica.0), flag);
                 }
@@ -107,16 +108,28 @@ impl Server {
     /// The engine may have taken another role, also by itself (a hand-over): what depends on it follows.
     fn take_role(&mut self) {
         let follows = !self.repl.is_primary();
-        self.keyspace.set_replica(follows || self.config.import_mode);
+        self.settle_expiry();
         let followed = std::mem::replace(&mut self.follows, follows);
+        if follows != followed && self.cluster.is_none() {
+            let address = |to: &Endpoint| PrimaryAddr { host: to.host.clone(), port: to.port };
+            self.config.replicaof = self.repl.followed().map(address);
+        }
         if follows && !followed {
             self.fail_all_waits();
         }
     }
 
+    /// Whether keys whose time is over are deleted here when they are found. A replica leaves that to its primary; while data
+    /// is imported nobody but its source decides; and while writes are held back the dataset has to stay as it is.
+    pub fn settle_expiry(&mut self) {
+        let (writes_wait, _) = self.pause.at(self.now);
+        self.keyspace.set_replica(!self.repl.is_primary() || self.config.import_mode || writes_wait);
+    }
+
     /// FAILOVER holds writes back until the hand-over is done or given up.
     fn pause_for_failover(&mut self, paused: bool) {
         self.pause.failover = paused.then_some(Millis(i64::MAX));
+        self.settle_expiry();
         if !paused {
             self.retry_parked();
         }
@@ -223,12 +236,15 @@ impl Server {
         was_replica
     }
 
-    /// Moves the stream's next bytes, at most `max`, to the output of client `id` if it is a replica that is due some.
-    pub fn feed_replica(&mut self, id: ClientId, max: usize) {
-        let Server { repl, clients, stats, outbox, .. } = self;
-        let Some(client) = clients.get_mut(id).filter(|c| c.replica.is_some()) else { return };
+    /// Moves the stream's next bytes to the output of client `id` if it is a replica that is due some: never so many that it
+    /// has more than `max` to read, so that what a slow replica misses stays in the backlog, where it is shared and counted.
+    /// Says whether there is more for it.
+    pub fn feed_replica(&mut self, id: ClientId, max: usize) -> bool {
+        let Server { repl, clients, stats, .. } = self;
+        let Some(client) = clients.get_mut(id).filter(|c| c.replica.is_some()) else { return false };
         let replica = ReplicaId(id.0);
-        let pieces = repl.pending(replica, max);
+        let room = max.saturating_sub(client.reply.buf.len() + client.unwritten_bytes());
+        let pieces = repl.pending(replica, room);
         let fed: usize = pieces.iter().map(|piece| piece.len()).sum();
         for piece in pieces {
             client.reply.raw(piece);
@@ -236,10 +252,8 @@ impl Server {
         if fed > 0 {
             repl.advance(replica, fed);
             stats.repl_output_bytes += fed as u64;
-            if fed == max {
-                outbox.push(Effect::Wake(id));
-            }
         }
+        repl.pending(replica, 1)[0].first().is_some()
     }
 
     /// With `appendfsync always`: the offset of the log that must be durable before replies leave, if there are any.

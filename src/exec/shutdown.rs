@@ -55,6 +55,7 @@ impl Server {
             self.ending = Some(ending);
             if waits {
                 self.pause.shutdown = true;
+                self.settle_expiry();
                 self.log(LogLevel::Notice, "Waiting for replicas before shutting down.");
                 self.repl.request_acks(self.mono());
                 self.drain_repl();
@@ -82,6 +83,7 @@ impl Server {
             self.finish_ok(token, Err(ErrorReply::Static("ERR Errors trying to SHUTDOWN. Check logs.")));
         }
         if std::mem::take(&mut self.pause.shutdown) {
+            self.settle_expiry();
             self.retry_parked();
         }
     }

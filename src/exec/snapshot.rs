@@ -12,7 +12,7 @@ use crate::data::entry::Entry;
 use crate::keyspace::{AccessPolicy, EntrySink};
 use crate::persist::aof::CommandWriter;
 use crate::persist::rdb::{Access, Aux, RdbWriter, Reader, ReplicationAux, WriteOptions};
-use crate::repl::{Input, SnapshotId, SnapshotRequest, SnapshotTarget, Version};
+use crate::repl::{Input, ReplicaId, SnapshotId, SnapshotRequest, SnapshotTarget, Version};
 use crate::resp::ErrorReply;
 
 /// How long one slice may take, in microseconds.
@@ -313,7 +313,12 @@ impl Server {
         }
         let finished_walk = job.finished_walk;
         let receivers = self.receivers();
-        if !receivers.is_empty() && self.slowest_bytes(&receivers) > REPLICA_BACKLOG_MAX_BYTES {
+        let behind: Vec<ReplicaId> = receivers.iter().copied().filter(|id| self.is_behind(*id)).collect();
+        if !behind.is_empty() {
+            // Only who holds up the others may be found to be stuck.
+            for id in receivers.into_iter().filter(|id| !behind.contains(id)) {
+                self.repl_input(Input::SnapshotProgress(id));
+            }
             return Slice::Behind;
         }
         if !finished_walk {
@@ -342,7 +347,7 @@ impl Server {
         if self.job.as_ref().is_some_and(|job| job.finished_walk) { Slice::Complete } else { Slice::More }
     }
 
-    fn receivers(&self) -> Vec<crate::repl::ReplicaId> {
+    fn receivers(&self) -> Vec<ReplicaId> {
         match self.job.as_ref().map(|job| &job.purpose) {
             Some(Purpose::Replicas(SnapshotRequest { target: SnapshotTarget::Socket { .. }, replicas, .. })) => {
                 replicas.iter().copied().filter(|id| self.clients.get(ClientId(id.0)).is_some()).collect()
@@ -351,11 +356,10 @@ impl Server {
         }
     }
 
-    fn slowest_bytes(&self, receivers: &[crate::repl::ReplicaId]) -> usize {
-        let unread = |id: &crate::repl::ReplicaId| {
-            self.clients.get(ClientId(id.0)).map_or(0, |c| c.reply.buf.len() + c.unwritten_bytes())
-        };
-        receivers.iter().map(unread).max().unwrap_or(0)
+    /// Whether a replica has so much to read yet that the walk has to wait.
+    fn is_behind(&self, id: ReplicaId) -> bool {
+        let unread = self.clients.get(ClientId(id.0)).map_or(0, |c| c.reply.buf.len() + c.unwritten_bytes());
+        unread > REPLICA_BACKLOG_MAX_BYTES
     }
 
     /// The snapshot is where it belongs (`len` bytes of file), or failed.

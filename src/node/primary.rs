@@ -150,7 +150,9 @@ async fn take_over(shared: Arc<Shared>, incoming: Incoming) {
         Ok((facts, _)) => (facts, Ok(())),
         Err(error) => (Default::default(), Err(error.to_string())),
     };
-    if result.is_ok() && fs::rename(&path, disk::rdb_path(&config)).is_err() || result.is_err() {
+    // Where nothing is meant to be on disk, what came from the primary shall not stay there either.
+    let keep = !(config.rdb_del_sync_files && !config.appendonly && config.save.is_empty());
+    if result.is_err() || !keep || fs::rename(&path, disk::rdb_path(&config)).is_err() {
         let _ = fs::remove_file(&path);
     }
     shared.with(|server| {

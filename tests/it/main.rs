@@ -19,6 +19,7 @@ mod migrate;
 mod moves;
 mod pubsub;
 mod replication;
+mod resync;
 mod running;
 mod streams;
 

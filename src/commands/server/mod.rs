@@ -4,6 +4,7 @@ mod command;
 mod commandlog;
 mod config;
 mod debug;
+mod failover;
 mod info;
 mod keyspace;
 mod latency;
@@ -22,6 +23,7 @@ pub const FAMILIES: &[&[Command]] = &[
     commandlog::COMMANDS,
     config::COMMANDS,
     debug::COMMANDS,
+    failover::COMMANDS,
     info::COMMANDS,
     keyspace::COMMANDS,
     latency::COMMANDS,

@@ -285,12 +285,14 @@ fn pause(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         asked = (asked.0.max(before), asked.1 && mild);
     }
     ctx.server.pause.asked = Some(asked);
+    ctx.server.settle_expiry();
     ctx.reply().ok();
     Ok(())
 }
 
 fn unpause(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
     ctx.server.pause.asked = None;
+    ctx.server.settle_expiry();
     ctx.server.retry_parked();
     ctx.reply().ok();
     Ok(())
