@@ -253,7 +253,7 @@ impl Server {
             repl.advance(replica, fed);
             stats.repl_output_bytes += fed as u64;
         }
-        repl.pending(replica, 1)[0].first().is_some()
+        !repl.pending(replica, 1)[0].is_empty()
     }
 
     /// With `appendfsync always`: the offset of the log that must be durable before replies leave, if there are any.
