@@ -28,7 +28,7 @@ fn follow(replica: &Server, primary: &Server) {
 
 /// What is written at the one arrives at the other.
 fn assert_follows(replica: &Server, primary: &Server) {
-    let stamp = format!("{}", primary.text("DBSIZE"));
+    let stamp = primary.text("DBSIZE");
     assert_eq!(primary.text(&format!("SET stamp:{stamp} {stamp}")), "OK");
     eventually("the datasets are equal", || {
         primary.text("DEBUG DIGEST") == replica.call::<String>("DEBUG DIGEST").unwrap_or_default()

@@ -10,6 +10,7 @@ mod files;
 mod generate;
 mod judge;
 mod replay;
+mod replicas;
 mod shrink;
 mod tame;
 mod template;
