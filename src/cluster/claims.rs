@@ -53,7 +53,8 @@ impl Engine {
                 self.slots.set_unclaimed(slot, false);
                 continue;
             }
-            let free = owner.is_none_or(|o| self.slots.is_unclaimed(slot) || self.nodes[o].config_epoch < epoch);
+            let free = owner.is_none_or(|o| self.slots.is_unclaimed(slot) || self.nodes[o].config_epoch < epoch)
+                || (owner == Some(self.me) && self.is_granted(slot, sender));
             if !free {
                 continue;
             }

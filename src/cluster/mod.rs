@@ -11,7 +11,7 @@
 //! - [`node`], [`slots`]: the tables everything else is about
 //! - `receive` → `handshake`, `gossip`, `role`, `claims`, `epoch`, `failure`: what a packet does
 //! - `cadence`, `links`: what time and connections do
-//! - `election`, `manual`, `migration`, `state`: who serves, and whether
+//! - `election`, `manual`, `migration`, `state`: who serves, and whether; `hand_over`: slots of atomic migrations
 //! - [`conf`]: `nodes.conf`; `open_slots`: what a full synchronisation carries; [`admin`]: CLUSTER commands; [`view`]: what is shown; [`redirect`]: -MOVED and friends
 //!
 //! The same inputs with the same seed give the same outputs: nothing here reads a clock, opens a socket
@@ -32,6 +32,7 @@ mod failure;
 pub mod flags;
 pub mod frame;
 mod gossip;
+mod hand_over;
 mod handshake;
 pub mod io;
 mod links;

@@ -311,6 +311,31 @@ impl Kind for MemoryOrPercent {
     }
 }
 
+/// `slot-migration-max-failover-repl-bytes`: bytes, or -1 for no limit.
+pub struct MemoryOrNoLimit;
+
+impl Kind for MemoryOrNoLimit {
+    type Value = Option<u64>;
+
+    fn parse(&self, args: &[&[u8]], _: &Option<u64>) -> Result<Option<u64>, Refusal> {
+        match single(args)? {
+            b"-1" => Ok(None),
+            word => match parse_bytes(word) {
+                Some(n) if i64::try_from(n).is_ok() => Ok(Some(n)),
+                _ => Err("argument must be a memory value".into()),
+            },
+        }
+    }
+
+    fn show(&self, value: &Option<u64>) -> Vec<u8> {
+        value.map_or_else(|| b"-1".to_vec(), |n| n.to_string().into_bytes())
+    }
+
+    fn lines(&self, value: &Option<u64>) -> Vec<Vec<u8>> {
+        vec![value.map_or_else(|| self.show(value), bytes_with_unit)]
+    }
+}
+
 /// The primary this server is told to replicate.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PrimaryAddr {

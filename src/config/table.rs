@@ -13,9 +13,9 @@ use super::directive::{Directive, Flags, directives};
 use super::kind::{Kind, Octal, YesNo, int, memory, one_of, text, text_where};
 use super::lines::ExtraLines;
 use super::special::{
-    ClientsMemory, MemoryOrPercent, Notify, OomScores, OutputLimits, OutputLimitsKind, Percentiles, PrimaryAddr,
-    ReplicaOf, SavePoint, SavePoints, Shutdown, ShutdownFlags, Words, check_appenddirname, check_appendfilename,
-    check_dbfilename, check_hostname,
+    ClientsMemory, MemoryOrNoLimit, MemoryOrPercent, Notify, OomScores, OutputLimits, OutputLimitsKind, Percentiles,
+    PrimaryAddr, ReplicaOf, SavePoint, SavePoints, Shutdown, ShutdownFlags, Words, check_appenddirname,
+    check_appendfilename, check_dbfilename, check_hostname,
 };
 use super::title::check_template;
 use crate::data::Limits;
@@ -244,9 +244,9 @@ directives! {
     "cluster-announce-client-port" => cluster_announce_client_port: u16 = 0, int(0, 65535), NOT_YET;
     "cluster-announce-client-tls-port" => cluster_announce_client_tls_port: u16 = 0, int(0, 65535), NOT_YET;
     "cluster-slot-stats-enabled" => cluster_slot_stats_enabled: bool = false, YesNo, NOT_YET;
-    "cluster-slot-migration-log-max-len" => cluster_slot_migration_log_max_len: usize = 1000, int(0, I64), NOT_YET;
-    "slot-migration-max-failover-repl-bytes" => slot_migration_max_failover_repl_bytes: u64 = 0, memory(0, SIZE),
-        NOT_YET;
+    "cluster-slot-migration-log-max-len" => cluster_slot_migration_log_max_len: usize = 1000, int(0, I64);
+    "slot-migration-max-failover-repl-bytes" => slot_migration_max_failover_repl_bytes: Option<u64> = Some(0),
+        MemoryOrNoLimit;
 
     // TLS and RDMA.
     "tls-port" => tls_port: u16 = 0, int(0, 65535), NOT_YET;

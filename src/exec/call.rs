@@ -6,6 +6,7 @@ use super::gates::Gate;
 use super::latency::LatencyEvent;
 use super::output::LOOK_BYTES;
 use super::server::Server;
+use super::slot_migration::why;
 use super::spec::Flags;
 use super::table::{CommandIndex, Lookup};
 use crate::base::Millis;
@@ -76,6 +77,9 @@ impl Server {
         let step = self.dispatch_inner(client, args);
         if step == Step::Done && client.parked.is_none() {
             client.apply_reply_mode(reply_from);
+        }
+        if client.is(ClientFlags::SLOT_IMPORT) {
+            self.tell_import_client(client);
         }
         if !self.own_messages.is_empty() && !client.is_obeyed() {
             self.own_messages.deliver(client);
@@ -185,6 +189,9 @@ impl Server {
                 client.reply.buf.truncate(reply_from);
                 client.reply.error(&error);
                 self.stats.count_error(&error.code());
+                if client.is(ClientFlags::SLOT_IMPORT) {
+                    self.import_failed(client, why::BAD_COMMAND);
+                }
             }
             client.commands += 1;
         }
@@ -249,6 +256,9 @@ impl Server {
         self.stats.count_error(&error.code());
         if let Some(index) = index {
             self.commands.stats_mut(index).rejected += 1;
+        }
+        if client.is(ClientFlags::SLOT_IMPORT) {
+            self.import_failed(client, why::BAD_COMMAND);
         }
         if let Some(transaction) = &mut client.transaction {
             transaction.broken = true;

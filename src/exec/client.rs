@@ -49,6 +49,8 @@ bitflags! {
         const CAPA_REDIRECT = 1 << 12;
         /// Brings data from elsewhere (CLIENT IMPORT-SOURCE): sees keys whose time is over.
         const IMPORT_SOURCE = 1 << 13;
+        /// The source of a slot migration, sending keys.
+        const SLOT_IMPORT = 1 << 14;
     }
 }
 
@@ -170,10 +172,10 @@ impl Client {
         self.flags.contains(flag)
     }
 
-    /// The stream of the primary or a file being loaded: trusted, never redirected, never refused.
+    /// The stream of the primary or of a slot's source, or a file being loaded: trusted, never redirected, never refused.
     #[must_use]
     pub fn is_obeyed(&self) -> bool {
-        self.flags.intersects(ClientFlags::PRIMARY | ClientFlags::LOADER)
+        self.flags.intersects(ClientFlags::PRIMARY | ClientFlags::LOADER | ClientFlags::SLOT_IMPORT)
     }
 
     #[must_use]

@@ -2,15 +2,12 @@
 
 use super::effect::{Effect, LogLevel};
 use super::server::Server;
+use super::slot_migration::why;
 use crate::base::{Millis, Slot};
 use crate::cluster::{self, Clock, DataAge, Input, LocalFacts, Output, SlotKeys};
 use crate::config::{self, Config};
 use crate::keyspace::Keyspace;
 use crate::repl::Endpoint;
-use crate::resp::Argv;
-
-/// Keys deleted in one go when slots are lost.
-const DIRTY_KEYS_PER_STEP: usize = 1000;
 
 impl SlotKeys for Keyspace {
     fn count(&self, slot: Slot) -> usize {
@@ -56,6 +53,7 @@ impl Server {
         if let Some(engine) = &mut self.cluster {
             engine.verify_keys(clock, &self.keyspace);
             self.drain_cluster();
+            self.imports_restarted();
         }
     }
 
@@ -65,6 +63,8 @@ impl Server {
         if self.cluster.is_some() {
             self.tell_facts();
             self.bus_input(now, Input::Tick);
+            self.tick_migrations();
+            self.wake_replicas();
         }
     }
 
@@ -96,6 +96,8 @@ impl Server {
     pub fn drain_cluster(&mut self) {
         let Some(engine) = &mut self.cluster else { return };
         let outputs: Vec<Output> = engine.outputs().collect();
+        let moved = |output: &Output| matches!(output, Output::SlotsChanged | Output::Promote | Output::Follow(_));
+        let slots_moved = outputs.iter().any(moved);
         for output in outputs {
             match output {
                 Output::Promote => {
@@ -123,7 +125,7 @@ impl Server {
                     self.retry_parked();
                     self.redirect_blocked();
                 }
-                Output::DeleteSlotKeys(slots) => self.delete_slot_keys(&slots),
+                Output::DeleteSlotKeys(slots) => self.sweep_slots(slots),
                 Output::PublishLocal { channel, message, sharded: false } => {
                     self.publish_here(&channel, &message);
                 }
@@ -131,6 +133,7 @@ impl Server {
                     self.publish_shard_here(&channel, &message);
                 }
                 Output::FlushAll => {
+                    self.migrations_replaced(why::FLUSHED);
                     let old = self.keyspace.flush(None);
                     self.free_tables(old, true);
                     self.invalidate_everything(None);
@@ -142,33 +145,8 @@ impl Server {
                 | Output::Close { .. }) => self.outbox.push(Effect::Bus(bus)),
             }
         }
-    }
-
-    /// Deletes what is left in slots that belong to others now; replicas follow by the deletions in the stream.
-    fn delete_slot_keys(&mut self, slots: &[Slot]) {
-        self.keyspace.begin(self.now, true, false, None);
-        let mut deleted = 0;
-        for &slot in slots {
-            for db in 0..self.keyspace.databases() {
-                loop {
-                    let keys = self.keyspace.db(db).keys_in_slot(slot, DIRTY_KEYS_PER_STEP);
-                    if keys.is_empty() {
-                        break;
-                    }
-                    deleted += keys.len();
-                    for key in keys {
-                        drop(self.keyspace.db(db).remove(&key));
-                        self.keyspace.changed(1);
-                        if self.has_stream() {
-                            self.propagate(db, Argv::of(&[b"DEL", &key]).args());
-                        }
-                    }
-                }
-            }
-        }
-        if deleted > 0 {
-            let text = format!("Deleted {deleted} keys of slots that belong to others now");
-            self.log(LogLevel::Warning, text);
+        if slots_moved {
+            self.tell_migrations_of_owners();
         }
     }
 

@@ -48,7 +48,8 @@ impl Server {
             return;
         }
         let expiring = self.expire_actively();
-        if self.make_room(None) == Room::Soon || expiring {
+        let sweeping = self.sweep_on();
+        if self.make_room(None) == Room::Soon || expiring || sweeping {
             self.work_soon();
         }
         self.free_garbage();
@@ -101,7 +102,11 @@ impl Server {
         let timeout_ms = self.config.timeout_secs * 1000;
         let (now, Server { clients, outbox, .. }) = (self.now, self);
         for client in clients.iter_mut() {
-            let exempt = ClientFlags::REPLICA | ClientFlags::PRIMARY | ClientFlags::MONITOR | ClientFlags::PUBSUB;
+            let exempt = ClientFlags::REPLICA
+                | ClientFlags::PRIMARY
+                | ClientFlags::SLOT_IMPORT
+                | ClientFlags::MONITOR
+                | ClientFlags::PUBSUB;
             if timeout_ms > 0
                 && !client.flags.intersects(exempt)
                 && client.parked.is_none()

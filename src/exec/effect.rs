@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::client::ClientId;
+use super::slot_migration::ExportLink;
 use crate::base::Millis;
 use crate::config::Config;
 
@@ -23,6 +24,14 @@ pub enum Effect {
     ToPrimary(crate::repl::Output),
     /// Connect to `host:port`, send `request`, read `replies` replies, and answer with [`super::Server::migrated`].
     Migrate(Box<MigrateRequest>),
+    /// Open the connection of a slot migration and report with [`super::Server::export_connected`]; then give what comes
+    /// to [`super::Server::export_received`], write what [`super::Server::export_pull`] gives, and report the end with
+    /// [`super::Server::export_lost`].
+    OpenExport { link: ExportLink, host: String, port: u16 },
+    /// The connection has something to be pulled.
+    WakeExport(ExportLink),
+    /// Close the connection, whatever is under way on it. Not reported.
+    CloseExport(ExportLink),
     /// A snapshot has begun: call [`super::Server::snapshot_slice`] until it is complete, carry its bytes to where they
     /// belong, and report with [`super::Server::snapshot_ended`].
     SnapshotStarted,

@@ -4,6 +4,7 @@ use super::client::{Client, ClientFlags};
 use super::keys::visit_keys;
 use super::memory::Room;
 use super::server::Server;
+use super::slot_migration::why;
 use super::spec::{Command, Flags};
 use super::table::CommandIndex;
 use crate::repl::RoleView;
@@ -25,7 +26,7 @@ impl Server {
     pub(super) fn gates(&mut self, client: &mut Client, command: &'static Command, args: Args<'_>) -> Gate {
         if client.is_obeyed() {
             client.slot = self.slot_of(command, args);
-            return Gate::Open;
+            return self.import_gate(client, command);
         }
         let flags = command.flags;
         if !client.authenticated && !flags.contains(Flags::NO_AUTH) {
@@ -59,6 +60,19 @@ impl Server {
             return Gate::Refused(error);
         }
         if self.must_wait(client, command, args) { Gate::Later } else { Gate::Open }
+    }
+
+    /// What is imported counts as memory like anything else, but nobody who sends it can be told to wait.
+    fn import_gate(&mut self, client: &mut Client, command: &Command) -> Gate {
+        if !client.is(ClientFlags::SLOT_IMPORT)
+            || self.config.maxmemory == 0
+            || !command.flags.contains(Flags::DENYOOM)
+            || self.make_room(Some(client)) != Room::Never
+        {
+            return Gate::Open;
+        }
+        self.import_failed(client, why::OUT_OF_MEMORY);
+        Gate::Refused(ErrorReply::Oom)
     }
 
     /// A replica outside a cluster sends clients that understand it to its primary, for writes and, unless they said
@@ -133,7 +147,8 @@ impl Server {
             return true;
         }
         let writes = command.flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE);
-        if writes_wait && (writes || (command.name == "exec" && queues(self, client, Flags::WRITE))) {
+        let writes = writes || (command.name == "exec" && queues(self, client, Flags::WRITE));
+        if (writes_wait && writes) || self.waits_for_hand_over(client, command, writes) {
             return true;
         }
         self.has_frozen_keys() && !client.in_transaction() && self.touches_frozen(command, args)

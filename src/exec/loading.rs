@@ -3,6 +3,8 @@
 use super::client::{Client, ClientFlags, ClientId};
 use super::effect::LogLevel;
 use super::server::Server;
+use super::slot_migration::ranges::SlotRanges;
+use super::slot_migration::{JobName, why};
 use crate::base::Millis;
 use crate::data::value::Value;
 use crate::keyspace::SetExpire;
@@ -43,6 +45,7 @@ impl Server {
             // What the log had on disk was of another dataset.
             self.repl_input(Input::Fsynced(None));
             self.break_watches_of_db(None, None, None);
+            self.migrations_replaced(why::FULL_SYNC);
             let old = self.keyspace.flush(None);
             self.free_tables(old, self.config.replica_lazy_flush);
             self.invalidate_everything(None);
@@ -54,6 +57,7 @@ impl Server {
 
     /// Begins to read the dataset anew, emptying it before if `flush`.
     pub fn begin_reload(&mut self, now: Millis, total_bytes: u64, flush: bool) {
+        self.migrations_replaced(why::NEW_FILE);
         self.break_watches_of_db(None, None, None);
         if flush {
             let old = self.keyspace.flush(None);
@@ -93,6 +97,16 @@ impl Server {
         db.set(&key, value, expire);
         if let (Some(stamp), Some(entry)) = (used, db.peek(&key)) {
             entry.set_access(stamp);
+        }
+    }
+
+    /// A file tells of slots that were on their way here when it was written. What is not understood is passed over: it
+    /// only says what is not to be shown.
+    pub fn load_slot_import(&mut self, name: &[u8], ranges: &[(u16, u16)]) {
+        if let (true, Some(name), Some(ranges)) =
+            (self.cluster.is_some(), JobName::parse(name), SlotRanges::of_file(ranges))
+        {
+            self.follow_import(name, ranges);
         }
     }
 

@@ -35,6 +35,7 @@ mod route;
 mod secrets;
 pub mod server;
 pub mod shutdown;
+pub mod slot_migration;
 pub mod slot_orders;
 pub mod snapshot;
 pub mod spec;

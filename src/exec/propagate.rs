@@ -107,7 +107,7 @@ impl Server {
     /// Whether anybody wants to know of changes. What is loaded is no change.
     #[must_use]
     pub fn has_stream(&self) -> bool {
-        !self.is_loading() && (self.aof.is_on() || self.repl.wants_stream())
+        !self.is_loading() && (self.aof.is_on() || self.repl.wants_stream() || self.migrations.wants_stream())
     }
 
     /// After each call: what it changed joins its unit, and the unit leaves if this was its outermost call. `args` is the
@@ -122,6 +122,7 @@ impl Server {
         let as_sent = call.replicas_only || (changed && !call.suppressed && call.replaced.is_empty());
         if as_sent && self.unit.depth == 1 && self.unit.collected.is_empty() && expired.is_empty() {
             // The common case: nothing is copied.
+            self.tell_migrations(&[(db, args)]);
             self.emit(Some(db), args, call.replicas_only && !changed);
             return;
         }
@@ -146,6 +147,10 @@ impl Server {
     /// The unit leaves: together if it is one.
     pub(super) fn end_unit(&mut self, together: bool) {
         let collected = self.unit.take_changes();
+        if self.migrations.wants_stream() {
+            let unit: Vec<_> = collected.iter().map(|change| (change.db, change.argv.args())).collect();
+            self.tell_migrations(&unit);
+        }
         let wrap = together && collected.len() > 1;
         let replicas_only = collected.iter().all(|change| change.replicas_only);
         if wrap {
@@ -185,12 +190,13 @@ impl Server {
         if self.unit.depth > 0 {
             self.unit.collected.push(Change::of(db, args));
         } else {
+            self.tell_migrations(&[(db, args)]);
             self.emit(Some(db), args, false);
         }
     }
 
-    /// `db` is `None` for MULTI and EXEC, which belong to no database.
-    fn emit(&mut self, db: Option<u32>, args: Args<'_>, replicas_only: bool) {
+    /// `db` is `None` for what belongs to no database: MULTI, EXEC, and messages about slot migrations.
+    pub(super) fn emit(&mut self, db: Option<u32>, args: Args<'_>, replicas_only: bool) {
         let stamp = self.config.aof_timestamp_enabled.then(|| self.now.secs());
         if self.client_is_primary_stream {
             if !replicas_only {

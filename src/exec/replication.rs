@@ -74,6 +74,7 @@ impl Server {
                 Output::AcksAdvanced => {
                     self.finish_ack_waits();
                     self.finish_slot_orders();
+                    self.look_at_copies();
                     self.shutdown_when_ready();
                 }
                 Output::PauseWrites(paused) => self.pause_for_failover(paused),

@@ -18,6 +18,7 @@ use super::propagate::{AofBuffer, Unit};
 use super::push::OwnMessages;
 use super::replication::PrimaryStream;
 use super::shutdown::Ending;
+use super::slot_migration::SlotMigrations;
 use super::slot_orders::SlotOrders;
 use super::snapshot::{Job, Saves};
 use super::stats::Stats;
@@ -156,6 +157,7 @@ pub struct Server {
     /// The engine of the cluster bus, in cluster mode.
     pub cluster: Option<Box<cluster::Engine>>,
     pub frozen: Frozen,
+    pub migrations: SlotMigrations,
     /// The EXEC that stands still; nobody else runs commands meanwhile.
     pub(super) suspended: Option<Box<Suspended>>,
     pub loading: Option<Loading>,
@@ -222,6 +224,7 @@ impl Server {
             repl: repl::Engine::new(Server::repl_config(&config, None), repl_rng, primary),
             cluster: None,
             frozen: Frozen::default(),
+            migrations: SlotMigrations::default(),
             suspended: None,
             loading: None,
             loader: None,
@@ -301,6 +304,9 @@ impl Server {
     pub fn disconnect(&mut self, id: ClientId) {
         let Some(mut client) = self.clients.take(id) else { return };
         self.clients.forget(&client);
+        if client.is(ClientFlags::SLOT_IMPORT) {
+            self.import_lost(id);
+        }
         self.unwatch(&mut client);
         self.stop_hearing(&mut client);
         let Some(mut client) = self.adopt(client) else { return };

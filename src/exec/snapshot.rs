@@ -14,6 +14,7 @@ use crate::persist::aof::CommandWriter;
 use crate::persist::rdb::{Access, Aux, RdbWriter, Reader, ReplicationAux, WriteOptions};
 use crate::repl::{Input, ReplicaId, SnapshotId, SnapshotRequest, SnapshotTarget, Version};
 use crate::resp::ErrorReply;
+use crate::resp::args::push_command;
 
 /// How long one slice may take, in microseconds.
 const SLICE_USEC: u64 = 1000;
@@ -245,10 +246,11 @@ impl Server {
         result
     }
 
-    /// Whom to write for: fields that expire can only be told to those who know them.
+    /// Whom to write for: fields that expire and slots on their way here can only be told to those who know them.
     fn reader_of(&mut self, purpose: &Purpose) -> Reader {
         let hashes: usize = (0..self.keyspace.databases()).map(|db| self.keyspace.keys_with_expiring_fields(db)).sum();
-        if hashes == 0 {
+        let imports = self.migrations.importing();
+        if hashes == 0 && imports.is_empty() {
             return Reader::Redis7;
         }
         let told = match purpose {
@@ -257,6 +259,13 @@ impl Server {
         };
         if told {
             return Reader::Valkey9;
+        }
+        if hashes == 0 {
+            self.log(
+                LogLevel::Warning,
+                "A replica's version cannot be told of slots that are on their way here: it shows their keys",
+            );
+            return Reader::Redis7;
         }
         self.log(
             LogLevel::Warning,
@@ -271,6 +280,9 @@ impl Server {
     fn command_sink(&self) -> CommandSink {
         let mut out = Vec::new();
         let writer = CommandWriter::begin(&mut out, self.config.aof_timestamp_enabled.then(|| self.now.secs()));
+        for import in self.migrations.import_commands() {
+            push_command(&mut out, import.args());
+        }
         CommandSink { writer, out }
     }
 
@@ -290,7 +302,12 @@ impl Server {
         };
         let options = WriteOptions { checksum: self.config.rdbchecksum, compress: self.config.rdbcompression, reader };
         let mut out = Vec::new();
-        let writer = RdbWriter::begin(&mut out, options, &aux);
+        let mut writer = RdbWriter::begin(&mut out, options, &aux);
+        if reader == Reader::Valkey9 {
+            for (name, ranges) in self.migrations.importing() {
+                writer.slot_import(&mut out, name.as_bytes(), &ranges);
+            }
+        }
         let sizes = (0..self.keyspace.databases()).map(|db| self.keyspace.sizes(db)).collect();
         let used = Server::evicts_by_use(&self.config).then(|| (self.keyspace.access_policy(), self.now));
         RdbSink { writer: Some(writer), out, db: None, sizes, used }

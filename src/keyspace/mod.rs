@@ -12,6 +12,7 @@ mod fields;
 mod garbage;
 mod prefetch;
 mod scan;
+mod slot_walk;
 mod snapshot;
 mod tables;
 mod typed;
@@ -23,6 +24,7 @@ pub use evict::{EvictBy, EvictionPool};
 pub use expire::{ExpireCursor, ExpireEffort};
 pub use fields::LapsedFields;
 pub use garbage::{Garbage, LazyFree};
+pub use slot_walk::SlotWalk;
 pub use snapshot::{EntrySink, Snapshot};
 pub use tables::Tables;
 pub use typed::{Typed, TypedMut};
@@ -221,7 +223,7 @@ impl Keyspace {
             .fold((0, 0), |(main, volatile), (m, v)| (main + m as u64, volatile + v as u64))
     }
 
-    /// Keys of all databases.
+    /// Keys of all databases but for hidden ones.
     #[must_use]
     pub fn len(&self) -> usize {
         self.dbs.iter().map(Tables::len).sum()
@@ -229,7 +231,7 @@ impl Keyspace {
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.dbs.iter().all(|t| t.len() == 0)
+        self.dbs.iter().all(Tables::is_empty)
     }
 
     /// Exchanges two databases.
@@ -246,7 +248,8 @@ impl Keyspace {
             if self.dbs[db as usize].is_empty() {
                 continue;
             }
-            let fresh = Tables::new(self.slotted, self.rng.next_u64());
+            let mut fresh = Tables::new(self.slotted, self.rng.next_u64());
+            fresh.hide_like(&self.dbs[db as usize]);
             let tables = std::mem::replace(&mut self.dbs[db as usize], fresh);
             old.extend(self.snapshot_keeps(db, tables));
         }
@@ -272,6 +275,14 @@ impl Keyspace {
     #[must_use]
     pub fn slot_len(&self, db: u32, slot: Slot) -> usize {
         if self.slotted { self.dbs[db as usize].slot_len(slot) } else { 0 }
+    }
+
+    /// Hides the keys of `slot` in all databases from those who list, count or choose keys (SCAN, KEYS, RANDOMKEY, DBSIZE,
+    /// eviction, the search for expired keys), or shows them again. Who names a key finds it all the same.
+    pub fn set_hidden(&mut self, slot: Slot, hidden: bool) {
+        if self.slotted {
+            self.dbs.iter_mut().for_each(|tables| tables.set_hidden(slot.index(), hidden));
+        }
     }
 
     /// Moves some buckets of tables that are being resized: work for idle moments. True when something is left.

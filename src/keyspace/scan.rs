@@ -21,7 +21,11 @@ impl Db<'_> {
             if table != slot.index() {
                 (table, at) = (slot.index(), 0);
             }
-        } else if tables.get(table).is_empty() {
+        }
+        if only.is_some() && tables.is_hidden(table) {
+            return 0;
+        }
+        if only.is_none() && (tables.get(table).is_empty() || tables.is_hidden(table)) {
             match tables.next_nonempty(table) {
                 Some(next) => (table, at) = (next, 0),
                 None => return 0,
@@ -37,7 +41,7 @@ impl Db<'_> {
         tables.next_nonempty(table + 1).map_or(0, |next| next as u64)
     }
 
-    /// Calls `each` with every entry, expired ones included.
+    /// Calls `each` with every entry that is not hidden, expired ones included.
     pub fn for_each(&self, mut each: impl FnMut(&Entry)) {
         let tables = self.tables_ref();
         let mut next = tables.next_nonempty(0);

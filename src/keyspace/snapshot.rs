@@ -136,7 +136,7 @@ impl Keyspace {
                 Source::Own(tables) => tables,
             };
             if *cursor == 0 {
-                let Some(next) = tables.next_nonempty(*table) else {
+                let Some(next) = tables.next_nonempty_of_all(*table) else {
                     (*db, *table) = (*db + 1, 0);
                     continue;
                 };

@@ -1,5 +1,6 @@
 //! One database: a table a hash slot in cluster mode, else a single one. One type serves both.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::fields::FieldExpiries;
@@ -16,6 +17,9 @@ pub struct Tables {
     pub(super) fields: FieldExpiries,
     /// Keys per table as a Fenwick tree, only when there are many: finds the table of the n-th key in 14 steps.
     sums: Box<[u32]>,
+    /// Tables whose keys are here and not to be seen by those who list, count or choose keys: in none of the sums above.
+    hidden: BTreeSet<usize>,
+    hidden_len: usize,
 }
 
 impl fmt::Debug for Tables {
@@ -34,17 +38,47 @@ impl Tables {
             volatile: 0,
             fields: FieldExpiries::default(),
             sums: if slotted { vec![0; SLOTS + 1].into() } else { Box::default() },
+            hidden: BTreeSet::new(),
+            hidden_len: 0,
         }
     }
 
+    /// Keys that are not hidden.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
+    /// Whether there is no key at all, hidden ones included.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len + self.hidden_len == 0
+    }
+
+    #[must_use]
+    pub fn is_hidden(&self, table: usize) -> bool {
+        !self.hidden.is_empty() && self.hidden.contains(&table)
+    }
+
+    /// Hides the keys of a table from those who list, count or choose keys, or shows them again.
+    pub(super) fn set_hidden(&mut self, table: usize, hidden: bool) {
+        let (len, volatile) = (self.tables[table].len(), self.tables[table].volatile_len());
+        if hidden && self.hidden.insert(table) {
+            self.hidden_len += len;
+            self.len -= len;
+            self.volatile -= volatile;
+            count_in(&mut self.sums, table, -(len as i64));
+        } else if !hidden && self.hidden.remove(&table) {
+            self.hidden_len -= len;
+            self.len += len;
+            self.volatile += volatile;
+            count_in(&mut self.sums, table, len as i64);
+        }
+    }
+
+    /// Empty tables take the place of others: hidden is what was hidden.
+    pub(super) fn hide_like(&mut self, other: &Tables) {
+        self.hidden.clone_from(&other.hidden);
     }
 
     #[must_use]
@@ -74,6 +108,10 @@ impl Tables {
         let (len, volatile) = (t.len(), t.volatile_len());
         let result = change(t);
         let (new_len, new_volatile) = (t.len(), t.volatile_len());
+        if self.is_hidden(table) {
+            self.hidden_len = self.hidden_len + new_len - len;
+            return result;
+        }
         self.volatile = self.volatile + new_volatile - volatile;
         if new_len != len {
             self.len = self.len + new_len - len;
@@ -94,11 +132,16 @@ impl Tables {
         key: &[u8],
         make: impl FnOnce() -> Value,
     ) -> (EntryMut<'_>, bool) {
+        let hidden = self.is_hidden(table);
         match self.tables[table].slot(key) {
             table::Slot::Occupied(entry) => (entry, false),
             table::Slot::Vacant(place) => {
-                self.len += 1;
-                count_in(&mut self.sums, table, 1);
+                if hidden {
+                    self.hidden_len += 1;
+                } else {
+                    self.len += 1;
+                    count_in(&mut self.sums, table, 1);
+                }
                 (place.insert(make(), None), true)
             }
         }
@@ -125,7 +168,15 @@ impl Tables {
         at
     }
 
-    /// The first table from `from` on that holds a key.
+    /// The first table from `from` on that holds a key, hidden or not.
+    #[must_use]
+    pub fn next_nonempty_of_all(&self, from: usize) -> Option<usize> {
+        let hidden = self.hidden.range(from..).copied().find(|table| !self.tables[*table].is_empty());
+        let shown = self.next_nonempty(from);
+        shown.into_iter().chain(hidden).min()
+    }
+
+    /// The first table from `from` on that holds a key and is not hidden.
     #[must_use]
     pub fn next_nonempty(&self, from: usize) -> Option<usize> {
         if from >= self.tables.len() {
@@ -184,5 +235,29 @@ mod tests {
         assert_eq!(tables.next_nonempty(SLOTS - 1), Some(SLOTS - 1));
         tables.with(SLOTS - 1, |t| t.remove(b"16383:4").is_some());
         assert_eq!(tables.next_nonempty(9001), None);
+    }
+
+    #[test]
+    fn hidden_tables_are_in_no_sum_and_are_kept() {
+        let mut tables = Tables::new(true, 1);
+        let insert = |tables: &mut Tables, table: usize, n: u32| {
+            let key = format!("{table}:{n}");
+            tables.with(table, |t| t.insert(Entry::new(key.as_bytes(), Value::Int(1), None)));
+        };
+        insert(&mut tables, 7, 0);
+        insert(&mut tables, 9, 0);
+        tables.set_hidden(7, true);
+        tables.set_hidden(7, true);
+        insert(&mut tables, 7, 1);
+        let (_, is_new) = tables.find_or_insert(7, b"7:2", || Value::Int(1));
+        assert!(is_new);
+        assert_eq!((tables.len(), tables.get(7).len()), (1, 3));
+        assert_eq!((tables.next_nonempty(0), tables.next_nonempty_of_all(0)), (Some(9), Some(7)));
+        tables.with(9, |t| t.remove(b"9:0").is_some());
+        assert!(tables.len() == 0 && !tables.is_empty() && tables.random_table(&mut Rng::seeded(1)).is_none());
+        tables.set_hidden(7, false);
+        assert_eq!((tables.len(), tables.next_nonempty(0)), (3, Some(7)));
+        tables.with(7, |t| t.remove(b"7:0").is_some());
+        assert_eq!(tables.len(), 2);
     }
 }

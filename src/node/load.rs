@@ -111,7 +111,8 @@ impl Reading {
                     .filter(|db| *db < databases)
                     .ok_or(LoadError::Database(databases as usize))?;
             }
-            Event::ResizeDb { .. } | Event::SlotImport { .. } | Event::EmptyKey(_) => {}
+            Event::SlotImport { job, ranges } => server.load_slot_import(&job, &ranges),
+            Event::ResizeDb { .. } | Event::EmptyKey(_) => {}
             Event::Entry(entry) => {
                 if !self.merge && server.has_loaded(self.db, &entry.key) {
                     let key = String::from_utf8_lossy(&entry.key).into_owned();

@@ -6,6 +6,7 @@ pub mod bus;
 pub mod connection;
 pub mod crash;
 pub mod disk;
+pub mod exports;
 pub mod gauges;
 pub mod listen;
 pub mod listeners;

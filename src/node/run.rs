@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::aof::{self, Aof};
 use super::bus::Bus;
+use super::exports::Exports;
 use super::listen::IoThreads;
 use super::listeners::{self, Listeners};
 use super::log::{Logger, Role};
@@ -105,6 +106,7 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
         primary: PrimaryLink::new(Arc::clone(&shared)),
         aof: Arc::clone(&aof),
         targets: Arc::new(Targets::default()),
+        exports: Exports::new(Arc::clone(&shared)),
         shared: Arc::clone(&shared),
         nodes_lock,
         base_scheduled: false,

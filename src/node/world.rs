@@ -7,6 +7,7 @@ use super::aof::Aof;
 use super::bus::Bus;
 use super::crash;
 use super::disk;
+use super::exports::Exports;
 use super::memory::Reaper;
 use super::migrate::Targets;
 use super::primary::PrimaryLink;
@@ -32,6 +33,7 @@ pub struct Machine {
     pub primary: PrimaryLink,
     pub aof: Arc<Aof>,
     pub targets: Arc<Targets>,
+    pub exports: Exports,
     /// The lock on the cluster's configuration file, held as long as the process lives.
     pub nodes_lock: Option<std::fs::File>,
     /// A new base of the AOF waits for another snapshot to end.
@@ -139,6 +141,9 @@ impl World for Machine {
                 let (targets, shared) = (Arc::clone(&self.targets), Arc::clone(&self.shared));
                 tokio::spawn(async move { targets.perform(shared, *request).await });
             }
+            Effect::OpenExport { link, host, port } => self.exports.open(link, host, port),
+            Effect::WakeExport(link) => self.exports.wake(link),
+            Effect::CloseExport(link) => self.exports.close(link),
             Effect::SnapshotStarted => {
                 tokio::spawn(snapshot::carry(Arc::clone(&self.shared), Arc::clone(&self.aof)));
             }

@@ -358,3 +358,46 @@ fn open_slots_travel_as_text() {
     net.with_engine(3, |engine, _| engine.take_open_slots(b""));
     assert_eq!(net.engine(3).open_slots_text(), "");
 }
+
+fn grant(net: &mut Net, source: usize, number: u16, target: NodeId) {
+    net.with_engine(source, |engine, _| engine.grant([(slot(number), target)]));
+}
+
+#[test]
+fn a_granted_slot_goes_to_its_target_whatever_the_epochs() {
+    let mut net = Net::new(6, 11, |_| {});
+    net.create(3);
+    net.run(500);
+    // The source has the newest epoch of all, and the target does not know it: its claim is older.
+    net.must(0, "BUMPEPOCH");
+    let target = net.id(1);
+    grant(&mut net, 0, 7, target);
+    net.with_engine(1, |engine, now| engine.take_over(now, [slot(7)]));
+    assert_eq!(net.owner_of(1, 7), Some(target));
+    net.run_until(3000, "all know", |net| net.agree() && net.owner_of(0, 7) == Some(target));
+    // Nobody else may take what was granted.
+    grant(&mut net, 0, 8, target);
+    assert_eq!(net.owner_of(0, 8), Some(net.id(0)));
+}
+
+#[test]
+fn a_claim_that_comes_after_the_source_has_decided_to_stay_is_lost() {
+    let mut net = Net::new(6, 12, |_| {});
+    net.create(3);
+    net.run(500);
+    let (source, target) = (net.id(0), net.id(1));
+    grant(&mut net, 0, 7, target);
+    // The target decides, and is killed before anybody hears of it.
+    net.partition(&[0, 1, 0, 0, 0, 0]);
+    net.with_engine(1, |engine, now| engine.take_over(now, [slot(7)]));
+    net.kill(1);
+    net.run(500);
+    net.with_engine(0, |engine, now| {
+        engine.grant([]);
+        engine.keep_granted(now);
+    });
+    net.heal();
+    net.start(1);
+    assert_eq!(net.owner_of(1, 7), Some(target), "its file says so");
+    net.run_until(20_000, "all agree on the source", |net| net.agree() && net.owner_of(1, 7) == Some(source));
+}

@@ -2,6 +2,7 @@
 
 use super::admin::{admin, count_failure_reports, replicas};
 use super::keys::{countkeysinslot, flushslot, getkeysinslot, keyslot};
+use super::migration::{cancelslotmigrations, getslotmigrations, migrateslots, syncslots};
 use super::topology::{info, links, myid, myshardid, nodes, shards, slots};
 use crate::commands::help::help;
 use crate::exec::{Acl, Arg, Command, Flags, Group};
@@ -27,6 +28,12 @@ pub const COMMANDS: &[Command] = &[Command::container(
             .flags(CHANGES)
             .doc(Group::Cluster, "3.0.0", "O(1)", "Takes a new configuration epoch without a vote.")
             .tips(&["nondeterministic_output"]),
+        Command::new("cluster|cancelslotmigrations", 2, cancelslotmigrations).flags(CHANGES).doc(
+            Group::Cluster,
+            "9.0.0",
+            "O(N)",
+            "Ends the slot migrations that leave this node.",
+        ),
         Command::new("cluster|count-failure-reports", 3, count_failure_reports)
             .flags(Flags::ADMIN.union(Flags::STALE))
             .doc(Group::Cluster, "3.0.0", "O(N)", "Counts who reports a node as failing.")
@@ -73,6 +80,12 @@ pub const COMMANDS: &[Command] = &[Command::container(
             .doc(Group::Cluster, "3.0.0", "O(N)", "Lists keys of a slot.")
             .tips(&["nondeterministic_output"])
             .args(&[Arg::int("slot"), Arg::int("count")]),
+        Command::new("cluster|getslotmigrations", 2, getslotmigrations).flags(CHANGES).doc(
+            Group::Cluster,
+            "9.0.0",
+            "O(N)",
+            "Describes the slot migrations of this node, the newest first.",
+        ),
         Command::new("cluster|help", 2, help).flags(READS).doc(Group::Cluster, "5.0.0", "O(1)", "Prints this help."),
         Command::new("cluster|info", 2, info)
             .flags(READS)
@@ -90,6 +103,19 @@ pub const COMMANDS: &[Command] = &[Command::container(
             .flags(CHANGES)
             .doc(Group::Cluster, "3.0.0", "O(1)", "Introduces a node to this one.")
             .args(&[Arg::string("ip"), Arg::int("port"), Arg::int("cluster-bus-port").since("4.0.0").optional()]),
+        Command::new("cluster|migrateslots", -4, migrateslots)
+            .flags(CHANGES)
+            .doc(Group::Cluster, "9.0.0", "O(N)", "Moves slots with their keys to other nodes.")
+            .args(&[Arg::block(
+                "migration-group",
+                &[
+                    Arg::flag("slotsrange-token", "SLOTSRANGE"),
+                    Arg::block("range", &[Arg::int("start-slot"), Arg::int("end-slot")]).multiple(),
+                    Arg::flag("node-token", "NODE"),
+                    Arg::string("node-id"),
+                ],
+            )
+            .multiple()]),
         Command::new("cluster|myid", 2, myid).flags(READS).doc(
             Group::Cluster,
             "3.0.0",
@@ -163,6 +189,12 @@ pub const COMMANDS: &[Command] = &[Command::container(
             .flags(READS)
             .doc(Group::Cluster, "3.0.0", "O(N)", "Maps slots to nodes.")
             .tips(&["nondeterministic_output"]),
+        Command::new("cluster|syncslots", -3, syncslots).flags(CHANGES).doc(
+            Group::Cluster,
+            "9.0.0",
+            "",
+            "What the two ends of a slot migration say to each other.",
+        ),
     ],
 )
 .doc(Group::Cluster, "3.0.0", "", "What concerns the cluster.")];

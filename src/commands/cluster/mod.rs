@@ -4,6 +4,7 @@ mod admin;
 mod client;
 mod declarations;
 mod keys;
+mod migration;
 mod topology;
 
 use crate::exec::Command;

@@ -26,12 +26,17 @@ impl CommandWriter {
         CommandWriter::default()
     }
 
-    /// Appends the commands that make this key. There is nothing to append at the end.
-    pub fn entry(&mut self, out: &mut Vec<u8>, db: usize, key: &[u8], value: ValueRef<'_>, expire: Option<Millis>) {
+    /// Appends a SELECT unless the commands before were about this database, too.
+    pub fn select(&mut self, out: &mut Vec<u8>, db: usize) {
         if self.db != Some(db) {
             push_select(out, db);
             self.db = Some(db);
         }
+    }
+
+    /// Appends the commands that make this key. There is nothing to append at the end.
+    pub fn entry(&mut self, out: &mut Vec<u8>, db: usize, key: &[u8], value: ValueRef<'_>, expire: Option<Millis>) {
+        self.select(out, db);
         match value {
             ValueRef::Int(n) => push_words(out, &[Item::Bytes(b"SET"), Item::Bytes(key), Item::Int(n)]),
             ValueRef::Bytes(bytes) => push_words(out, &[Item::Bytes(b"SET"), Item::Bytes(key), Item::Bytes(bytes)]),
