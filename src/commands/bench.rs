@@ -44,11 +44,16 @@ impl Bench {
     }
 
     pub fn start_with(config: Config) -> Bench {
+        Bench::start_by(config, Box::new(Still))
+    }
+
+    /// With a clock of the test's own for what is done in slices.
+    pub fn start_by(config: Config, stopwatch: Box<dyn Stopwatch>) -> Bench {
         let now = Millis(1_000_000);
         let server = Server::new(Setup {
             config,
             commands: CommandTable::new(&super::all()),
-            stopwatch: Box::new(Still),
+            stopwatch,
             memory: Box::new(Still),
             seed: 1,
             now,

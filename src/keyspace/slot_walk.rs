@@ -98,7 +98,7 @@ mod tests {
             }
             let mut walk = SlotWalk::new(slots.clone());
             let mut copy = BTreeMap::new();
-            let mut step = |ks: &Keyspace, walk: &mut SlotWalk, copy: &mut BTreeMap<_, _>| {
+            let step = |ks: &Keyspace, walk: &mut SlotWalk, copy: &mut BTreeMap<_, _>| {
                 ks.walk_slots(walk, &mut |db, entry| {
                     let old = copy.insert((db, entry.key().to_vec()), value(entry));
                     assert!(old.is_none(), "sent twice");

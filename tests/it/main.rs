@@ -21,6 +21,7 @@ mod pubsub;
 mod replication;
 mod resync;
 mod running;
+mod slot_migration;
 mod streams;
 
 use support::{Ran, Server, ServerKind, eventually, run};

@@ -1,5 +1,8 @@
 //! Atomic slot migration: MIGRATESLOTS, CANCELSLOTMIGRATIONS, GETSLOTMIGRATIONS, and SYNCSLOTS, by which the two ends talk.
 
+#[cfg(test)]
+mod tests;
+
 use crate::base::NodeId;
 use crate::cluster::Engine;
 use crate::exec::client::ClientFlags;

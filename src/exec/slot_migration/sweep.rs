@@ -53,6 +53,7 @@ impl Server {
                 break;
             }
         }
+        self.tell_of_changes(None, true, false);
         self.wake_replicas();
         self.tell_cleaned();
         !self.migrations.sweeping.is_empty()
@@ -73,8 +74,6 @@ impl Server {
             }
             self.keyspace.changed(keys.len());
             self.propagate(db, argv.args());
-            // Who watches or caches them has heard of it when the slot was lost.
-            self.keyspace.take_touched();
             return false;
         }
         true
@@ -93,6 +92,7 @@ impl Server {
             if self.migrations.sweeping.contains(&slot) {
                 while !self.delete_some_of(slot) {}
                 self.end_sweep_of(slot);
+                self.tell_of_changes(None, true, false);
             }
         }
     }

@@ -36,6 +36,8 @@ pub(super) fn persistence(info: &mut Info<'_>) {
     info.field("aof_last_bgrewrite_status", ok(growth.last_failed));
     info.field("aof_rewrites", growth.rewrites);
     info.field("aof_last_write_status", ok(server.aof_error.is_some()));
+    // Nothing is forked for it, but keys are being sent as they are.
+    info.flag("slot_migration_fork_in_progress", server.migrations.is_walking());
     if server.aof.is_on() {
         info.field("aof_current_size", growth.current_bytes(server.aof.offset));
         info.field("aof_base_size", growth.base_bytes());
