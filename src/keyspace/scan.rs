@@ -17,10 +17,10 @@ impl Db<'_> {
             return tables.get(0).scan(cursor, each);
         }
         let (mut table, mut at) = ((cursor & (SLOTS as u64 - 1)) as usize, cursor >> SLOT_BITS);
-        if let Some(slot) = only {
-            if table != slot.index() {
-                (table, at) = (slot.index(), 0);
-            }
+        if let Some(slot) = only
+            && table != slot.index()
+        {
+            (table, at) = (slot.index(), 0);
         }
         if only.is_some() && tables.is_hidden(table) {
             return 0;

@@ -254,7 +254,8 @@ mod tests {
         assert_eq!((tables.len(), tables.get(7).len()), (1, 3));
         assert_eq!((tables.next_nonempty(0), tables.next_nonempty_of_all(0)), (Some(9), Some(7)));
         tables.with(9, |t| t.remove(b"9:0").is_some());
-        assert!(tables.len() == 0 && !tables.is_empty() && tables.random_table(&mut Rng::seeded(1)).is_none());
+        assert_eq!(tables.len(), 0, "only hidden keys are left");
+        assert!(!tables.is_empty() && tables.random_table(&mut Rng::seeded(1)).is_none());
         tables.set_hidden(7, false);
         assert_eq!((tables.len(), tables.next_nonempty(0)), (3, Some(7)));
         tables.with(7, |t| t.remove(b"7:0").is_some());
