@@ -11,54 +11,34 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisError, Value};
+use redis::{Cmd, RedisConnectionInfo, RedisError, Value};
 
+use super::access::{Access, Credentials, Timeouts};
 use super::addr::Addr;
+use super::dial;
 use super::error::Failure;
-
-/// Who to be on the nodes.
-#[derive(Clone, Default)]
-pub struct Credentials {
-    pub user: Option<String>,
-    pub password: Option<String>,
-}
-
-/// How long a step may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
-    /// From the first packet to an authenticated connection.
-    pub connect: Duration,
-    /// From a command to its reply, for commands that do not wait for anything.
-    pub reply: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Timeouts {
-        Timeouts { connect: Duration::from_secs(5), reply: Duration::from_secs(10) }
-    }
-}
 
 /// The connections of a run, by address. Cheap to share behind a reference; not for several threads.
 pub struct Pool {
-    credentials: Credentials,
-    timeouts: Timeouts,
+    access: Access,
     clients: RefCell<HashMap<Addr, Client>>,
 }
 
 impl Pool {
     #[must_use]
-    pub fn new(credentials: Credentials, timeouts: Timeouts) -> Pool {
-        Pool { credentials, timeouts, clients: RefCell::new(HashMap::new()) }
+    pub fn new(access: Access) -> Pool {
+        Pool { access, clients: RefCell::new(HashMap::new()) }
     }
 
+    /// How the nodes are reached.
     #[must_use]
-    pub fn credentials(&self) -> &Credentials {
-        &self.credentials
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     #[must_use]
     pub fn timeouts(&self) -> Timeouts {
-        self.timeouts
+        self.access.timeouts
     }
 
     /// The connection to `addr`; dials and authenticates if there is none that works.
@@ -69,7 +49,7 @@ impl Pool {
         {
             return Ok(client);
         }
-        let client = Client::dial(addr, &self.credentials, self.timeouts).await?;
+        let client = Client::dial(addr, &self.access).await?;
         self.clients.borrow_mut().insert(addr.clone(), client.clone());
         Ok(client)
     }
@@ -105,27 +85,19 @@ pub struct Client {
 
 impl Client {
     /// Dials `addr` and authenticates when there is a password.
-    pub async fn dial(addr: &Addr, credentials: &Credentials, timeouts: Timeouts) -> Result<Client, Failure> {
-        let refused = |reason: String| Failure::Connect { node: addr.clone(), reason };
-        let info = ConnectionAddr::Tcp(addr.host.clone(), addr.port)
-            .into_connection_info()
-            .map_err(|e| refused(e.to_string()))?
-            .set_redis_settings(RedisConnectionInfo::default().set_skip_set_lib_name());
+    pub async fn dial(addr: &Addr, access: &Access) -> Result<Client, Failure> {
+        let stream = dial::connect(addr, access).await?;
+        let plain = RedisConnectionInfo::default().set_skip_set_lib_name();
         let config = redis::AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-        let client = redis::Client::open(info).map_err(|e| refused(e.to_string()))?;
-        let dialling = client.get_multiplexed_async_connection_with_config(&config);
-        let connection = match tokio::time::timeout(timeouts.connect, dialling).await {
-            Err(_) => return Err(refused(format!("no connection within {} ms", timeouts.connect.as_millis()))),
-            Ok(Err(e)) => return Err(refused(describe_io(&e))),
-            Ok(Ok(connection)) => connection,
-        };
+        let (connection, driver) = MultiplexedConnection::new_with_config(&plain, stream, config)
+            .await
+            .map_err(|e| Failure::Connect { node: addr.clone(), reason: describe(&e) })?;
+        // Ends when the last clone of the connection is dropped, or when the peer hangs up.
+        tokio::spawn(driver);
+        let timeouts = access.timeouts;
         let client = Client { addr: addr.clone(), connection, timeouts, broken: Rc::default() };
-        if let Some(password) = &credentials.password {
-            let mut auth = redis::cmd("AUTH");
-            if let Some(user) = &credentials.user {
-                auth.arg(user);
-            }
-            client.call_within(timeouts.connect, auth.arg(password)).await?;
+        if let Some(auth) = auth_command(access.login_for(addr)) {
+            client.call_within(timeouts.connect, &auth).await?;
         }
         Ok(client)
     }
@@ -182,7 +154,7 @@ impl Client {
                 Some(code) => Err(Failure::Reply { node, text: join_error(code, e.detail()) }),
                 None => {
                     self.broken.set(true);
-                    Err(Failure::Lost { node, reason: describe_io(&e) })
+                    Err(Failure::Lost { node, reason: describe(&e) })
                 }
             },
         }
@@ -236,16 +208,33 @@ fn join_error(code: &str, detail: Option<&str>) -> String {
     }
 }
 
-/// The system's own words where there are any (`Connection refused`), without the error number.
-fn describe_io(error: &RedisError) -> String {
-    let text = match std::error::Error::source(error) {
-        Some(source) => source.to_string(),
-        None => error.to_string(),
-    };
-    match text.find(" (os error") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
+/// AUTH, when there is a password.
+#[must_use]
+pub fn auth_command(login: &Credentials) -> Option<Cmd> {
+    let password = login.password.as_ref()?;
+    let mut auth = redis::cmd("AUTH");
+    if let Some(user) = &login.user {
+        auth.arg(user);
     }
+    auth.arg(password);
+    Some(auth)
+}
+
+/// What MIGRATE has to say so that the node at `addr` takes the keys: nothing without a password, since a
+/// user alone is no credential.
+pub fn add_migrate_auth(cmd: &mut Cmd, access: &Access, addr: &Addr) {
+    let login = access.login_for(addr);
+    match (&login.user, &login.password) {
+        (Some(user), Some(password)) => drop(cmd.arg("AUTH2").arg(user).arg(password)),
+        (None, Some(password)) => drop(cmd.arg("AUTH").arg(password)),
+        (_, None) => {}
+    }
+}
+
+/// The system's own words where there are any.
+fn describe(error: &RedisError) -> String {
+    let text = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    dial::without_number(&text).to_owned()
 }
 
 #[cfg(test)]
@@ -260,6 +249,26 @@ mod tests {
     }
 
     #[test]
+    fn a_user_without_a_password_is_no_credential_for_migrate() {
+        let node: Addr = "h:1".parse().unwrap();
+        let packed = |user: Option<&str>, password: Option<&str>| {
+            let login = Credentials { user: user.map(str::to_owned), password: password.map(str::to_owned) };
+            let access = Access { login, ..Access::default() };
+            let mut cmd = command("X");
+            add_migrate_auth(&mut cmd, &access, &node);
+            let words = cmd.args_iter().map(|arg| match arg {
+                redis::Arg::Simple(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+                _ => "?".to_owned(),
+            });
+            words.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(packed(None, None), "X");
+        assert_eq!(packed(Some("u"), None), "X");
+        assert_eq!(packed(None, Some("p")), "X AUTH p");
+        assert_eq!(packed(Some("u"), Some("p")), "X AUTH2 u p");
+    }
+
+    #[test]
     fn info_fields_are_found_by_their_whole_name() {
         let info = "# Cluster\r\ncluster_state_x:no\r\ncluster_state:ok\r\n";
         assert_eq!(info_field(info, "cluster_state"), Some("ok"));
@@ -270,8 +279,9 @@ mod tests {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
     }
 
-    fn short() -> Timeouts {
-        Timeouts { connect: Duration::from_millis(300), reply: Duration::from_millis(100) }
+    fn short() -> Access {
+        let timeouts = Timeouts { connect: Duration::from_millis(300), reply: Duration::from_millis(100) };
+        Access { timeouts, ..Access::default() }
     }
 
     #[test]
@@ -280,7 +290,7 @@ mod tests {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let addr = Addr::new("127.0.0.1", listener.local_addr().unwrap().port());
             drop(listener);
-            let Err(failure) = Client::dial(&addr, &Credentials::default(), short()).await else {
+            let Err(failure) = Client::dial(&addr, &short()).await else {
                 panic!("nobody listens there");
             };
             assert_eq!(failure, Failure::Connect { node: addr, reason: "Connection refused".into() });
@@ -292,7 +302,7 @@ mod tests {
         in_runtime(async {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let addr = Addr::new("127.0.0.1", listener.local_addr().unwrap().port());
-            let pool = Pool::new(Credentials::default(), short());
+            let pool = Pool::new(short());
             let client = pool.client(&addr).await.unwrap();
             let failure = client.call(&command("PING")).await.unwrap_err();
             assert!(matches!(failure, Failure::Timeout { .. }));
@@ -322,7 +332,7 @@ mod tests {
             for text in ["ERR Unknown node x", "WEIRD", "NOREPLICAS Not enough good replicas to write."] {
                 let wire: &'static [u8] = Box::leak(format!("-{text}\r\n").into_bytes().into_boxed_slice());
                 let node = serve(wire);
-                let client = Client::dial(&node, &Credentials::default(), short()).await.unwrap();
+                let client = Client::dial(&node, &short()).await.unwrap();
                 let failure = client.call(&command("X")).await.unwrap_err();
                 assert_eq!(failure, Failure::Reply { node, text: text.into() });
                 assert!(!client.broken.get());
@@ -334,7 +344,7 @@ mod tests {
     fn each_command_of_a_pipeline_has_its_own_result() {
         in_runtime(async {
             let node = serve(b"+OK\r\n-BUSYKEY Target key name already exists.\r\n:3\r\n");
-            let client = Client::dial(&node, &Credentials::default(), short()).await.unwrap();
+            let client = Client::dial(&node, &short()).await.unwrap();
             let cmds = [command("A"), command("B"), command("C")];
             let results = client.pipeline(Duration::from_secs(1), &cmds).await.unwrap();
             assert_eq!(results[0], Ok(Value::Okay));

@@ -46,7 +46,8 @@ pub async fn examine(pool: &Pool, addr: &Addr) -> Result<Fresh, Error> {
             .hint(format!("if they are left over from another attempt, CLUSTER FLUSHSLOTS on {addr} gives them up")));
     }
     let bus_port = addr.bus_port.or(own.addr.bus_port);
-    Ok(Fresh { addr: addr.clone(), meet: Addr { host: dialled.to_string(), port: addr.port, bus_port }, id: own.id })
+    let port = pool.access().map.inside(addr).port;
+    Ok(Fresh { addr: addr.clone(), meet: Addr { host: dialled.to_string(), port, bus_port }, id: own.id })
 }
 
 fn not_empty(addr: &Addr) -> Error {
@@ -58,9 +59,9 @@ fn not_empty(addr: &Addr) -> Error {
 }
 
 /// The IP address under which the node answers. CLUSTER MEET takes no host names, and a name may stand
-/// for several addresses of which the server listens on one.
+/// for several addresses of which the server listens on one. Behind a map it is the address inside.
 pub async fn reachable_ip(pool: &Pool, addr: &Addr) -> Result<IpAddr, Error> {
-    if let Ok(ip) = addr.host.parse() {
+    if let Ok(ip) = pool.access().map.inside(addr).host.parse() {
         return Ok(ip);
     }
     let unknown = |reason: String| Failure::Connect { node: addr.clone(), reason };
@@ -70,7 +71,7 @@ pub async fn reachable_ip(pool: &Pool, addr: &Addr) -> Result<IpAddr, Error> {
         .map_err(|_| unknown("the host name could not be looked up in time".to_owned()))?
         .map_err(|e| unknown(format!("the host name could not be looked up: {e}")))?;
     let mut last = unknown("the host name has no address".to_owned());
-    for candidate in found {
+    for candidate in found.filter(|found| pool.access().family.allows(found.ip())) {
         match pool.client(&Addr::new(candidate.ip().to_string(), addr.port)).await {
             Ok(_) => return Ok(candidate.ip()),
             Err(Failure::Connect { reason, .. }) => last = unknown(reason),

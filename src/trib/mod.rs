@@ -6,33 +6,42 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+pub mod access;
 pub mod addr;
 pub mod cli;
 pub mod client;
 pub mod cmd;
+pub mod dial;
 pub mod error;
+pub mod findings;
 pub mod found;
 pub mod fresh;
+pub mod grammar;
 pub mod harmony;
 pub mod join;
 pub mod keycount;
 pub mod local;
 pub mod mover;
 pub mod nodes_text;
+pub mod options;
 pub mod pick;
 pub mod plan;
+pub mod planned;
 pub mod repair;
 pub mod report;
 pub mod slots;
+pub mod snapshot;
+pub mod table;
+pub mod tls;
 pub mod ui;
+pub mod uri;
 pub mod view;
 pub mod vitals;
 pub mod wait;
 
-use cli::Options;
-use client::Pool;
 use cmd::{Command, Context};
 use error::Error;
+use options::Options;
 use ui::{Ui, Wording};
 
 /// Runs the program: `args` begins with the program's name.
@@ -44,23 +53,16 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(command: &Command, mut options: Options) -> ExitCode {
-    let ui = Ui::new(options.wording, options.color, options.yes, options.verbose);
+    let ui = Ui::new(&options);
     if options.warn_password {
         ui.note("Warning: Using a password with '-a' or '-u' option on the command line interface may not be safe.");
     }
     let wording = options.wording;
-    let result = ask_password(&ui, &mut options).and_then(|()| block_on(command, options, &ui));
+    let result = options.complete(&ui).and_then(|()| block_on(command, options, &ui));
     if let Err(error) = &result {
         ui.end(error);
     }
     exit_code(wording, &result)
-}
-
-fn ask_password(ui: &Ui, options: &mut Options) -> Result<(), Error> {
-    if options.askpass {
-        options.credentials.password = Some(ui.ask_password("Please input password: ")?);
-    }
-    Ok(())
 }
 
 fn block_on(command: &Command, options: Options, ui: &Ui) -> Result<(), Error> {
@@ -68,8 +70,7 @@ fn block_on(command: &Command, options: Options, ui: &Ui) -> Result<(), Error> {
         .enable_all()
         .build()
         .map_err(|e| Error::failed(format!("[ERR] cannot start: {e}")))?;
-    let pool = Pool::new(options.credentials.clone(), options.timeouts);
-    runtime.block_on(command.run(&Context { options, ui, pool }))
+    runtime.block_on(command.run(&Context::new(options, ui)))
 }
 
 /// redis-cli knows only 0 and 1; our own grammar tells the ends apart.

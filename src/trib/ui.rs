@@ -2,12 +2,16 @@
 //!
 //! Reports (`>>>`, `M:`, `[OK]`, `[ERR]`) go to stdout, because scripts read them there; hints and waiting
 //! messages go to stderr. Colour only on a terminal. Questions are part of the transcript that people
-//! keep, so they go to stdout as well, unless stdout is redirected and someone sits at the terminal.
+//! keep, so they go to stdout as well, unless stdout is redirected and someone sits at the terminal. With
+//! `--json` stdout carries data alone, and all the rest goes to stderr.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, BufRead, IsTerminal, Write};
 
+use serde::Serialize;
+
 use super::error::{Error, Failure, Kind, What};
+use super::options::Options;
 
 /// Whose words the reports use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,31 +80,36 @@ pub struct Ui {
     err: RefCell<Box<dyn Write>>,
     colour_out: bool,
     colour_err: bool,
-    assume_yes: bool,
+    assume_yes: Cell<bool>,
     verbose: bool,
     answers: Answers,
+    /// Where data goes that was asked for as JSON.
+    data: Option<RefCell<Box<dyn Write>>>,
 }
 
 impl Ui {
     /// The process's own streams.
     #[must_use]
-    pub fn new(wording: Wording, color: ColorChoice, assume_yes: bool, verbose: bool) -> Ui {
+    pub fn new(options: &Options) -> Ui {
         let (stdin_tty, stdout_tty, stderr_tty) =
             (io::stdin().is_terminal(), io::stdout().is_terminal(), io::stderr().is_terminal());
         let answers = if stdin_tty && (stdout_tty || stderr_tty) {
-            Answers::Terminal(!stdout_tty)
+            Answers::Terminal(!stdout_tty || options.json)
         } else {
             Answers::Lines(RefCell::new(Box::new(io::BufReader::new(io::stdin()))))
         };
+        let report: Box<dyn Write> = if options.json { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
+        let colour_err = options.color.for_stream(stderr_tty);
         Ui {
-            wording,
-            out: RefCell::new(Box::new(io::stdout())),
+            wording: options.wording,
+            out: RefCell::new(report),
             err: RefCell::new(Box::new(io::stderr())),
-            colour_out: color.for_stream(stdout_tty),
-            colour_err: color.for_stream(stderr_tty),
-            assume_yes,
-            verbose,
+            colour_out: if options.json { colour_err } else { options.color.for_stream(stdout_tty) },
+            colour_err,
+            assume_yes: Cell::new(options.yes),
+            verbose: options.verbose,
             answers,
+            data: options.json.then(|| RefCell::new(Box::new(io::stdout()) as Box<dyn Write>)),
         }
     }
 
@@ -113,9 +122,10 @@ impl Ui {
             err: RefCell::new(Box::new(io::sink())),
             colour_out: false,
             colour_err: false,
-            assume_yes: true,
+            assume_yes: Cell::new(true),
             verbose: false,
             answers: Answers::Lines(RefCell::new(Box::new(io::empty()))),
+            data: None,
         }
     }
 
@@ -132,7 +142,27 @@ impl Ui {
     /// Whether questions are answered yes without being asked (`--yes`).
     #[must_use]
     pub fn assumes_yes(&self) -> bool {
-        self.assume_yes
+        self.assume_yes.get()
+    }
+
+    /// What follows was agreed to already.
+    pub fn agree_to_all(&self) {
+        self.assume_yes.set(true);
+    }
+
+    /// Whether data is wanted as JSON, and the report only beside it.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.data.is_some()
+    }
+
+    /// Prints data as JSON, where that is wanted.
+    pub fn json(&self, data: &impl Serialize) {
+        let Some(out) = &self.data else { return };
+        let mut out = out.borrow_mut();
+        let _ = serde_json::to_writer_pretty(&mut *out, data);
+        let _ = out.write_all(b"\n");
+        let _ = out.flush();
     }
 
     /// One of two texts, by the wording in use.
@@ -251,7 +281,7 @@ impl Ui {
     /// Asks a yes/no question. The text is complete: `Can I …? (type 'yes' to accept): `. Not asked with
     /// `--yes`. Input that has ended is an error, not an answer.
     pub fn confirm(&self, question: &str) -> Result<bool, Error> {
-        if self.assume_yes {
+        if self.assume_yes.get() {
             return Ok(true);
         }
         self.ask(question).map(|answer| self.is_yes(&answer))
@@ -270,7 +300,7 @@ impl Ui {
     /// Asks for a line of text. Never skipped; input that has ended is an error.
     pub fn ask(&self, prompt: &str) -> Result<String, Error> {
         match &self.answers {
-            Answers::Terminal(on_stderr) => ask_at_terminal(prompt, *on_stderr),
+            Answers::Terminal(_) => ask_at_terminal(prompt, &self.terminal()),
             Answers::Lines(lines) => {
                 self.part(prompt);
                 let mut line = String::new();
@@ -285,6 +315,26 @@ impl Ui {
                     Err(e) => Err(Error::failed(format!("[ERR] cannot read the answer: {e}"))),
                 }
             }
+        }
+    }
+
+    /// Whether someone sits at a terminal and can choose from a list.
+    #[must_use]
+    pub fn has_terminal(&self) -> bool {
+        matches!(self.answers, Answers::Terminal(_))
+    }
+
+    /// Lets the operator choose one of a list at the terminal: what is typed narrows it down, so that a whole word and
+    /// Enter choose as they would at a plain question.
+    pub fn choose(&self, prompt: &str, items: &[String]) -> Result<usize, Error> {
+        let list = dialoguer::FuzzySelect::with_theme(&Verbatim).with_prompt(prompt).items(items).default(0);
+        list.interact_on_opt(&self.terminal()).ok().flatten().ok_or_else(no_answer)
+    }
+
+    fn terminal(&self) -> dialoguer::console::Term {
+        match self.answers {
+            Answers::Terminal(false) => dialoguer::console::Term::stdout(),
+            _ => dialoguer::console::Term::stderr(),
         }
     }
 
@@ -339,12 +389,11 @@ impl dialoguer::theme::Theme for Verbatim {
     }
 }
 
-fn ask_at_terminal(prompt: &str, on_stderr: bool) -> Result<String, Error> {
-    let terminal = if on_stderr { dialoguer::console::Term::stderr() } else { dialoguer::console::Term::stdout() };
+fn ask_at_terminal(prompt: &str, terminal: &dialoguer::console::Term) -> Result<String, Error> {
     dialoguer::Input::<String>::with_theme(&Verbatim)
         .with_prompt(prompt)
         .allow_empty(true)
-        .interact_text_on(&terminal)
+        .interact_text_on(terminal)
         .map_err(|_| no_answer())
 }
 
@@ -384,9 +433,10 @@ pub(crate) mod tests {
             err: RefCell::new(Box::new(err.clone())),
             colour_out: false,
             colour_err: false,
-            assume_yes: false,
+            assume_yes: Cell::new(false),
             verbose: false,
             answers: Answers::Lines(RefCell::new(Box::new(io::Cursor::new(answers)))),
+            data: None,
         };
         (ui, out, err)
     }
@@ -406,6 +456,16 @@ pub(crate) mod tests {
             let (ui, _, _) = captured(wording, answer);
             assert_eq!(ui.confirm("? ").unwrap(), meaning, "{wording:?} {answer:?}");
         }
+    }
+
+    #[test]
+    fn data_is_printed_only_where_it_is_wanted() {
+        let (mut ui, _, _) = captured(Wording::Trib, "");
+        ui.json(&1);
+        let data = Captured::default();
+        ui.data = Some(RefCell::new(Box::new(data.clone())));
+        ui.json(&["a"]);
+        assert_eq!(data.text(), "[\n  \"a\"\n]\n");
     }
 
     #[test]

@@ -19,6 +19,18 @@ pub struct Vital {
     pub link_up: Option<bool>,
     /// The addresses of the replicas attached to it, in whatever state: `host:port`.
     pub attached: Vec<String>,
+    /// `redis 7.0.15`, `valkey 9.1.2`.
+    pub version: String,
+    /// Bytes of the replication stream that it has.
+    pub offset: u64,
+    /// Keys in all databases.
+    pub keys: u64,
+    pub memory_bytes: u64,
+    /// `maxmemory`, 0 for none.
+    pub memory_limit_bytes: u64,
+    pub ops_per_sec: u64,
+    /// `availability_zone`, where the server tells one.
+    pub zone: String,
 }
 
 impl Vital {
@@ -83,7 +95,7 @@ impl Vitals {
 
 /// Asks one node.
 pub async fn ask(client: &Client) -> Result<Vital, Failure> {
-    let cmds = [command("CLUSTER INFO"), command("INFO replication")];
+    let cmds = [command("CLUSTER INFO"), command("INFO")];
     let replies = client.pipeline(client.timeouts().reply, &cmds).await?;
     let mut texts = Vec::with_capacity(cmds.len());
     for reply in replies {
@@ -92,20 +104,49 @@ pub async fn ask(client: &Client) -> Result<Vital, Failure> {
     Ok(parse(&texts[0], &texts[1]))
 }
 
-fn parse(cluster: &str, replication: &str) -> Vital {
-    let attached = replication.lines().filter_map(|line| {
+/// From the texts of CLUSTER INFO and INFO.
+fn parse(cluster: &str, info: &str) -> Vital {
+    let attached = info.lines().filter_map(|line| {
         let (name, fields) = line.split_once(':')?;
         name.strip_prefix("slave")?.parse::<u32>().ok()?;
         let field = |wanted: &str| fields.split(',').find_map(|f| f.strip_prefix(wanted)?.strip_prefix('='));
         let (host, port) = (field("ip")?, field("port")?);
         Some(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
     });
+    let number = |name| info_field(info, name).and_then(|text| text.parse().ok());
     Vital {
         serves: info_field(cluster, "cluster_state") == Some("ok"),
         known_nodes: info_field(cluster, "cluster_known_nodes").and_then(|n| n.parse().ok()).unwrap_or(0),
-        link_up: info_field(replication, "master_link_status").map(|status| status == "up"),
+        link_up: info_field(info, "master_link_status").map(|status| status == "up"),
         attached: attached.collect(),
+        version: version(info),
+        offset: number("slave_repl_offset").or_else(|| number("master_repl_offset")).unwrap_or(0),
+        keys: keys(info),
+        memory_bytes: number("used_memory").unwrap_or(0),
+        memory_limit_bytes: number("maxmemory").unwrap_or(0),
+        ops_per_sec: number("instantaneous_ops_per_sec").unwrap_or(0),
+        zone: info_field(info, "availability_zone").unwrap_or_default().to_owned(),
     }
+}
+
+fn version(info: &str) -> String {
+    let told = |name| info_field(info, name);
+    match (told("server_name").filter(|name| *name != "redis"), told("valkey_version"), told("redis_version")) {
+        (_, Some(version), _) => format!("valkey {version}"),
+        (Some(name), None, Some(version)) => format!("{name} {version}"),
+        (None, None, Some(version)) => format!("redis {version}"),
+        (_, None, None) => String::new(),
+    }
+}
+
+/// The sum of the `dbN:keys=…` lines.
+fn keys(info: &str) -> u64 {
+    let of_line = |line: &str| {
+        let (db, fields) = line.split_once(':')?;
+        db.strip_prefix("db")?.parse::<u32>().ok()?;
+        fields.strip_prefix("keys=")?.split(',').next()?.parse::<u64>().ok()
+    };
+    info.lines().filter_map(of_line).sum()
 }
 
 #[cfg(test)]
@@ -122,6 +163,16 @@ mod tests {
         assert!(primary.serves);
         assert_eq!((primary.known_nodes, primary.link_up), (6, None));
         assert_eq!(primary.attached, ["10.0.0.3:7000"]);
+        let server = parse(
+            "",
+            "redis_version:7.0.15\r\nused_memory:1000\r\nmaxmemory:0\r\nmaster_repl_offset:9\r\n\
+             db0:keys=3,expires=0,avg_ttl=0\r\ndb2:keys=4,expires=1\r\n",
+        );
+        assert_eq!(
+            (server.version.as_str(), server.keys, server.memory_bytes, server.offset),
+            ("redis 7.0.15", 7, 1000, 9)
+        );
+        assert_eq!(version("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\n"), "valkey 9.1.2");
         let replica = parse("cluster_state:fail\r\n", "role:slave\r\nmaster_link_status:down\r\n");
         assert_eq!((replica.serves, replica.link_up), (false, Some(false)));
     }

@@ -3,13 +3,17 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backup;
+mod connections;
 mod create;
+mod defects;
 mod fix;
 mod generated;
 mod local;
 mod look;
 mod members;
 mod misuse;
+mod plans;
 mod slots;
 mod work;
 

@@ -6,9 +6,11 @@ use std::time::Duration;
 use super::Context;
 use crate::base::NodeId;
 use crate::trib::addr::Addr;
+use crate::trib::cli::PlanArgs;
 use crate::trib::client::{command, join_all};
 use crate::trib::error::{Error, Failure, Kind, What};
 use crate::trib::fresh::{self, Fresh};
+use crate::trib::planned::{self, Member, Step};
 use crate::trib::ui::{Ui, Wording};
 use crate::trib::view::{self, ClusterView, Node, Report};
 use crate::trib::vitals;
@@ -35,6 +37,8 @@ pub struct Args {
     /// How long the node may take to join, and then to come up
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     wait: u64,
+    #[command(flatten)]
+    plan: PlanArgs,
 }
 
 /// How long a new replica may take to be fed before the command ends without it.
@@ -53,6 +57,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         return Err(Error::failed(format!("[ERR] {} and {} have the same node ID ({}).", new.addr, twin.addr, new.id))
             .hint("a nodes.conf was copied; delete it on the new node, which then makes its own"));
     }
+    ctx.pass(args.plan.dry_run, planned::digest(&view), steps(&view, &new, primary))?;
     if primary.is_none() {
         copy_functions(ctx, &view, &new).await?;
     }
@@ -65,6 +70,15 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     addition.come_up(primary).await?;
     ui.ok("[OK] New node added correctly.");
     Ok(())
+}
+
+fn steps(view: &ClusterView, new: &Fresh, primary: Option<&Node>) -> Vec<Step> {
+    let node = Member::from(new);
+    let join = Step::Join { node: node.clone() };
+    match primary {
+        None => vec![Step::CopyFunctions { from: view.seed().into(), to: node }, join],
+        Some(primary) => vec![join, Step::Replicate { node, primary: primary.into() }],
+    }
 }
 
 fn choose_primary<'v>(ui: &Ui, view: &'v ClusterView, args: &Args) -> Result<Option<&'v Node>, Error> {
@@ -269,7 +283,14 @@ mod tests {
 
     fn args(slave: bool, master_id: Option<&str>) -> Args {
         let (new, existing) = (Addr::new("h", 1), Addr::new("h", 2));
-        Args { new, existing, slave, master_id: master_id.map(str::to_owned), wait: 60 }
+        Args {
+            new,
+            existing,
+            slave,
+            master_id: master_id.map(str::to_owned),
+            wait: 60,
+            plan: PlanArgs { dry_run: false },
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `trib call`: one command on every node.
 
 use std::ffi::OsString;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
@@ -15,16 +16,24 @@ use crate::trib::view::{ClusterView, Node};
 
 /// Run a command on every node
 ///
-/// Everything behind the address belongs to the command, also words that begin with a dash; options of
-/// trib stand before the address.
+/// Options of trib may stand anywhere; behind -- all words belong to the command.
 #[derive(clap::Args)]
 pub struct Args {
+    /// Which nodes
+    #[arg(long, value_enum, default_value_t)]
+    on: On,
     /// Only on primaries
-    #[arg(long, visible_alias = "only-primaries", conflicts_with = "only_replicas")]
+    #[arg(long, visible_alias = "only-primaries", conflicts_with_all = ["only_replicas", "on"])]
     only_masters: bool,
     /// Only on replicas
-    #[arg(long)]
+    #[arg(long, visible_alias = "only-slaves", conflicts_with = "on")]
     only_replicas: bool,
+    /// Read the last argument from stdin
+    #[arg(short = 'x', long)]
+    stdin: bool,
+    /// Read the argument that is this word from stdin
+    #[arg(short = 'X', long, value_name = "WORD", conflicts_with = "stdin")]
+    stdin_tag: Option<String>,
     /// Any node of the cluster
     #[arg(value_name = "HOST:PORT")]
     node: Addr,
@@ -33,22 +42,37 @@ pub struct Args {
     words: Vec<OsString>,
 }
 
+/// Which nodes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+enum On {
+    #[default]
+    All,
+    Primaries,
+    Replicas,
+}
+
 /// Enough for a command that works for long, such as SAVE.
 const REPLY_LIMIT: Duration = Duration::from_secs(600);
 
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let ui = ctx.ui;
     let view = ClusterView::load(&ctx.pool, &args.node).await?;
-    let shown: Vec<_> = args.words.iter().map(|word| word.to_string_lossy()).collect();
+    let words = words(args)?;
+    let shown: Vec<_> = words.iter().map(|word| String::from_utf8_lossy(word)).collect();
     ui.heading(format!(">>> Calling {}", shown.join(" ")));
     let mut cmd = redis::Cmd::new();
-    for word in &args.words {
-        cmd.arg(word.as_bytes());
+    for word in &words {
+        cmd.arg(word);
     }
-    let wanted = |node: &&Node| match (args.only_masters, args.only_replicas) {
-        (true, _) => node.is_primary(),
-        (_, true) => node.is_replica(),
-        _ => true,
+    let on = match (args.only_masters, args.only_replicas) {
+        (true, _) => On::Primaries,
+        (_, true) => On::Replicas,
+        _ => args.on,
+    };
+    let wanted = |node: &&Node| match on {
+        On::Primaries => node.is_primary(),
+        On::Replicas => node.is_replica(),
+        On::All => true,
     };
     let nodes: Vec<&Node> = view.nodes.iter().filter(wanted).collect();
     let results = join_all(nodes.iter().map(|node| async {
@@ -59,6 +83,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     }))
     .await;
     let mut failed = false;
+    ui.json(&nodes.iter().zip(&results).map(|(node, result)| answer(node, result)).collect::<Vec<_>>());
     for (node, result) in nodes.iter().zip(results) {
         ui.part(format!("{}: ", node.addr));
         match result {
@@ -74,6 +99,60 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         Wording::Trib if failed => Err(Error::reported(Kind::Failed)),
         // redis-cli calls everything a success.
         _ => Ok(()),
+    }
+}
+
+/// The command, with the part of it that comes from stdin.
+fn words(args: &Args) -> Result<Vec<Vec<u8>>, Error> {
+    let mut words: Vec<Vec<u8>> = args.words.iter().map(|word| word.as_bytes().to_vec()).collect();
+    if !args.stdin && args.stdin_tag.is_none() {
+        return Ok(words);
+    }
+    let mut input = Vec::new();
+    let read = std::io::stdin().lock().read_to_end(&mut input);
+    read.map_err(|e| Error::failed(format!("[ERR] cannot read stdin: {e}")))?;
+    match &args.stdin_tag {
+        None => words.push(input),
+        Some(tag) => match words.iter_mut().find(|word| *word == tag.as_bytes()) {
+            Some(word) => *word = input,
+            None => return Err(Error::usage(format!("[ERR] The word '{tag}' is not in the command."))),
+        },
+    }
+    Ok(words)
+}
+
+/// What one node said, as data.
+fn answer(node: &Node, result: &Result<Value, Failure>) -> serde_json::Value {
+    let role = if node.is_primary() { "primary" } else { "replica" };
+    let mut answer = serde_json::json!({ "node": node.addr.to_string(), "id": node.id.to_string(), "role": role });
+    match result {
+        Ok(value) => answer["reply"] = as_json(value),
+        Err(failure) => answer["error"] = failure.reason().into(),
+    }
+    answer
+}
+
+/// A reply as JSON; bytes that are no text are escaped as in `\xff`.
+fn as_json(value: &Value) -> serde_json::Value {
+    let text = |bytes: &[u8]| match std::str::from_utf8(bytes) {
+        Ok(text) => serde_json::Value::from(text),
+        Err(_) => bytes.escape_ascii().to_string().into(),
+    };
+    match value {
+        Value::Int(n) => (*n).into(),
+        Value::Double(n) => (*n).into(),
+        Value::Boolean(b) => (*b).into(),
+        Value::Array(items) | Value::Set(items) | Value::Push { data: items, .. } => {
+            items.iter().map(as_json).collect::<Vec<_>>().into()
+        }
+        Value::Map(pairs) => serde_json::Value::Object(
+            pairs
+                .iter()
+                .map(|(key, value)| (String::from_utf8_lossy(&raw(key)).into_owned(), as_json(value)))
+                .collect(),
+        ),
+        Value::Nil => serde_json::Value::Null,
+        other => text(&raw(other)),
     }
 }
 
@@ -121,5 +200,6 @@ mod tests {
         ]);
         assert_eq!(raw(&nested), b"-3\n\nOK\na\xff\n\n");
         assert_eq!(raw(&Value::Nil), b"");
+        assert_eq!(as_json(&nested).to_string(), r#"[-3,null,["OK","a\\xff\\n"],[]]"#);
     }
 }

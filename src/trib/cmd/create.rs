@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use super::Context;
 use crate::trib::addr::Addr;
+use crate::trib::cli::PlanArgs;
 use crate::trib::client::join_all;
 use crate::trib::error::{Error, Kind};
 use crate::trib::found::Founding;
 use crate::trib::fresh::{self, Fresh};
 use crate::trib::plan::create::{self, Affinity, CreatePlan, PRIMARIES_MIN, Refusal};
+use crate::trib::planned::{self, Member, Step};
 use crate::trib::report;
 use crate::trib::slots::SlotSet;
 use crate::trib::ui::{Ui, Wording};
@@ -30,6 +32,11 @@ pub struct Args {
     /// How long the nodes may take to join, and then to come up
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     wait: u64,
+    /// Allow fewer than 3 primaries, of which none can be replaced by itself when it fails
+    #[arg(long)]
+    allow_few: bool,
+    #[command(flatten)]
+    plan: PlanArgs,
 }
 
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
@@ -37,9 +44,11 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     if ui.wording() == Wording::Trib {
         ui.heading(">>> Creating cluster");
     }
-    let plan = create::plan(&args.nodes, args.replicas).map_err(|refusal| refuse(&refusal, args))?;
+    let least = if args.allow_few { 1 } else { PRIMARIES_MIN };
+    let plan = create::plan_with_least(&args.nodes, args.replicas, least).map_err(|refusal| refuse(&refusal, args))?;
     let nodes = examine(ctx, &args.nodes).await?;
     show(ui, &nodes, &plan);
+    ctx.pass(args.plan.dry_run, planned::digest_of(nodes.iter().map(|node| node.id.as_str())), steps(&nodes, &plan))?;
     if !ui.confirm("Can I set the above configuration? (type 'yes' to accept): ")? {
         return match ui.wording() {
             Wording::Trib => Err(Error { kind: Kind::Declined, ..Error::failed("*** Aborting...") }),
@@ -54,10 +63,24 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         return Ok(());
     }
     let error = Error::reported(Kind::Unhealthy);
-    Err(match ctx.options.credentials.password {
+    Err(match ctx.options.access.login.password {
         Some(_) => error.hint("a replica needs 'masterauth' to reach a primary that has 'requirepass'"),
         None => error,
     })
+}
+
+fn steps(nodes: &[Fresh], plan: &CreatePlan) -> Vec<Step> {
+    let member = |node: usize| Member::from(&nodes[node]);
+    let assign = plan.primaries.iter().map(|primary| {
+        let slots = format!("{}-{}", primary.first, primary.last);
+        Step::AssignSlots { node: member(primary.node), slots }
+    });
+    let join = nodes.iter().map(|node| Step::Join { node: node.into() });
+    let replicate = plan
+        .replicas
+        .iter()
+        .map(|replica| Step::Replicate { node: member(replica.node), primary: member(replica.primary) });
+    assign.chain(join).chain(replicate).collect()
 }
 
 /// Looks at all nodes at the same time and complains about every one that cannot take part.
@@ -231,7 +254,7 @@ mod tests {
     #[test]
     fn too_few_nodes_are_refused_in_full() {
         let nodes: Vec<Addr> = vec![Addr::new("h", 1), Addr::new("h", 2)];
-        let args = Args { nodes, replicas: 1, wait: 60 };
+        let args = Args { nodes, replicas: 1, wait: 60, allow_few: false, plan: PlanArgs { dry_run: false } };
         let error = refuse(&create::plan(&args.nodes, 1).unwrap_err(), &args);
         let crate::trib::error::What::Message(text) = error.what else { panic!("no text") };
         insta::assert_snapshot!(text, @r"

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use super::Context;
 use crate::trib::addr::Addr;
+use crate::trib::cli::PlanArgs;
 use crate::trib::client::{command, join_all};
 use crate::trib::error::{Error, Failure, Kind};
+use crate::trib::planned::{self, Member, Step};
 use crate::trib::view::{self, ClusterView, Node};
 use crate::trib::wait::{self, Look};
 
@@ -21,6 +23,8 @@ pub struct Args {
     /// The node to remove: its id, or a unique beginning of it
     #[arg(value_name = "ID")]
     id: String,
+    #[command(flatten)]
+    plan: PlanArgs,
 }
 
 const RESET_LIMIT: Duration = Duration::from_secs(120);
@@ -45,8 +49,10 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
             ));
         }
     }
+    let moves = plan_rehoming(&view, node)?;
+    ctx.pass(args.plan.dry_run, planned::digest(&view), steps(node, &moves))?;
     ui.heading(">>> Sending CLUSTER FORGET messages to the cluster...");
-    rehome_replicas(ctx, &view, node).await?;
+    rehome_replicas(ctx, &moves).await?;
     forget(ctx, &view, node).await?;
     if node.is_reachable() {
         ui.heading(">>> Sending CLUSTER RESET SOFT to the deleted node.");
@@ -77,12 +83,25 @@ fn not_empty(node: &Node) -> Error {
 
 /// A replica cannot forget its primary, so each gets another one first. Planned for all before the first
 /// is told, so that they spread.
-async fn rehome_replicas(ctx: &Context<'_>, view: &ClusterView, node: &Node) -> Result<(), Error> {
-    for (replica, primary) in plan_rehoming(view, node)? {
+async fn rehome_replicas(ctx: &Context<'_>, moves: &[(&Node, &Node)]) -> Result<(), Error> {
+    for (replica, primary) in moves {
         ctx.ui.heading(format!(">>> {} as replica of {}", replica.addr, primary.addr));
         ctx.pool.call(&replica.addr, command("CLUSTER REPLICATE").arg(primary.id.as_str())).await?;
     }
     Ok(())
+}
+
+fn steps(node: &Node, moves: &[(&Node, &Node)]) -> Vec<Step> {
+    let rehome = |(replica, primary): &(&Node, &Node)| Step::Replicate {
+        node: Member::from(*replica),
+        primary: Member::from(*primary),
+    };
+    let mut steps: Vec<Step> = moves.iter().map(rehome).collect();
+    steps.push(Step::Forget { node: node.into() });
+    if node.is_reachable() {
+        steps.push(Step::Reset { node: node.into() });
+    }
+    steps
 }
 
 fn plan_rehoming<'v>(view: &'v ClusterView, node: &Node) -> Result<Vec<(&'v Node, &'v Node)>, Error> {

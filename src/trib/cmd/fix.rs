@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use super::{Context, info};
 use crate::base::{NodeId, Slot};
-use crate::trib::cli::{MoveArgs, SeedArgs};
+use crate::trib::cli::{MoveArgs, PlanArgs, SeedArgs};
 use crate::trib::error::{Error, Kind};
 use crate::trib::harmony::harmonise;
 use crate::trib::keycount;
 use crate::trib::plan::fix::coverage::{self, Coverage};
 use crate::trib::plan::fix::{self, Case, NodeFacts, Repair};
+use crate::trib::planned;
 use crate::trib::repair::Repairing;
 use crate::trib::report::{self, Health};
 use crate::trib::slots::SlotSet;
@@ -30,11 +31,10 @@ pub struct Args {
     /// Give away the slots of primaries that do not answer: their keys are lost unless they come back
     #[arg(long, visible_alias = "fix-with-unreachable-primaries")]
     fix_with_unreachable_masters: bool,
-    /// Show what would be done, and do nothing
-    #[arg(long)]
-    dry_run: bool,
     #[command(flatten)]
     moving: MoveArgs,
+    #[command(flatten)]
+    plan: PlanArgs,
 }
 
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
@@ -43,7 +43,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let view = ClusterView::load(&ctx.pool, &seed).await?;
     if ui.wording() == Wording::RedisCli {
         // What is missing is said by the check below as well.
-        let _ = info::summary(ctx, &view).await;
+        info::summary(ctx, &view).await;
     }
     report::cluster_check(ui, &view, None);
     let mut nodes: Vec<NodeFacts> = view.primaries().map(NodeFacts::from).collect();
@@ -64,9 +64,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     if repairs.is_empty() && Health::examine(&view, None).is_consistent() {
         return Ok(());
     }
-    if args.dry_run {
-        return Err(Error::reported(Kind::Pending));
-    }
+    ctx.pass(args.plan.dry_run, planned::digest(&view), planned::repairs(&view, &repairs))?;
     let settings = (&args.moving).into();
     Repairing { ui, pool: &ctx.pool, view: &view, settings }.run(&repairs).await?;
     let after = harmonise(ui, &ctx.pool, &seed).await?;
@@ -118,7 +116,7 @@ fn plan(
             ui.line(format!("The following uncovered slots {found}:"));
             let slots: SlotSet = group.iter().map(|repair| repair.slot).collect();
             ui.line(report::slots_text(&slots, ui.wording()));
-            if !args.dry_run {
+            if !args.plan.dry_run {
                 agree(ui, &format!("Fix these slots by {remedy}? (type 'yes' to accept): "))?;
             }
             for repair in &group {
@@ -227,7 +225,7 @@ mod tests {
             args: Args,
         }
         let line: Line = clap::Parser::parse_from(["fix", "10.0.0.1:7000"]);
-        Args { dry_run, ..line.args }
+        Args { plan: PlanArgs { dry_run }, ..line.args }
     }
 
     fn broken() -> ClusterView {

@@ -1,5 +1,7 @@
 //! `trib info`: keys, slots and replicas of every primary.
 
+use serde::Serialize;
+
 use super::Context;
 use crate::base::SLOTS;
 use crate::trib::cli::SeedArgs;
@@ -14,31 +16,53 @@ pub struct Args {
     pub seed: SeedArgs,
 }
 
+/// One primary as data.
+#[derive(Serialize)]
+struct Shard {
+    addr: String,
+    id: String,
+    keys: u64,
+    slots: usize,
+    replicas: usize,
+}
+
+/// All of them, as far as they answer.
+#[derive(Serialize)]
+pub struct Summary {
+    keys: u64,
+    primaries: Vec<Shard>,
+    complete: bool,
+}
+
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let view = ClusterView::load(&ctx.pool, &args.seed.addr()?).await?;
-    summary(ctx, &view).await
+    let summary = summary(ctx, &view).await;
+    ctx.ui.json(&summary);
+    if summary.complete { Ok(()) } else { Err(Error::reported(Kind::Unhealthy)) }
 }
 
 /// One line a primary, and the sums. Primaries that do not answer make it incomplete, which is said.
-pub async fn summary(ctx: &Context<'_>, view: &ClusterView) -> Result<(), Error> {
+pub async fn summary(ctx: &Context<'_>, view: &ClusterView) -> Summary {
     let primaries: Vec<&Node> = view.primaries().collect();
     let sizes = ctx.pool.call_all(primaries.iter().map(|node| &node.addr), &command("DBSIZE")).await;
-    let (mut keys, mut missing) = (0, false);
+    let mut summary = Summary { keys: 0, primaries: Vec::new(), complete: true };
     for (node, size) in primaries.iter().zip(sizes) {
         match size.and_then(|value| whole_number(node, &value)) {
-            Ok(size) => {
-                keys += size;
+            Ok(keys) => {
+                summary.keys += keys;
+                let replicas = view.replicas_of(&node.id).count();
                 ctx.ui.line(format!(
-                    "{} ({}...) -> {size} keys | {} slots | {} slaves.",
+                    "{} ({}...) -> {keys} keys | {} slots | {replicas} slaves.",
                     node.addr,
                     &node.id.as_str()[..8],
                     node.slots.len(),
-                    view.replicas_of(&node.id).count(),
                 ));
+                let (addr, id) = (node.addr.to_string(), node.id.to_string());
+                summary.primaries.push(Shard { addr, id, keys, slots: node.slots.len(), replicas });
             }
             Err(failure) => {
                 ctx.ui.failure(&failure);
-                missing = true;
+                summary.complete = false;
             }
         }
     }
@@ -46,11 +70,11 @@ pub async fn summary(ctx: &Context<'_>, view: &ClusterView) -> Result<(), Error>
         if let Err(failure) = &node.report {
             ctx.ui.failure(failure);
         }
-        missing = true;
+        summary.complete = false;
     }
-    ctx.ui.ok(format!("[OK] {keys} keys in {} masters.", primaries.len()));
-    ctx.ui.line(format!("{:.2} keys per slot on average.", keys as f64 / SLOTS as f64));
-    if missing { Err(Error::reported(Kind::Unhealthy)) } else { Ok(()) }
+    ctx.ui.ok(format!("[OK] {} keys in {} masters.", summary.keys, primaries.len()));
+    ctx.ui.line(format!("{:.2} keys per slot on average.", summary.keys as f64 / SLOTS as f64));
+    summary
 }
 
 fn whole_number(node: &Node, value: &redis::Value) -> Result<u64, Failure> {

@@ -2,14 +2,18 @@
 
 use clap::Subcommand;
 
-use super::cli::Options;
 use super::client::Pool;
-use super::error::Error;
+use super::error::{Error, Kind};
+use super::options::Options;
+use super::planned::{Plan, Step};
 use super::ui::Ui;
 
 pub mod add_node;
+pub mod apply;
+pub mod backup;
 pub mod call;
 pub mod check;
+pub mod config;
 pub mod create;
 pub mod del_node;
 pub mod down;
@@ -21,13 +25,58 @@ pub mod ps;
 pub mod rebalance;
 pub mod reshard;
 pub mod set_timeout;
+pub mod slots;
+pub mod status;
 pub mod up;
+pub mod whereis;
 
 /// What a subcommand works with.
 pub struct Context<'a> {
     pub options: Options,
     pub ui: &'a Ui,
     pub pool: Pool,
+    /// What is to be done, when that was written down before.
+    agreed: Option<Plan>,
+}
+
+impl<'a> Context<'a> {
+    #[must_use]
+    pub fn new(options: Options, ui: &'a Ui) -> Context<'a> {
+        let pool = Pool::new(options.access.clone());
+        Context { options, ui, pool, agreed: None }
+    }
+
+    /// The gate that every change passes, with the digest of what was looked at and with what is to be done:
+    /// a dry run ends here, with the plan; a plan that is applied has to be the one that was made now.
+    pub fn pass(&self, dry_run: bool, cluster: String, steps: Vec<Step>) -> Result<(), Error> {
+        self.pass_with(dry_run, Vec::new(), cluster, steps)
+    }
+
+    /// The same, where a dialog has answered what the command line left open: `answers` are the options that
+    /// say the same.
+    pub fn pass_with(
+        &self,
+        dry_run: bool,
+        answers: Vec<String>,
+        cluster: String,
+        steps: Vec<Step>,
+    ) -> Result<(), Error> {
+        let mut words = self.options.words.clone();
+        let behind_the_subcommand = words.len().min(1);
+        words.splice(behind_the_subcommand..behind_the_subcommand, answers);
+        let plan = Plan::new(words, cluster, steps);
+        if let Some(agreed) = &self.agreed {
+            return plan.compare(agreed);
+        }
+        if !dry_run {
+            return Ok(());
+        }
+        if !self.ui.is_json() {
+            self.ui.line(plan.table());
+        }
+        self.ui.json(&plan);
+        Err(Error::reported(Kind::Pending))
+    }
 }
 
 /// What is to be done.
@@ -44,6 +93,12 @@ pub enum Command {
     SetTimeout(set_timeout::Args),
     Call(call::Args),
     Import(import::Args),
+    Backup(backup::Args),
+    Apply(apply::Args),
+    Status(status::Args),
+    Slots(slots::Args),
+    Where(whereis::Args),
+    Config(config::Args),
     Up(up::Args),
     Down(down::Args),
     Ps(ps::Args),
@@ -65,6 +120,12 @@ impl Command {
             Command::SetTimeout(args) => set_timeout::run(ctx, args).await,
             Command::Call(args) => call::run(ctx, args).await,
             Command::Import(args) => import::run(ctx, args).await,
+            Command::Backup(args) => backup::run(ctx, args).await,
+            Command::Apply(args) => apply::run(ctx, args).await,
+            Command::Status(args) => status::run(ctx, args).await,
+            Command::Slots(args) => slots::run(ctx, args).await,
+            Command::Where(args) => whereis::run(ctx, args).await,
+            Command::Config(args) => config::run(ctx, args).await,
             Command::Up(args) => up::run(ctx, args).await,
             Command::Down(args) => down::run(ctx, args).await,
             Command::Ps(args) => ps::run(ctx, args).await,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Context;
-use crate::trib::client::{Credentials, Pool};
+use crate::trib::client::Pool;
 use crate::trib::error::Error;
 use crate::trib::local::state::State;
 use crate::trib::local::{layout, topology};
@@ -18,10 +18,11 @@ pub struct Args {
 
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let state = State::expect(&args.dir)?;
-    let given = ctx.options.credentials.clone();
-    let written = || layout::value_of(&state.directives, "requirepass").map(str::to_owned);
-    let credentials = Credentials { password: given.password.or_else(written), ..given };
-    let pool = Pool::new(credentials, ctx.options.timeouts);
+    let mut access = ctx.options.access.clone();
+    if access.login.password.is_none() {
+        access.login.password = layout::value_of(&state.directives, "requirepass").map(str::to_owned);
+    }
+    let pool = Pool::new(access);
     ctx.ui.line(topology::table(&topology::rows(&pool, &state).await));
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::base::NodeId;
-use crate::trib::cli::{MoveArgs, SeedArgs};
+use crate::trib::cli::{MoveArgs, PlanArgs, SeedArgs};
 use crate::trib::client::{command, info_field, text_of};
 use crate::trib::error::{Error, Kind};
 use crate::trib::harmony;
@@ -11,6 +11,7 @@ use crate::trib::mover::progress::Style;
 use crate::trib::plan::Primary;
 use crate::trib::plan::rebalance::{self, Rebalance, Weighted};
 use crate::trib::plan::weights::{self, WeightError};
+use crate::trib::planned;
 use crate::trib::report;
 use crate::trib::ui::Ui;
 use crate::trib::view::{ClusterView, Node};
@@ -39,11 +40,10 @@ pub struct Args {
     /// Show what would be moved, and move nothing
     #[arg(long)]
     simulate: bool,
-    /// The same, and end with 4 when there is something to move
-    #[arg(long)]
-    dry_run: bool,
     #[command(flatten)]
     moving: MoveArgs,
+    #[command(flatten)]
+    plan: PlanArgs,
 }
 
 fn parse_threshold(text: &str) -> Result<f64, String> {
@@ -74,14 +74,15 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     if plan.transfers.is_empty() {
         return Ok(());
     }
-    if args.simulate || args.dry_run {
+    if args.simulate {
         for transfer in &plan.transfers {
             let (from, to) = (addr(&view, &transfer.from), addr(&view, &transfer.to));
             ui.line(format!("Moving {} slots from {from} to {to}", transfer.slots.len()));
             ui.line("#".repeat(transfer.slots.len()));
         }
-        return if args.dry_run { Err(Error::reported(Kind::Pending)) } else { Ok(()) };
+        return Ok(());
     }
+    ctx.pass(args.plan.dry_run, planned::digest(&view), planned::transfers(&view, &plan.transfers))?;
     apply(ui, &ctx.pool, &view, plan.transfers, (&args.moving).into(), Style::Hashes).await
 }
 

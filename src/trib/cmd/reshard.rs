@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::base::SLOTS;
-use crate::trib::cli::{MoveArgs, SeedArgs};
+use crate::trib::cli::{MoveArgs, PlanArgs, SeedArgs};
 use crate::trib::error::{Error, Kind};
 use crate::trib::harmony;
 use crate::trib::mover::apply::apply;
@@ -10,6 +10,7 @@ use crate::trib::mover::progress::Style;
 use crate::trib::pick;
 use crate::trib::plan::reshard::{self, ReshardError};
 use crate::trib::plan::{self, Primary, Transfer};
+use crate::trib::planned;
 use crate::trib::report;
 use crate::trib::ui::{Ui, Wording};
 use crate::trib::view::{ClusterView, Node};
@@ -31,11 +32,10 @@ pub struct Args {
     /// How many slots to move
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=SLOTS as i64))]
     slots: Option<u16>,
-    /// Show what would be moved, and move nothing
-    #[arg(long)]
-    dry_run: bool,
     #[command(flatten)]
     moving: MoveArgs,
+    #[command(flatten)]
+    plan: PlanArgs,
 }
 
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
@@ -59,9 +59,8 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     };
     let transfers = plan(ui, &sources, target, wanted)?;
     show(ui, &view, &sources, target, &transfers);
-    if args.dry_run {
-        return Err(Error::reported(Kind::Pending));
-    }
+    let answers = answers(args, wanted, target, &sources);
+    ctx.pass_with(args.plan.dry_run, answers, planned::digest(&view), planned::transfers(&view, &transfers))?;
     if !ui.confirm("Do you want to proceed with the proposed reshard plan (yes/no)? ")? {
         return Err(match ui.wording() {
             Wording::Trib => Error { kind: Kind::Declined, ..Error::failed("*** Aborting...") },
@@ -69,6 +68,22 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         });
     }
     apply(ui, &ctx.pool, &view, transfers, (&args.moving).into(), Style::Slots).await
+}
+
+/// What the dialog was told, as options.
+fn answers(args: &Args, wanted: usize, target: &Node, sources: &[&Node]) -> Vec<String> {
+    let mut answers = Vec::new();
+    let mut answer = |name: &str, value: String| answers.extend([name.to_owned(), value]);
+    if args.slots.is_none() {
+        answer("--slots", wanted.to_string());
+    }
+    if args.to.is_none() {
+        answer("--to", target.id.to_string());
+    }
+    if args.from.is_none() {
+        answer("--from", sources.iter().map(|node| node.id.to_string()).collect::<Vec<_>>().join(","));
+    }
+    answers
 }
 
 fn ask_count(ui: &Ui) -> Result<usize, Error> {
@@ -82,6 +97,10 @@ fn ask_count(ui: &Ui) -> Result<usize, Error> {
 }
 
 fn ask_target<'v>(ui: &Ui, view: &'v ClusterView) -> Result<&'v Node, Error> {
+    if ui.has_terminal() {
+        let nodes: Vec<&Node> = view.primaries().collect();
+        return Ok(nodes[ui.choose("What is the receiving node ID? ", &list(&nodes))?]);
+    }
     loop {
         match pick::primary(view, ui.ask("What is the receiving node ID? ")?.trim()) {
             Ok(node) => return Ok(node),
@@ -90,13 +109,22 @@ fn ask_target<'v>(ui: &Ui, view: &'v ClusterView) -> Result<&'v Node, Error> {
     }
 }
 
+/// Nodes as they stand in a list to choose from; the ID is there to be searched.
+fn list(nodes: &[&Node]) -> Vec<String> {
+    nodes.iter().map(|node| format!("{}  {}  {} slots", node.id, node.addr, node.slots.len())).collect()
+}
+
 fn ask_sources<'v>(ui: &Ui, view: &'v ClusterView, target: &Node) -> Result<Vec<&'v Node>, Error> {
     ui.line("Please enter all the source node IDs.");
     ui.line("  Type 'all' to use all the nodes as source nodes for the hash slots.");
     ui.line("  Type 'done' once you entered all the source nodes IDs.");
     let mut sources: Vec<&Node> = Vec::new();
     loop {
-        let answer = ui.ask(&format!("Source node #{}: ", sources.len() + 1))?;
+        let prompt = format!("Source node #{}: ", sources.len() + 1);
+        let answer = match ui.has_terminal() {
+            true => choose_source(ui, view, target, &sources, &prompt)?,
+            false => ui.ask(&prompt)?,
+        };
         match answer.trim() {
             "all" => return Ok(all_but(view, target)),
             "done" if sources.is_empty() => return Err(no_sources()),
@@ -111,6 +139,16 @@ fn ask_sources<'v>(ui: &Ui, view: &'v ClusterView, target: &Node) -> Result<Vec<
             },
         }
     }
+}
+
+/// The same from a list, as the answer that could have been typed.
+fn choose_source(ui: &Ui, view: &ClusterView, target: &Node, sources: &[&Node], prompt: &str) -> Result<String, Error> {
+    let is_left = |node: &&Node| !node.slots.is_empty() && !sources.iter().any(|known| known.id == node.id);
+    let nodes: Vec<&Node> = all_but(view, target).into_iter().filter(is_left).collect();
+    let mut items = list(&nodes);
+    items.extend(["all".to_owned(), "done".to_owned()]);
+    let chosen = ui.choose(prompt, &items)?;
+    Ok(nodes.get(chosen).map_or_else(|| items[chosen].clone(), |node| node.id.to_string()))
 }
 
 fn read_sources<'v>(view: &'v ClusterView, target: &Node, names: &str) -> Result<Vec<&'v Node>, Error> {

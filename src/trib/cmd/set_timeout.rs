@@ -2,8 +2,10 @@
 
 use super::Context;
 use crate::trib::addr::Addr;
+use crate::trib::cli::PlanArgs;
 use crate::trib::client::{Pool, command, join_all};
 use crate::trib::error::{Error, Failure, Kind};
+use crate::trib::planned::{self, Step};
 use crate::trib::ui::Wording;
 use crate::trib::view::{ClusterView, Node};
 
@@ -19,6 +21,8 @@ pub struct Args {
     /// The new node timeout
     #[arg(value_name = "MILLISECONDS")]
     timeout_ms: u64,
+    #[command(flatten)]
+    plan: PlanArgs,
 }
 
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
@@ -27,6 +31,12 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         return Err(Error::usage("Setting a node timeout of less than 100 milliseconds is a bad idea."));
     }
     let view = ClusterView::load(&ctx.pool, &args.node).await?;
+    let step = |node: &Node| Step::SetConfig {
+        node: node.into(),
+        name: "cluster-node-timeout".to_owned(),
+        value: args.timeout_ms.to_string(),
+    };
+    ctx.pass(args.plan.dry_run, planned::digest(&view), view.nodes.iter().map(step).collect())?;
     ui.heading(">>> Reconfiguring node timeout in every cluster node...");
     let results = join_all(view.nodes.iter().map(|node| set(&ctx.pool, node, args.timeout_ms))).await;
     let mut errors = 0;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Context;
-use crate::trib::client::{Credentials, Pool};
+use crate::trib::client::Pool;
 use crate::trib::error::Error;
 use crate::trib::found::Founding;
 use crate::trib::fresh;
@@ -84,7 +84,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
 /// What is to be started: the cluster that the directory holds, or a new one.
 async fn prepare(ctx: &Context<'_>, args: &Args, dir: &std::path::Path, made_dir: bool) -> Result<State, Error> {
     let mut directives = layout::directives(&args.directives);
-    if let Some(password) = &ctx.options.credentials.password {
+    if let Some(password) = &ctx.options.access.login.password {
         for name in ["requirepass", "masterauth"] {
             if layout::value_of(&directives, name).is_none() {
                 directives.push(format!("{name} {}", layout::quote(password)));
@@ -144,16 +144,16 @@ fn resume(mut state: State, args: &Args, directives: Vec<String>, dir: &std::pat
 struct Local {
     ui: Ui,
     pool: Pool,
-    options: crate::trib::cli::Options,
+    options: crate::trib::options::Options,
 }
 
 fn with_credentials(ctx: &Context<'_>, state: &State) -> Local {
     let mut options = ctx.options.clone();
-    if options.credentials.password.is_none() {
-        let password = layout::value_of(&state.directives, "requirepass").map(str::to_owned);
-        options.credentials = Credentials { password, ..options.credentials };
+    let login = &mut options.access.login;
+    if login.password.is_none() {
+        login.password = layout::value_of(&state.directives, "requirepass").map(str::to_owned);
     }
-    Local { ui: Ui::silent(), pool: Pool::new(options.credentials.clone(), options.timeouts), options }
+    Local { ui: Ui::silent(), pool: Pool::new(options.access.clone()), options }
 }
 
 async fn bring_up(local: &Local, ui: &Ui, launch: &mut Launch) -> Result<(), Error> {
@@ -185,18 +185,14 @@ async fn form(local: &Local, ui: &Ui, state: &State) -> Result<(), Error> {
         nodes.push(fresh::examine(&local.pool, addr).await?);
     }
     ui.heading(format!(">>> Forming a cluster of {}", state.shape));
-    let ctx = Context {
-        options: local.options.clone(),
-        ui: &local.ui,
-        pool: Pool::new(local.options.credentials.clone(), local.options.timeouts),
-    };
+    let ctx = Context::new(local.options.clone(), &local.ui);
     Founding { ctx: &ctx, nodes: &nodes, plan: &plan, limit: FORM_LIMIT }.run().await?;
     Ok(())
 }
 
 async fn show(ui: &Ui, pool: &Pool, launch: &Launch) {
     ui.line(topology::table(&topology::rows(pool, &launch.state).await));
-    let auth = if pool.credentials().password.is_some() { " -a PASSWORD" } else { "" };
+    let auth = if pool.access().login.password.is_some() { " -a PASSWORD" } else { "" };
     ui.ok(format!("[OK] Connect with: redis-cli -c -p {}{auth}", launch.state.nodes[0].port));
     let shown = std::env::current_dir().ok().and_then(|here| launch.dir.strip_prefix(here).ok().map(PathBuf::from));
     let dir = shown.unwrap_or_else(|| launch.dir.clone());

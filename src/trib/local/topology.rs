@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
-
 use super::layout;
 use super::state::State;
 use crate::base::key_slot;
 use crate::trib::client::{Pool, command, info_field, join_all, text_of};
 use crate::trib::error::{Error, Failure};
 use crate::trib::report::Health;
+use crate::trib::table::Sheet;
 use crate::trib::view::{ClusterView, Node};
 use crate::trib::vitals::Vitals;
 use crate::trib::wait::{self, Look};
@@ -128,35 +127,23 @@ async fn ask(pool: &Pool, port: u16) -> Result<Row, Failure> {
     })
 }
 
-/// Lines around the head and below the end, none between rows: they are many, and scripts read them.
-const RULE: LineStyle = LineStyle::new('─', '─', '─', '─');
-const RULED: TableStyle = TableStyle::new().top_border(RULE).header_separator(RULE).bottom_border(RULE);
-
 /// The rows as a table.
 #[must_use]
 pub fn table(rows: &[Row]) -> String {
-    let mut table = Table::new();
-    table.load_style(RULED);
-    table.set_header(["port", "pid", "role", "state", "slots", "keys", "uptime"]);
+    let mut sheet = Sheet::new(&[">port", ">pid", "role", "state", "slots", ">keys", ">uptime"]);
     for row in rows {
-        let number = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
-        let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
-        table.add_row([
+        let number = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
+        sheet.add([
             row.port.to_string(),
             number(row.pid.map(u64::from)),
-            or_dash(&row.role),
-            or_dash(&row.state),
-            or_dash(&row.slots),
+            row.role.clone(),
+            row.state.clone(),
+            row.slots.clone(),
             number(row.keys),
-            row.uptime_secs.map_or_else(|| "-".to_owned(), duration),
+            row.uptime_secs.map(duration).unwrap_or_default(),
         ]);
     }
-    for right in [0, 1, 5, 6] {
-        if let Some(column) = table.column_mut(right) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table.to_string()
+    sheet.table()
 }
 
 /// `5s`, `12m`, `3h 5m`, `2d 4h`.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 use redis::{Cmd, Value};
 
-use super::super::client::{Client, command};
+use super::super::client::{Client, add_migrate_auth, command};
 use super::super::error::Failure;
 use super::link::Link;
 use super::pace::Pace;
@@ -200,12 +200,7 @@ impl<'d, 'a> Drain<'d, 'a> {
         if replace {
             cmd.arg("REPLACE");
         }
-        let who = self.link.pool.credentials();
-        match (&who.user, &who.password) {
-            (Some(user), Some(password)) => _ = cmd.arg("AUTH2").arg(user).arg(password),
-            (None, Some(password)) => _ = cmd.arg("AUTH").arg(password),
-            (_, None) => {}
-        }
+        add_migrate_auth(&mut cmd, self.link.pool.access(), target);
         cmd.arg("KEYS").arg(keys);
         cmd
     }

@@ -61,12 +61,13 @@ pub enum Refusal {
     Duplicate(Addr),
 }
 
-/// Plans a cluster of `nodes` with `replicas` replicas for each primary.
+/// Plans a cluster of `nodes` with `replicas` replicas for each primary and as many primaries as are safe.
+#[cfg(test)]
 pub fn plan(nodes: &[Addr], replicas: usize) -> Result<CreatePlan, Refusal> {
     plan_with_least(nodes, replicas, PRIMARIES_MIN)
 }
 
-/// The same for at least `least` primaries, which is at least one.
+/// Plans a cluster of `nodes` with `replicas` replicas for each of at least `least` primaries, which is at least one.
 pub fn plan_with_least(nodes: &[Addr], replicas: usize, least: usize) -> Result<CreatePlan, Refusal> {
     if let Some(twice) = nodes.iter().enumerate().find_map(|(i, addr)| nodes[..i].contains(addr).then_some(addr)) {
         return Err(Refusal::Duplicate(twice.clone()));

@@ -62,6 +62,37 @@ pub enum Step {
     MoveSlot { slot: Slot, from: NodeId, to: NodeId },
 }
 
+impl Step {
+    /// The slot it is about.
+    #[must_use]
+    pub fn slot(&self) -> Slot {
+        match self {
+            Step::Stable { slot, .. }
+            | Step::Importing { slot, .. }
+            | Step::Disown { slot, .. }
+            | Step::Own { slot, .. }
+            | Step::Assign { slot, .. }
+            | Step::MoveKeys { slot, .. }
+            | Step::MoveSlot { slot, .. } => *slot,
+        }
+    }
+
+    /// The same step for another slot.
+    #[must_use]
+    pub fn at(mut self, other: Slot) -> Step {
+        match &mut self {
+            Step::Stable { slot, .. }
+            | Step::Importing { slot, .. }
+            | Step::Disown { slot, .. }
+            | Step::Own { slot, .. }
+            | Step::Assign { slot, .. }
+            | Step::MoveKeys { slot, .. }
+            | Step::MoveSlot { slot, .. } => *slot = other,
+        }
+        self
+    }
+}
+
 /// The situation a repair was made for, numbered as operators know them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Case {

@@ -1,0 +1,120 @@
+//! `trib slots`: which node serves which slots.
+
+use serde::Serialize;
+
+use super::Context;
+use crate::trib::cli::{SeedArgs, SheetArgs};
+use crate::trib::error::Error;
+use crate::trib::keycount;
+use crate::trib::table::Sheet;
+use crate::trib::view::ClusterView;
+
+/// List the ranges of slots with their primaries and replicas
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    seed: SeedArgs,
+    /// Count the keys of every range
+    #[arg(long)]
+    keys: bool,
+    #[command(flatten)]
+    sheet: SheetArgs,
+}
+
+/// Slots in a row that one primary owns, or nobody.
+#[derive(Serialize)]
+struct Range {
+    first: u16,
+    last: u16,
+    primary: Option<String>,
+    replicas: Vec<String>,
+    keys: Option<u64>,
+    /// Slots of the range that are migrating or importing.
+    open: String,
+}
+
+pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
+    let view = ClusterView::load(&ctx.pool, &args.seed.addr()?).await?;
+    let mut ranges = ranges(&view);
+    if args.keys {
+        let counts = keycount::load(&ctx.pool, &view).await?;
+        for range in &mut ranges {
+            let held = (range.first..=range.last).filter_map(crate::base::Slot::new).flat_map(|slot| {
+                let counts = &counts;
+                view.primaries().map(move |node| counts.get(&node.id, slot))
+            });
+            range.keys = Some(held.sum());
+        }
+    }
+    let mut sheet = Sheet::new(&[">first", ">last", ">count", "primary", "replicas", ">keys", "open"]);
+    for range in &ranges {
+        sheet.add([
+            range.first.to_string(),
+            range.last.to_string(),
+            (range.last - range.first + 1).to_string(),
+            range.primary.clone().unwrap_or_else(|| "nobody".to_owned()),
+            range.replicas.join(" "),
+            range.keys.map(|keys| keys.to_string()).unwrap_or_default(),
+            range.open.clone(),
+        ]);
+    }
+    args.sheet.print(ctx.ui, &sheet, &ranges);
+    Ok(())
+}
+
+fn ranges(view: &ClusterView) -> Vec<Range> {
+    let open = view.open_slots();
+    let range = |first: crate::base::Slot, last: crate::base::Slot, primary: Option<String>, replicas| {
+        let (first, last) = (first.get(), last.get());
+        let open = open.iter().filter(|slot| (first..=last).contains(&slot.get()));
+        Range {
+            first,
+            last,
+            primary,
+            replicas,
+            keys: None,
+            open: open.collect::<crate::trib::slots::SlotSet>().to_string(),
+        }
+    };
+    let mut ranges = Vec::new();
+    for node in view.primaries() {
+        let replicas: Vec<String> = view.replicas_of(&node.id).map(|replica| replica.addr.to_string()).collect();
+        for (first, last) in node.slots.ranges() {
+            ranges.push(range(first, last, Some(node.addr.to_string()), replicas.clone()));
+        }
+    }
+    for (first, last) in view.covered().complement().ranges() {
+        ranges.push(range(first, last, None, Vec::new()));
+    }
+    ranges.sort_by_key(|range| range.first);
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trib::view::tests::view;
+
+    #[test]
+    fn ranges_are_in_order_and_gaps_are_shown() {
+        let view = view(
+            "10.0.0.1:7000",
+            &[
+                "a 10.0.0.1:7000 myself,master - 0 0 1 connected 0-9 20-29 [7->-b]\n\
+                 b 10.0.0.2:7000 master - 0 0 2 connected 10-19",
+                "b 10.0.0.2:7000 myself,master - 0 0 2 connected 10-19\n\
+                 a 10.0.0.1:7000 master - 0 0 1 connected 0-9 20-29",
+            ],
+        );
+        let told: Vec<_> = ranges(&view)
+            .into_iter()
+            .map(|range| (range.first, range.last, range.primary.unwrap_or_default(), range.open))
+            .collect();
+        let (a, b) = ("10.0.0.1:7000".to_owned(), "10.0.0.2:7000".to_owned());
+        let none = String::new;
+        assert_eq!(
+            told,
+            [(0, 9, a.clone(), "7".to_owned()), (10, 19, b, none()), (20, 29, a, none()), (30, 16383, none(), none())]
+        );
+    }
+}

@@ -1,0 +1,337 @@
+//! From a command line in either grammar, with options anywhere and addresses as URIs, to redis-trib's with
+//! plain addresses, token by token.
+
+use std::ffi::{OsStr, OsString};
+
+use clap::{Arg, CommandFactory};
+
+use super::cli::{Cli, Exit, REDIS_CLI_SUBCOMMANDS};
+use super::ui::Wording;
+use super::uri::{self, Uri};
+
+/// A command line, rewritten.
+pub struct Line {
+    pub wording: Wording,
+    /// What clap reads, the program's name first.
+    pub args: Vec<OsString>,
+    /// The subcommand with its own options and words: without connection options, secrets and the wish for a
+    /// dry run.
+    pub words: Vec<String>,
+    /// What the addresses that were URIs said beside the address.
+    pub uris: Vec<Uri>,
+}
+
+/// One part of a command line.
+#[derive(Debug, PartialEq, Eq)]
+enum Token {
+    /// An option that every subcommand has, with its value.
+    Global(Vec<OsString>),
+    /// An option of the subcommand, with its value.
+    Own(Vec<OsString>),
+    Word(OsString),
+    /// `--`: only words from here on.
+    End,
+}
+
+/// Options of subcommands that a plan does not repeat.
+const NOT_PLANNED: &[&str] = &["dry-run", "from-pass", "from-askpass"];
+
+/// Rewrites a whole command line; the first argument is the program's name.
+pub fn read(args: Vec<OsString>) -> Result<Line, Exit> {
+    let mut args = args.into_iter();
+    let program = args.next().unwrap_or_else(|| "trib".into());
+    let (wording, args) = normalise(args.collect())?;
+    let sub = find_subcommand(&args);
+    let mut tokens = tokens(args, sub.as_deref());
+    let mut uris = Vec::new();
+    if sub.as_deref() == Some(OsStr::new("call")) {
+        tokens = call_last(tokens);
+    }
+    resolve_uris(&mut tokens, sub.as_deref(), &mut uris)?;
+    let words = planned(&tokens);
+    let mut native = vec![program];
+    for token in tokens {
+        match token {
+            Token::Global(parts) | Token::Own(parts) => native.extend(parts),
+            Token::Word(word) => native.push(word),
+            Token::End => native.push("--".into()),
+        }
+    }
+    Ok(Line { wording, args: native, words, uris })
+}
+
+/// redis-cli's grammar into ours, and which one it was.
+fn normalise(args: Vec<OsString>) -> Result<(Wording, Vec<OsString>), Exit> {
+    let end = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
+    let Some(at) = args[..end].iter().position(|arg| arg == "--cluster") else {
+        return Ok((Wording::Trib, rewrite_options(args)));
+    };
+    let Some(sub) = args.get(at + 1) else {
+        return Err(Exit::wrong("Unrecognized option or bad number of args for: '--cluster'"));
+    };
+    if !REDIS_CLI_SUBCOMMANDS.iter().any(|known| sub == known) {
+        return Err(Exit::wrong("Unknown --cluster subcommand"));
+    }
+    let mut native = vec![sub.clone()];
+    native.extend(rewrite_options(without_client_options(&args[..at])));
+    native.extend(rewrite_options(args[at + 2..].to_vec()));
+    Ok((Wording::RedisCli, native))
+}
+
+/// The first word that is not an option or the value of one.
+fn find_subcommand(args: &[OsString]) -> Option<OsString> {
+    tokens(args.to_vec(), None).into_iter().find_map(|token| match token {
+        Token::Word(word) if !word.to_string_lossy().starts_with('-') => Some(word),
+        _ => None,
+    })
+}
+
+/// Tells options from words by the declarations.
+fn tokens(args: Vec<OsString>, sub: Option<&OsStr>) -> Vec<Token> {
+    let cli = Cli::command();
+    let own: Vec<&Arg> =
+        sub.and_then(|sub| cli.find_subcommand(sub)).into_iter().flat_map(clap::Command::get_arguments).collect();
+    let global: Vec<&Arg> = cli.get_arguments().collect();
+    let mut tokens = Vec::new();
+    let mut args = args.into_iter();
+    while let Some(arg) = args.next() {
+        if arg == "--" {
+            tokens.push(Token::End);
+            tokens.extend(args.map(Token::Word));
+            break;
+        }
+        let text = arg.to_string_lossy().into_owned();
+        let known = |option: &&&Arg| is_named(option, &text);
+        let (option, is_global) = match (global.iter().find(known), own.iter().find(known)) {
+            (Some(option), _) => (option, true),
+            (None, Some(option)) => (option, false),
+            (None, None) => {
+                tokens.push(Token::Word(arg));
+                continue;
+            }
+        };
+        let mut parts = vec![arg];
+        if option.get_action().takes_values() && !text.contains('=') {
+            parts.extend(args.next());
+        }
+        tokens.push(if is_global { Token::Global(parts) } else { Token::Own(parts) });
+    }
+    tokens
+}
+
+/// Whether the text is that option, `--name`, `--name=value` or `-n`.
+fn is_named(option: &Arg, text: &str) -> bool {
+    if let Some(long) = text.strip_prefix("--") {
+        let name = long.split('=').next().unwrap_or(long);
+        return option.get_long() == Some(name) || option.get_all_aliases().is_some_and(|names| names.contains(&name));
+    }
+    let mut letters = text.strip_prefix('-').unwrap_or_default().chars();
+    match (letters.next(), letters.next()) {
+        (Some(letter), None) => option.get_short() == Some(letter),
+        _ => false,
+    }
+}
+
+/// The words of the command that is called may begin with a dash, so all options go first.
+fn call_last(tokens: Vec<Token>) -> Vec<Token> {
+    let (mut options, mut words) = (Vec::new(), Vec::new());
+    for token in tokens {
+        match token {
+            Token::Global(_) | Token::Own(_) => options.push(token),
+            Token::Word(word) if words.len() < 2 && (word == "-h" || word == "--help") => {
+                options.push(Token::Word(word));
+            }
+            Token::Word(_) => words.push(token),
+            Token::End => {}
+        }
+    }
+    let sub = if words.is_empty() { None } else { Some(words.remove(0)) };
+    sub.into_iter().chain(options).chain([Token::End]).chain(words).collect()
+}
+
+/// Puts plain addresses in the place of URIs. The words of a command that is called are left alone.
+fn resolve_uris(tokens: &mut Vec<Token>, sub: Option<&OsStr>, uris: &mut Vec<Uri>) -> Result<(), Exit> {
+    let is_call = sub == Some(OsStr::new("call"));
+    let mut words = 0;
+    let mut more = Vec::new();
+    for token in tokens.iter_mut() {
+        match token {
+            Token::Word(word) => {
+                words += 1;
+                if let Some(uri) = word.to_str().filter(|text| uri::is_uri(text) && (!is_call || words == 2)) {
+                    let uri = uri::parse(uri).map_err(Exit::wrong)?;
+                    *word = uri.addr.to_string().into();
+                    uris.push(uri);
+                }
+            }
+            Token::Own(parts) => {
+                let text = parts.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("=");
+                if let Some(uri) = text.strip_prefix("--from=").filter(|text| uri::is_uri(text)) {
+                    let uri = uri::parse(uri).map_err(Exit::wrong)?;
+                    *parts = vec!["--from".into(), uri.addr.to_string().into()];
+                    more.extend(source_options(uri));
+                }
+            }
+            Token::Global(_) | Token::End => {}
+        }
+    }
+    if let Some(at) = tokens.iter().position(|token| matches!(token, Token::Own(_))) {
+        tokens.splice(at..at, more);
+    }
+    Ok(())
+}
+
+/// What the URI of a source says, as options.
+fn source_options(uri: Uri) -> Vec<Token> {
+    let value = |name: &str, value: Option<String>| value.map(|value| Token::Own(vec![name.into(), value.into()]));
+    let mut options: Vec<Token> = value("--from-user", uri.login.user).into_iter().collect();
+    options.extend(value("--from-pass", uri.login.password));
+    options.extend(value("--from-db", uri.db.map(|db| db.to_string())));
+    if uri.tls {
+        options.push(Token::Own(vec!["--from-tls".into()]));
+    }
+    options
+}
+
+/// What a plan says about how it was made.
+fn planned(tokens: &[Token]) -> Vec<String> {
+    let mut words = Vec::new();
+    for token in tokens {
+        match token {
+            Token::Own(parts) => {
+                let name = parts[0].to_string_lossy();
+                let name = name.trim_start_matches('-').split('=').next().unwrap_or_default().to_owned();
+                if !NOT_PLANNED.contains(&name.as_str()) {
+                    words.extend(parts.iter().map(|part| part.to_string_lossy().into_owned()));
+                }
+            }
+            Token::Word(word) => words.push(word.to_string_lossy().into_owned()),
+            Token::End => words.push("--".to_owned()),
+            Token::Global(_) => {}
+        }
+    }
+    words
+}
+
+/// `--cluster-x` is `--x`; `--weight a=1 b=2` is `--weight a=1 --weight b=2`.
+fn rewrite_options(args: Vec<OsString>) -> Vec<OsString> {
+    let mut out = Vec::with_capacity(args.len());
+    let mut args = args.into_iter().peekable();
+    while let Some(arg) = args.next() {
+        if arg == "--" {
+            out.push(arg);
+            out.extend(args);
+            break;
+        }
+        let arg = match arg.to_str().and_then(|text| text.strip_prefix("--cluster-")) {
+            Some(name) => format!("--{name}").into(),
+            None => arg,
+        };
+        if arg == "--weight" {
+            out.extend(args.next_if(|next| is_weight(next)).map_or(vec![arg.clone()], |weight| vec![arg, weight]));
+            while let Some(weight) = args.next_if(|next| is_weight(next)) {
+                out.extend(["--weight".into(), weight]);
+            }
+        } else {
+            out.push(arg);
+        }
+    }
+    out
+}
+
+fn is_weight(arg: &OsStr) -> bool {
+    arg.to_str().is_some_and(|text| text.contains('=') && !text.starts_with('-'))
+}
+
+/// Leaves out the options of the interactive client that mean nothing here: `-h host -p port -n db -c`.
+fn without_client_options(args: &[OsString]) -> Vec<OsString> {
+    let mut out = Vec::new();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match arg.to_str() {
+            Some("-h" | "-p" | "-n") => {
+                args.next();
+            }
+            Some("-c" | "-2" | "-3" | "--raw" | "--no-raw" | "-e") => {}
+            _ => out.push(arg.clone()),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> Line {
+        read(text.split_whitespace().map(OsString::from).collect()).unwrap_or_else(|exit| panic!("{}", exit.text))
+    }
+
+    fn native(text: &str) -> (Wording, String) {
+        let line = line(text);
+        (line.wording, line.args.join(OsStr::new(" ")).into_string().unwrap())
+    }
+
+    #[test]
+    fn the_grammar_of_redis_cli_is_rewritten() {
+        let (ours, theirs) = (Wording::Trib, Wording::RedisCli);
+        for (line, wording, expected) in [
+            ("trib create --replicas 1 a:1", ours, "trib create --replicas 1 a:1"),
+            ("trib create a:1 --cluster-replicas 1", ours, "trib create a:1 --replicas 1"),
+            (
+                "trib -a secret --cluster create a:1 b:2 --cluster-replicas 1 --cluster-yes",
+                theirs,
+                "trib create -a secret a:1 b:2 --replicas 1 --yes",
+            ),
+            ("trib -c -h x -p 7000 --cluster info a:1", theirs, "trib info a:1"),
+            (
+                "trib --cluster rebalance a:1 --cluster-weight n=1 m=2 --cluster-yes",
+                theirs,
+                "trib rebalance a:1 --weight n=1 --weight m=2 --yes",
+            ),
+            ("trib rebalance --weight n=1 --weight m=2 a:1", ours, "trib rebalance --weight n=1 --weight m=2 a:1"),
+            ("trib rebalance a:1 --weight", ours, "trib rebalance a:1 --weight"),
+        ] {
+            assert_eq!(native(line), (wording, expected.to_owned()), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_call_takes_options_anywhere_until_two_dashes() {
+        for (line, expected) in [
+            ("trib --cluster call a:1 incrby k -1 -a pw", "trib call -a pw -- a:1 incrby k -1"),
+            ("trib -x --cluster call a:1 set k --pass=x", "trib call -x --pass=x -- a:1 set k"),
+            ("trib --cluster call -- a:1 x -a y", "trib call -- a:1 x -a y"),
+            ("trib call a:1 incrby k -1 --only-masters", "trib call --only-masters -- a:1 incrby k -1"),
+            ("trib -a pw call a:1 -- echo --only-masters", "trib call -a pw -- a:1 echo --only-masters"),
+            ("trib call a:1 get --unknown", "trib call -- a:1 get --unknown"),
+            ("trib call --help", "trib call --help --"),
+        ] {
+            assert_eq!(native(line).1, expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn addresses_may_be_uris() {
+        let read = line("trib check rediss://u:p@h:7000");
+        assert_eq!(read.args, ["trib", "check", "h:7000"]);
+        assert!(read.uris[0].tls && read.uris[0].login.password.as_deref() == Some("p"));
+        assert_eq!(
+            native("trib import --from redis://u:p@s:1/2 h:2").1,
+            "trib import --from-user u --from-pass p --from-db 2 --from s:1 h:2"
+        );
+        assert_eq!(native("trib call redis://h:1 set k redis://x:2").1, "trib call -- h:1 set k redis://x:2");
+        assert!(super::read(["trib", "check", "redis://h:x"].map(OsString::from).to_vec()).is_err());
+    }
+
+    #[test]
+    fn a_plan_repeats_the_command_without_secrets() {
+        for (text, words) in [
+            ("trib -a pw reshard --dry-run --json --slots 5 --to x h:1 --tls", "reshard --slots 5 --to x h:1"),
+            ("trib import --from-pass s --from redis://u:p@s:1 h:2", "import --from-user u --from s:1 h:2"),
+            ("trib --cluster fix h:1 --cluster-yes --cluster-timeout 5", "fix h:1 --timeout 5"),
+        ] {
+            assert_eq!(line(text).words.join(" "), words, "{text}");
+        }
+    }
+}
