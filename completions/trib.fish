@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_trib_global_optspecs
-    string join \n a/pass= askpass user= no-auth-warning t/connect-timeout= y/yes v/verbose color= h/help V/version
+    string join \n a/pass= askpass user= u/uri= auth-file= no-auth-warning t/connect-timeout= read-timeout= 4/ipv4 6/ipv6 map= tls sni= cacert= cacertdir= cert= key= insecure verify-name tls-ciphers= tls-ciphersuites= y/yes json v/verbose color= h/help V/version
 end
 
 function __fish_trib_needs_command
@@ -26,18 +26,35 @@ end
 
 complete -c trib -n "__fish_trib_needs_command" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_needs_command" -l user -d 'User to authenticate as' -r
-complete -c trib -n "__fish_trib_needs_command" -s t -l connect-timeout -d 'How long a connection may take to come up' -r
+complete -c trib -n "__fish_trib_needs_command" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_needs_command" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_needs_command" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_needs_command" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_needs_command" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_needs_command" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_needs_command" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_needs_command" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_needs_command" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_needs_command" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_needs_command" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_needs_command" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
 complete -c trib -n "__fish_trib_needs_command" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
 complete -c trib -n "__fish_trib_needs_command" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_needs_command" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_needs_command" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_needs_command" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_needs_command" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_needs_command" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_needs_command" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_needs_command" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_needs_command" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_needs_command" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_needs_command" -s V -l version -d 'Print version'
 complete -c trib -n "__fish_trib_needs_command" -f -a "create" -d 'Create a cluster from empty nodes'
-complete -c trib -n "__fish_trib_needs_command" -f -a "check" -d 'Check that the cluster is healthy: agreement, open slots, coverage, dead nodes'
+complete -c trib -n "__fish_trib_needs_command" -f -a "check" -d 'Check that the cluster is healthy: agreement, open slots, coverage, dead nodes, and what would not survive a failure'
 complete -c trib -n "__fish_trib_needs_command" -f -a "info" -d 'Show keys, slots and replicas of every primary'
 complete -c trib -n "__fish_trib_needs_command" -f -a "fix" -d 'Repair open slots, slots that nobody owns or several, and disagreement about them'
 complete -c trib -n "__fish_trib_needs_command" -f -a "reshard" -d 'Move slots, with their keys, from some primaries to another one'
@@ -47,6 +64,12 @@ complete -c trib -n "__fish_trib_needs_command" -f -a "del-node" -d 'Remove a no
 complete -c trib -n "__fish_trib_needs_command" -f -a "set-timeout" -d 'Set the node timeout of every node, now and in its configuration file'
 complete -c trib -n "__fish_trib_needs_command" -f -a "call" -d 'Run a command on every node'
 complete -c trib -n "__fish_trib_needs_command" -f -a "import" -d 'Move the keys of a standalone server into the cluster'
+complete -c trib -n "__fish_trib_needs_command" -f -a "backup" -d 'Save a snapshot of every primary, and the shape of the cluster, in a directory'
+complete -c trib -n "__fish_trib_needs_command" -f -a "apply" -d 'Carry out a plan that \'--dry-run --json\' has printed'
+complete -c trib -n "__fish_trib_needs_command" -f -a "status" -d 'Show shards, roles, slots, keys, memory, load and lag of all nodes'
+complete -c trib -n "__fish_trib_needs_command" -f -a "slots" -d 'List the ranges of slots with their primaries and replicas'
+complete -c trib -n "__fish_trib_needs_command" -f -a "where" -d 'Show where keys live: slot, primary, replicas, and what is stored'
+complete -c trib -n "__fish_trib_needs_command" -f -a "config" -d 'Read, set and compare the servers\' configuration on all nodes'
 complete -c trib -n "__fish_trib_needs_command" -f -a "up" -d 'Start a cluster on this machine'
 complete -c trib -n "__fish_trib_needs_command" -f -a "down" -d 'Stop a cluster that \'trib up\' started'
 complete -c trib -n "__fish_trib_needs_command" -f -a "ps" -d 'List the nodes of a cluster that \'trib up\' started'
@@ -55,53 +78,126 @@ complete -c trib -n "__fish_trib_using_subcommand create" -l replicas -l replica
 complete -c trib -n "__fish_trib_using_subcommand create" -l wait -d 'How long the nodes may take to join, and then to come up' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -l user -d 'User to authenticate as' -r
-complete -c trib -n "__fish_trib_using_subcommand create" -s t -l connect-timeout -d 'How long a connection may take to come up' -r
+complete -c trib -n "__fish_trib_using_subcommand create" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand create" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand create" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand create" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand create" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand create" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand create" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand create" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand create" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand create" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand create" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand create" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
+complete -c trib -n "__fish_trib_using_subcommand create" -l allow-few -d 'Allow fewer than 3 primaries, of which none can be replaced by itself when it fails'
+complete -c trib -n "__fish_trib_using_subcommand create" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
 complete -c trib -n "__fish_trib_using_subcommand create" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand create" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand create" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand create" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand create" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand create" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand create" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand create" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand create" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand create" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand create" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand check" -l fail-on -d 'What makes the check fail' -r -f -a "note\t'Worth knowing'
+warn\t'Works, but would not survive something that happens'
+error\t'Does not work'"
 complete -c trib -n "__fish_trib_using_subcommand check" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand check" -l user -d 'User to authenticate as' -r
-complete -c trib -n "__fish_trib_using_subcommand check" -s t -l connect-timeout -d 'How long a connection may take to come up' -r
+complete -c trib -n "__fish_trib_using_subcommand check" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand check" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand check" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand check" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand check" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand check" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand check" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand check" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand check" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand check" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand check" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand check" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
 complete -c trib -n "__fish_trib_using_subcommand check" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
 complete -c trib -n "__fish_trib_using_subcommand check" -l search-multiple-owners -d 'Also look for slots whose keys are on several primaries'
 complete -c trib -n "__fish_trib_using_subcommand check" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand check" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand check" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand check" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand check" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand check" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand check" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand check" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand check" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand check" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand info" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand info" -l user -d 'User to authenticate as' -r
-complete -c trib -n "__fish_trib_using_subcommand info" -s t -l connect-timeout -d 'How long a connection may take to come up' -r
+complete -c trib -n "__fish_trib_using_subcommand info" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand info" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand info" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand info" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand info" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand info" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand info" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand info" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand info" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand info" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand info" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand info" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
 complete -c trib -n "__fish_trib_using_subcommand info" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
 complete -c trib -n "__fish_trib_using_subcommand info" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand info" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand info" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand info" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand info" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand info" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand info" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand info" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand info" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand info" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand info" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand fix" -l timeout -d 'How long one MIGRATE may take' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l user -d 'User to authenticate as' -r
-complete -c trib -n "__fish_trib_using_subcommand fix" -s t -l connect-timeout -d 'How long a connection may take to come up' -r
+complete -c trib -n "__fish_trib_using_subcommand fix" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand fix" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand fix" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand fix" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand fix" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand fix" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand fix" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand fix" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand fix" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand fix" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand fix" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand fix" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
 complete -c trib -n "__fish_trib_using_subcommand fix" -l search-multiple-owners -d 'Also look for slots whose keys are on several primaries'
 complete -c trib -n "__fish_trib_using_subcommand fix" -l fix-with-unreachable-masters -l fix-with-unreachable-primaries -d 'Give away the slots of primaries that do not answer: their keys are lost unless they come back'
-complete -c trib -n "__fish_trib_using_subcommand fix" -l dry-run -d 'Show what would be done, and do nothing'
 complete -c trib -n "__fish_trib_using_subcommand fix" -l replace -d 'Overwrite keys that exist on the receiving node'
+complete -c trib -n "__fish_trib_using_subcommand fix" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
 complete -c trib -n "__fish_trib_using_subcommand fix" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand fix" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand fix" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand fix" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand fix" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand fix" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand fix" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand fix" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand fix" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand fix" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand fix" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l from -d 'The primaries that give slots, separated by commas, or \'all\'' -r
@@ -111,15 +207,32 @@ complete -c trib -n "__fish_trib_using_subcommand reshard" -l timeout -d 'How lo
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l user -d 'User to authenticate as' -r
-complete -c trib -n "__fish_trib_using_subcommand reshard" -s t -l connect-timeout -d 'How long a connection may take to come up' -r
+complete -c trib -n "__fish_trib_using_subcommand reshard" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand reshard" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
-complete -c trib -n "__fish_trib_using_subcommand reshard" -l dry-run -d 'Show what would be moved, and move nothing'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l replace -d 'Overwrite keys that exist on the receiving node'
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand reshard" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand reshard" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l weight -d 'Weight of a node, named by the beginning of its ID; may be given for several nodes' -r
@@ -128,137 +241,587 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance" -l timeout -d 'How 
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l user -d 'User to authenticate as' -r
-complete -c trib -n "__fish_trib_using_subcommand rebalance" -s t -l connect-timeout -d 'How long a connection may take to come up' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l auto-weights -d 'Weigh every node that is not named by the memory it may use (maxmemory)'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l use-empty-masters -l use-empty-primaries -d 'Give slots to primaries that own none'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l simulate -d 'Show what would be moved, and move nothing'
-complete -c trib -n "__fish_trib_using_subcommand rebalance" -l dry-run -d 'The same, and end with 4 when there is something to move'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l replace -d 'Overwrite keys that exist on the receiving node'
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l master-id -l primary-id -d 'The primary to replicate (implies --slave); without it the one with the fewest replicas' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l wait -d 'How long the node may take to join, and then to come up' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l user -d 'User to authenticate as' -r
-complete -c trib -n "__fish_trib_using_subcommand add-node" -s t -l connect-timeout -d 'How long a connection may take to come up' -r
+complete -c trib -n "__fish_trib_using_subcommand add-node" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand add-node" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l slave -l replica -d 'Add it as a replica'
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand add-node" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand add-node" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l user -d 'User to authenticate as' -r
-complete -c trib -n "__fish_trib_using_subcommand del-node" -s t -l connect-timeout -d 'How long a connection may take to come up' -r
+complete -c trib -n "__fish_trib_using_subcommand del-node" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand del-node" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand del-node" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand del-node" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l user -d 'User to authenticate as' -r
-complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s t -l connect-timeout -d 'How long a connection may take to come up' -r
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand call" -l on -d 'Which nodes' -r -f -a "all\t''
+primaries\t''
+replicas\t''"
+complete -c trib -n "__fish_trib_using_subcommand call" -s X -l stdin-tag -d 'Read the argument that is this word from stdin' -r
 complete -c trib -n "__fish_trib_using_subcommand call" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand call" -l user -d 'User to authenticate as' -r
-complete -c trib -n "__fish_trib_using_subcommand call" -s t -l connect-timeout -d 'How long a connection may take to come up' -r
+complete -c trib -n "__fish_trib_using_subcommand call" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand call" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand call" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand call" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand call" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand call" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand call" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand call" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand call" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand call" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand call" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand call" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
 complete -c trib -n "__fish_trib_using_subcommand call" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
 complete -c trib -n "__fish_trib_using_subcommand call" -l only-masters -l only-primaries -d 'Only on primaries'
-complete -c trib -n "__fish_trib_using_subcommand call" -l only-replicas -d 'Only on replicas'
+complete -c trib -n "__fish_trib_using_subcommand call" -l only-replicas -l only-slaves -d 'Only on replicas'
+complete -c trib -n "__fish_trib_using_subcommand call" -s x -l stdin -d 'Read the last argument from stdin'
 complete -c trib -n "__fish_trib_using_subcommand call" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand call" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand call" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand call" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand call" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand call" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand call" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand call" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand call" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand call" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand call" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand import" -l from -d 'The server to take the keys from' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l from-user -d 'User on the source' -r
-complete -c trib -n "__fish_trib_using_subcommand import" -l from-pass -d 'Password of the source' -r
+complete -c trib -n "__fish_trib_using_subcommand import" -l from-pass -d 'Password of the source (environment: TRIB_FROM_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand import" -l from-db -d 'The database of the source, or all [default: all; with --cluster: 0]' -r
+complete -c trib -n "__fish_trib_using_subcommand import" -l match -d 'Only keys of this pattern' -r
+complete -c trib -n "__fish_trib_using_subcommand import" -l via -d 'Who carries the keys' -r -f -a "auto\t'The source where it can, else this program'
+migrate\t'The source, with MIGRATE: it has to reach the cluster, and to speak TLS just as the cluster does'
+dump\t'This program, with DUMP and RESTORE'"
 complete -c trib -n "__fish_trib_using_subcommand import" -l timeout -d 'How long one MIGRATE may take' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l pipeline -d 'Keys in one MIGRATE' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l user -d 'User to authenticate as' -r
-complete -c trib -n "__fish_trib_using_subcommand import" -s t -l connect-timeout -d 'How long a connection may take to come up' -r
+complete -c trib -n "__fish_trib_using_subcommand import" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand import" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand import" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand import" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand import" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand import" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand import" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand import" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand import" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand import" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand import" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand import" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
 complete -c trib -n "__fish_trib_using_subcommand import" -l from-askpass -d 'Ask for the password of the source'
+complete -c trib -n "__fish_trib_using_subcommand import" -l from-tls -d 'Speak TLS with the source, by the same certificates'
 complete -c trib -n "__fish_trib_using_subcommand import" -l copy -d 'Leave the keys on the source'
 complete -c trib -n "__fish_trib_using_subcommand import" -l replace -d 'Overwrite keys that exist in the cluster'
+complete -c trib -n "__fish_trib_using_subcommand import" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
 complete -c trib -n "__fish_trib_using_subcommand import" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand import" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand import" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand import" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand import" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand import" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand import" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand import" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand import" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand import" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand backup" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand backup" -l user -d 'User to authenticate as' -r
+complete -c trib -n "__fish_trib_using_subcommand backup" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand backup" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand backup" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand backup" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand backup" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand backup" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand backup" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand backup" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand backup" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand backup" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand backup" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand backup" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand backup" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c trib -n "__fish_trib_using_subcommand backup" -l from-replicas -d 'Have replicas make the snapshots, where a primary has one'
+complete -c trib -n "__fish_trib_using_subcommand backup" -l askpass -d 'Ask for the password'
+complete -c trib -n "__fish_trib_using_subcommand backup" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand backup" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand backup" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand backup" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand backup" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand backup" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand backup" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand backup" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand backup" -s v -l verbose -d 'Say more about what is done'
+complete -c trib -n "__fish_trib_using_subcommand backup" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand apply" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand apply" -l user -d 'User to authenticate as' -r
+complete -c trib -n "__fish_trib_using_subcommand apply" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand apply" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand apply" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand apply" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand apply" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand apply" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand apply" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand apply" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand apply" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand apply" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand apply" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand apply" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand apply" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c trib -n "__fish_trib_using_subcommand apply" -l askpass -d 'Ask for the password'
+complete -c trib -n "__fish_trib_using_subcommand apply" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand apply" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand apply" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand apply" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand apply" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand apply" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand apply" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand apply" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand apply" -s v -l verbose -d 'Say more about what is done'
+complete -c trib -n "__fish_trib_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand status" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand status" -l user -d 'User to authenticate as' -r
+complete -c trib -n "__fish_trib_using_subcommand status" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand status" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand status" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand status" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand status" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand status" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand status" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand status" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand status" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand status" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand status" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand status" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand status" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c trib -n "__fish_trib_using_subcommand status" -l csv -d 'Print commas instead of a table'
+complete -c trib -n "__fish_trib_using_subcommand status" -l askpass -d 'Ask for the password'
+complete -c trib -n "__fish_trib_using_subcommand status" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand status" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand status" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand status" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand status" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand status" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand status" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand status" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand status" -s v -l verbose -d 'Say more about what is done'
+complete -c trib -n "__fish_trib_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand slots" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand slots" -l user -d 'User to authenticate as' -r
+complete -c trib -n "__fish_trib_using_subcommand slots" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand slots" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand slots" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand slots" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand slots" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand slots" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand slots" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand slots" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand slots" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand slots" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand slots" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand slots" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand slots" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c trib -n "__fish_trib_using_subcommand slots" -l keys -d 'Count the keys of every range'
+complete -c trib -n "__fish_trib_using_subcommand slots" -l csv -d 'Print commas instead of a table'
+complete -c trib -n "__fish_trib_using_subcommand slots" -l askpass -d 'Ask for the password'
+complete -c trib -n "__fish_trib_using_subcommand slots" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand slots" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand slots" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand slots" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand slots" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand slots" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand slots" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand slots" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand slots" -s v -l verbose -d 'Say more about what is done'
+complete -c trib -n "__fish_trib_using_subcommand slots" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand where" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand where" -l user -d 'User to authenticate as' -r
+complete -c trib -n "__fish_trib_using_subcommand where" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand where" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand where" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand where" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand where" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand where" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand where" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand where" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand where" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand where" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand where" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand where" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand where" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c trib -n "__fish_trib_using_subcommand where" -l csv -d 'Print commas instead of a table'
+complete -c trib -n "__fish_trib_using_subcommand where" -l askpass -d 'Ask for the password'
+complete -c trib -n "__fish_trib_using_subcommand where" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand where" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand where" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand where" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand where" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand where" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand where" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand where" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand where" -s v -l verbose -d 'Say more about what is done'
+complete -c trib -n "__fish_trib_using_subcommand where" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l user -d 'User to authenticate as' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l askpass -d 'Ask for the password'
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -s v -l verbose -d 'Say more about what is done'
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -f -a "get" -d 'Show parameters on every node'
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -f -a "set" -d 'Set a parameter on every node'
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -f -a "diff" -d 'Show the parameters that are not the same on all nodes; ends with 3 when there are any'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l user -d 'User to authenticate as' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l csv -d 'Print commas instead of a table'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l askpass -d 'Ask for the password'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -s v -l verbose -d 'Say more about what is done'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l user -d 'User to authenticate as' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l rewrite -d 'Keep it in the configuration files, too'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l askpass -d 'Ask for the password'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -s v -l verbose -d 'Say more about what is done'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l user -d 'User to authenticate as' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l all -d 'Also those that are each node\'s own, such as port and dir'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l csv -d 'Print commas instead of a table'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l askpass -d 'Ask for the password'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -s v -l verbose -d 'Say more about what is done'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand up" -l port -d 'Port of the first node; the others follow [default: 7000]' -r
 complete -c trib -n "__fish_trib_using_subcommand up" -l dir -d 'Where the nodes live' -r -F
 complete -c trib -n "__fish_trib_using_subcommand up" -l server-bin -d 'The server program to start instead of \'node\'' -r -F
 complete -c trib -n "__fish_trib_using_subcommand up" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand up" -l user -d 'User to authenticate as' -r
-complete -c trib -n "__fish_trib_using_subcommand up" -s t -l connect-timeout -d 'How long a connection may take to come up' -r
+complete -c trib -n "__fish_trib_using_subcommand up" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand up" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand up" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand up" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand up" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand up" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand up" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand up" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand up" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand up" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand up" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand up" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
 complete -c trib -n "__fish_trib_using_subcommand up" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
 complete -c trib -n "__fish_trib_using_subcommand up" -l allow-few -d 'Allow fewer than 3 primaries'
 complete -c trib -n "__fish_trib_using_subcommand up" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand up" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand up" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand up" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand up" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand up" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand up" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand up" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand up" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand up" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand up" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand down" -l dir -d 'Where the nodes live' -r -F
 complete -c trib -n "__fish_trib_using_subcommand down" -l grace -d 'How long the nodes may take to save and end before they are killed' -r
 complete -c trib -n "__fish_trib_using_subcommand down" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand down" -l user -d 'User to authenticate as' -r
-complete -c trib -n "__fish_trib_using_subcommand down" -s t -l connect-timeout -d 'How long a connection may take to come up' -r
+complete -c trib -n "__fish_trib_using_subcommand down" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand down" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand down" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand down" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand down" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand down" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand down" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand down" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand down" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand down" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand down" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand down" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
 complete -c trib -n "__fish_trib_using_subcommand down" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
 complete -c trib -n "__fish_trib_using_subcommand down" -l purge -d 'Delete the data and everything else \'trib up\' made'
 complete -c trib -n "__fish_trib_using_subcommand down" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand down" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand down" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand down" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand down" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand down" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand down" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand down" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand down" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand down" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand down" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand ps" -l dir -d 'Where the nodes live' -r -F
 complete -c trib -n "__fish_trib_using_subcommand ps" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand ps" -l user -d 'User to authenticate as' -r
-complete -c trib -n "__fish_trib_using_subcommand ps" -s t -l connect-timeout -d 'How long a connection may take to come up' -r
+complete -c trib -n "__fish_trib_using_subcommand ps" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand ps" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand ps" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand ps" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand ps" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand ps" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand ps" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand ps" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand ps" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand ps" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand ps" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand ps" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
 complete -c trib -n "__fish_trib_using_subcommand ps" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
 complete -c trib -n "__fish_trib_using_subcommand ps" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand ps" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand ps" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand ps" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand ps" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand ps" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand ps" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand ps" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand ps" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand ps" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand ps" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand help" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand help" -l user -d 'User to authenticate as' -r
-complete -c trib -n "__fish_trib_using_subcommand help" -s t -l connect-timeout -d 'How long a connection may take to come up' -r
+complete -c trib -n "__fish_trib_using_subcommand help" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand help" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand help" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand help" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand help" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand help" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand help" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand help" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand help" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand help" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand help" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand help" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
 complete -c trib -n "__fish_trib_using_subcommand help" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
 complete -c trib -n "__fish_trib_using_subcommand help" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand help" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand help" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand help" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand help" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand help" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand help" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand help" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand help" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand help" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand help" -s h -l help -d 'Print help (see more with \'--help\')'

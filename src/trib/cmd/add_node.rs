@@ -10,6 +10,7 @@ use crate::trib::cli::PlanArgs;
 use crate::trib::client::{command, join_all};
 use crate::trib::error::{Error, Failure, Kind, What};
 use crate::trib::fresh::{self, Fresh};
+use crate::trib::nodes_text::Flags;
 use crate::trib::planned::{self, Member, Step};
 use crate::trib::ui::{Ui, Wording};
 use crate::trib::view::{self, ClusterView, Node, Report};
@@ -170,7 +171,9 @@ impl Addition<'_> {
         let opinion = self.view.seed().report.as_ref().map(Report::opinion).unwrap_or_default();
         self.until_known(&members, None, |report| {
             let line = if report.own().id == self.new.id { Some(report.own()) } else { report.line(&self.new.id) };
-            line.is_some_and(|line| line.primary == wanted) && report.opinion() == opinion
+            // A greeting that is still under way would bring the node back if it were removed now.
+            let greeting = report.lines.iter().any(|line| line.flags.contains(Flags::HANDSHAKE));
+            !greeting && line.is_some_and(|line| line.primary == wanted) && report.opinion() == opinion
         })
         .await
     }
