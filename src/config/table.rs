@@ -200,7 +200,7 @@ directives! {
     "repl-backlog-ttl" => repl_backlog_ttl_secs: i64 = 3600, int(0, I64);
     "repl-disable-tcp-nodelay" => repl_disable_tcp_nodelay: bool = false, YesNo;
     "repl-mptcp" => repl_mptcp: bool = false, YesNo, NOT_YET;
-    "repl-diskless-load" => repl_diskless_load: DisklessLoad = DisklessLoad::Disabled, one_of(), NOT_YET;
+    "repl-diskless-load" => repl_diskless_load: DisklessLoad = DisklessLoad::Disabled, one_of();
     "repl-diskless-sync" => repl_diskless_sync: bool = true, YesNo;
     "repl-diskless-sync-delay" => repl_diskless_sync_delay_secs: i64 = 5, int(0, I32);
     "repl-diskless-sync-max-replicas" => repl_diskless_sync_max_replicas: usize = 0, int(0, I32);

@@ -131,7 +131,9 @@ impl Server {
         {
             return Err(ErrorReply::MasterDown);
         }
-        if self.is_loading() && !flags.contains(Flags::LOADING) {
+        if self.is_loading() && !flags.contains(Flags::LOADING)
+            || self.is_loading_aside() && flags.contains(Flags::NO_ASYNC_LOADING)
+        {
             return Err(ErrorReply::Loading);
         }
         Ok(())

@@ -5,9 +5,9 @@ use super::effect::LogLevel;
 use super::server::Server;
 use super::slot_migration::ranges::SlotRanges;
 use super::slot_migration::{JobName, why};
-use crate::base::Millis;
+use crate::base::{Millis, Rng};
 use crate::data::value::Value;
-use crate::keyspace::SetExpire;
+use crate::keyspace::{Keyspace, SetExpire};
 use crate::persist::rdb::LoadedEntry;
 use crate::repl::{Input, SavedHistory};
 use crate::resp::Args;
@@ -22,6 +22,8 @@ pub struct Loading {
     pub keys_expired: u64,
     /// From the primary: the old data is gone, and a failure leaves nothing.
     pub from_primary: bool,
+    /// The old data stays until all of the new is here, and is served meanwhile.
+    pub serving: bool,
     /// The base of a log: what follows it may still be about what has expired meanwhile.
     pub log_base: bool,
 }
@@ -33,6 +35,14 @@ pub struct LoadedFacts {
     pub stream_db: Option<u32>,
     /// The open slots of the server that wrote it.
     pub open_slots: Vec<u8>,
+}
+
+/// A dataset that is read beside the one that is there.
+#[derive(Debug)]
+pub(super) struct Aside {
+    keyspace: Keyspace,
+    /// The slots that were on their way to the server that wrote it.
+    imports: Vec<(JobName, SlotRanges)>,
 }
 
 impl Server {
@@ -53,6 +63,36 @@ impl Server {
         // What is loaded is not told key by key, but at the end.
         self.update_observed();
         self.keyspace.begin(now, true, false, None);
+    }
+
+    /// Begins to read a dataset from the primary beside the one that is there. `serving`: the old one belongs to the same
+    /// history, so that clients may read it meanwhile.
+    pub fn begin_loading_aside(&mut self, now: Millis, total_bytes: u64, serving: bool) {
+        self.now = now;
+        self.loading = Some(Loading { started: now, total_bytes, from_primary: true, serving, ..Loading::default() });
+        self.update_events_wanted();
+        self.update_observed();
+        let rng = Rng::seeded(self.rng.next_u64());
+        let mut fresh = Keyspace::new(self.keyspace.databases(), self.keyspace.is_slotted(), rng);
+        fresh.set_access_policy(self.keyspace.access_policy());
+        fresh.set_lazy_free(Server::lazy_free(&self.config));
+        fresh.set_replica(true);
+        fresh.begin(now, true, false, None);
+        self.aside = Some(Box::new(Aside { keyspace: fresh, imports: Vec::new() }));
+    }
+
+    /// Puts the dataset that was read aside in the place of the one that is there.
+    fn take_aside(&mut self, aside: Aside) {
+        self.repl_input(Input::Fsynced(None));
+        self.break_watches_of_db(None, None, None);
+        self.migrations_replaced(why::FULL_SYNC);
+        let old = self.keyspace.take_over(aside.keyspace);
+        for (name, ranges) in aside.imports {
+            self.follow_import(name, ranges);
+        }
+        self.break_watches_of_db(None, None, None);
+        self.free_tables(old, self.config.replica_lazy_flush);
+        self.invalidate_everything(None);
     }
 
     /// Begins to read the dataset anew, emptying it before if `flush`.
@@ -92,8 +132,10 @@ impl Server {
         }
         loading.keys_loaded += 1;
         let expire = expire.map_or(SetExpire::Never, SetExpire::At);
-        let used = self.keyspace.access_policy().told(idle_secs, frequency, self.now);
-        let mut db = self.keyspace.db(db);
+        let now = self.now;
+        let keyspace = self.loaded_keyspace();
+        let used = keyspace.access_policy().told(idle_secs, frequency, now);
+        let mut db = keyspace.db(db);
         db.set(&key, value, expire);
         if let (Some(stamp), Some(entry)) = (used, db.peek(&key)) {
             entry.set_access(stamp);
@@ -106,13 +148,21 @@ impl Server {
         if let (true, Some(name), Some(ranges)) =
             (self.cluster.is_some(), JobName::parse(name), SlotRanges::of_file(ranges))
         {
-            self.follow_import(name, ranges);
+            match &mut self.aside {
+                Some(aside) => aside.imports.push((name, ranges)),
+                None => self.follow_import(name, ranges),
+            }
         }
+    }
+
+    /// The dataset that is being read.
+    fn loaded_keyspace(&mut self) -> &mut Keyspace {
+        self.aside.as_mut().map_or(&mut self.keyspace, |aside| &mut aside.keyspace)
     }
 
     /// Whether `key` is there already: a file that names a key twice is damaged.
     pub fn has_loaded(&mut self, db: u32, key: &[u8]) -> bool {
-        self.keyspace.db(db).exists(key)
+        self.loaded_keyspace().db(db).exists(key)
     }
 
     /// The commands of a log follow.
@@ -152,10 +202,18 @@ impl Server {
         self.update_events_wanted();
         self.update_observed();
         if loading.from_primary {
-            if let Err(error) = &result {
-                self.log(LogLevel::Warning, format!("Failed trying to load the MASTER synchronization DB: {error}"));
-                let old = self.keyspace.flush(None);
-                self.free_tables(old, self.config.replica_lazy_flush);
+            match (&result, self.aside.take()) {
+                (Ok(()), None) => {}
+                (Ok(()), Some(fresh)) => self.take_aside(*fresh),
+                (Err(error), aside) => {
+                    self.log(
+                        LogLevel::Warning,
+                        format!("Failed trying to load the MASTER synchronization DB: {error}"),
+                    );
+                    let partial =
+                        aside.map_or_else(|| self.keyspace.flush(None), |mut aside| aside.keyspace.flush(None));
+                    self.free_tables(partial, self.config.replica_lazy_flush);
+                }
             }
             self.stream_db = facts.stream_db.unwrap_or(0);
             if let (Some(engine), Ok(())) = (&mut self.cluster, &result) {

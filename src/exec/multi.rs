@@ -148,8 +148,8 @@ impl Server {
 
     /// The keyspace notes the keys opened for writing only while somebody wants to know them.
     pub(super) fn update_observed(&mut self) {
-        let observed = self.loading.is_none()
-            && !(self.watches.is_empty() && self.blocked.is_empty() && self.tracking_clients == 0);
+        let observed =
+            !self.is_loading() && !(self.watches.is_empty() && self.blocked.is_empty() && self.tracking_clients == 0);
         self.keyspace.set_observed(observed);
     }
 }

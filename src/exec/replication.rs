@@ -5,7 +5,7 @@ use super::effect::{Effect, LogLevel};
 use super::server::Server;
 use super::snapshot::Purpose;
 use crate::base::{Millis, NodeId};
-use crate::config::{Config, PrimaryAddr};
+use crate::config::{Config, DisklessLoad, PrimaryAddr};
 use crate::repl::{self, CloseReason, Endpoint, Followed, Input, Output, ReplicaId, SyncRequest, Synced};
 use crate::resp::ErrorReply;
 use crate::resp::request::{Batch, RequestLimits, RequestParser};
@@ -281,6 +281,12 @@ impl Server {
             diskless_sync: config.repl_diskless_sync,
             diskless_sync_delay_secs: config.repl_diskless_sync_delay_secs as u64,
             diskless_sync_max_replicas: config.repl_diskless_sync_max_replicas,
+            diskless_load: match config.repl_diskless_load {
+                DisklessLoad::Disabled => repl::DisklessLoad::Disabled,
+                DisklessLoad::OnEmptyDb => repl::DisklessLoad::WhenDbEmpty,
+                DisklessLoad::SwapDb => repl::DisklessLoad::SwapDb,
+                DisklessLoad::FlushBeforeLoad => repl::DisklessLoad::FlushBeforeLoad,
+            },
             timeout_secs: config.repl_timeout_secs as u64,
             ping_period_secs: config.repl_ping_replica_period_secs as u64,
             min_replicas_to_write: config.min_replicas_to_write,

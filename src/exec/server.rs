@@ -10,7 +10,7 @@ use super::commandlog::CommandLog;
 use super::effect::{Effect, LogLevel, Token};
 use super::frozen::Frozen;
 use super::latency::Latency;
-use super::loading::Loading;
+use super::loading::{Aside, Loading};
 use super::log_growth::LogGrowth;
 use super::memory::MemoryMeter;
 use super::multi::Watches;
@@ -161,6 +161,8 @@ pub struct Server {
     /// The EXEC that stands still; nobody else runs commands meanwhile.
     pub(super) suspended: Option<Box<Suspended>>,
     pub loading: Option<Loading>,
+    /// The dataset that is being read beside the one that is there.
+    pub(super) aside: Option<Box<Aside>>,
     /// Keys that the last load brought, and those that had expired meanwhile.
     pub last_load: (u64, u64),
     /// Runs the commands of a log while it is loaded.
@@ -227,6 +229,7 @@ impl Server {
             migrations: SlotMigrations::default(),
             suspended: None,
             loading: None,
+            aside: None,
             loader: None,
             job: None,
             saves: Saves { last_success: setup.now, ..Saves::default() },

@@ -23,7 +23,13 @@ impl Server {
     /// Whether a dataset is being read: most commands have to wait for its end.
     #[must_use]
     pub fn is_loading(&self) -> bool {
-        self.loading.is_some()
+        self.loading.is_some_and(|loading| !loading.serving)
+    }
+
+    /// Whether a dataset is being read beside the one that is served.
+    #[must_use]
+    pub fn is_loading_aside(&self) -> bool {
+        self.loading.is_some_and(|loading| loading.serving)
     }
 
     /// Writes are refused while the dataset cannot be saved as the configuration promises.

@@ -256,6 +256,16 @@ impl Keyspace {
         old
     }
 
+    /// Puts the databases of `other`, which has as many, in the place of the own ones. Gives the old tables away.
+    pub fn take_over(&mut self, other: Keyspace) -> Vec<Tables> {
+        let mut old = Vec::new();
+        for (db, tables) in (0..self.databases()).zip(other.dbs) {
+            let tables = std::mem::replace(&mut self.dbs[db as usize], tables);
+            old.extend(self.snapshot_keeps(db, tables));
+        }
+        old
+    }
+
     /// The tables of one database, for those who walk all of it.
     #[must_use]
     pub fn tables(&self, db: u32) -> &Tables {

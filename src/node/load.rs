@@ -38,13 +38,20 @@ fn options(config: &Config) -> ReadOptions {
     ReadOptions { version_check, verify_checksum: config.rdbchecksum }
 }
 
+/// Begins to read an RDB.
+///
+/// # Errors
+/// What the header says.
+pub fn open<R: Read>(source: BufReader<R>, config: &Config) -> Result<RdbReader<BufReader<R>>, LoadError> {
+    Ok(RdbReader::open(source, options(config), &config.limits)?)
+}
+
 /// Opens an RDB file: a wrong kind or version is refused before anything is touched for its sake.
 ///
 /// # Errors
 /// What the system or the header says.
 pub fn open_rdb(path: &Path, config: &Config) -> Result<RdbReader<BufReader<File>>, LoadError> {
-    let file = BufReader::with_capacity(256 << 10, File::open(path)?);
-    Ok(RdbReader::open(file, options(config), &config.limits)?)
+    open(BufReader::with_capacity(256 << 10, File::open(path)?), config)
 }
 
 /// Reads all of an RDB into the keyspace; the server has been told that a load begins. With `merge` a key that is there
@@ -85,7 +92,7 @@ pub async fn load_rdb<R: Read>(
 
 /// What has been read so far.
 #[derive(Default)]
-struct Reading {
+pub struct Reading {
     merge: bool,
     db: u32,
     repl_id: Option<ReplId>,
@@ -96,7 +103,7 @@ struct Reading {
 
 impl Reading {
     /// Takes one event. False at the end of the file.
-    fn take(&mut self, server: &mut crate::exec::Server, event: Event) -> Result<bool, LoadError> {
+    pub fn take(&mut self, server: &mut crate::exec::Server, event: Event) -> Result<bool, LoadError> {
         match event {
             Event::Aux { name, value } => {
                 if let (Some(loading), b"aof-base") = (&mut server.loading, &name[..]) {
@@ -136,7 +143,9 @@ impl Reading {
         }
     }
 
-    fn facts(self) -> LoadedFacts {
+    /// What the file told of itself.
+    #[must_use]
+    pub fn facts(self) -> LoadedFacts {
         let saved = match (self.repl_id, self.repl_offset, self.stream_db) {
             (Some(id), Some(offset), Some(_)) => Some(SavedHistory { id, offset }),
             _ => None,

@@ -28,7 +28,8 @@ impl Follower {
 
     /// Takes bytes of the snapshot.
     pub(super) fn transfer(&mut self, cx: &mut Cx<'_>, data: &mut Bytes) -> Option<Turn> {
-        let straight = cx.config.diskless_load != DisklessLoad::Disabled;
+        // The old data goes first.
+        let straight = matches!(cx.config.diskless_load, DisklessLoad::WhenDbEmpty | DisklessLoad::FlushBeforeLoad);
         let mut turn = None;
         loop {
             let Phase::Transfer { transfer, incoming } = &mut self.phase else { return turn };

@@ -14,6 +14,7 @@ mod debug;
 mod durability;
 mod ending;
 mod fields;
+mod incoming;
 mod memory;
 mod migrate;
 mod moves;

@@ -131,6 +131,38 @@ fn chains_with_stock_servers_stay_together() {
     chain([Node, Stock, Node]);
 }
 
+/// A full synchronisation of a server that has other data.
+fn loads(primary: ServerKind, replica: ServerKind, of_primary: &str, of_replica: &str) {
+    if is_missing(&[primary, replica]) {
+        return;
+    }
+    let primary = Server::start(primary, &format!("{DIRECTIVES}\n{of_primary}"));
+    let replica = Server::start(replica, &format!("{DIRECTIVES}\n{of_replica}"));
+    fill(&primary);
+    let value = "x".repeat(100_000);
+    for i in 0..20 {
+        assert_eq!(primary.text(&format!("SET large{i} {value}")), "OK");
+    }
+    assert_eq!(replica.text("SET own 1"), "OK");
+    follow(&replica, &primary);
+    assert_follows(&replica, &primary);
+    assert_eq!((syncs(&primary), replica.text("EXISTS own").as_str()), ((1, 0), "0"));
+}
+
+#[test]
+fn snapshots_are_taken_in_every_way() {
+    for way in ["disabled", "on-empty-db", "swapdb", "flush-before-load"] {
+        for sync in ["yes", "no"] {
+            let of_primary = format!("repl-diskless-sync {sync}");
+            loads(Node, Node, &of_primary, &format!("repl-diskless-load {way}\nrdb-del-sync-files yes"));
+            loads(Stock, Node, &of_primary, &format!("repl-diskless-load {way}\nappendonly yes"));
+        }
+    }
+    for way in ["disabled", "swapdb"] {
+        loads(Node, Stock, "", &format!("repl-diskless-load {way}"));
+    }
+}
+
 /// FAILOVER with a replica that takes over and a sibling that goes along.
 fn hands_over(primary: ServerKind, target: ServerKind) {
     if is_missing(&[primary, target]) {

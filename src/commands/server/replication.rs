@@ -147,6 +147,8 @@ fn become_replica(ctx: &mut Ctx<'_>, kind: SyncKind<'_>) -> Done {
 mod tests {
     use crate::commands::bench::Bench;
     use crate::config::{Config, PrimaryAddr};
+    use crate::exec::loading::LoadedFacts;
+    use crate::persist::rdb::LoadedEntry;
 
     /// Whether a key whose time is over is deleted (by a primary), or hidden until its primary deletes it.
     fn expires(bench: &mut Bench) -> bool {
@@ -159,6 +161,41 @@ mod tests {
         let left = bench.server.keyspace.len();
         drop(bench.server.keyspace.flush(None));
         left == 0
+    }
+
+    fn load(bench: &mut Bench, key: &str) {
+        let key = key.as_bytes().to_vec();
+        let value = crate::data::value::Value::from_bytes(b"new");
+        bench.server.load_key(0, LoadedEntry { key, value, expire: None, idle_secs: None, frequency: None });
+    }
+
+    #[test]
+    fn a_dataset_that_is_read_aside_takes_the_place_of_the_old_one_at_its_end() {
+        for (serving, succeeds) in [(true, true), (true, false), (false, true), (false, false)] {
+            let mut bench = Bench::start();
+            let client = bench.client();
+            let watcher = bench.client();
+            assert_eq!(bench.call(client, "SET old 1;SET both 1;REPLICAOF 127.0.0.1 1"), "OK\nOK\nOK");
+            assert_eq!(bench.call(watcher, "WATCH both"), "OK");
+            let now = bench.now;
+            bench.server.begin_loading_aside(now, 100, serving);
+            load(&mut bench, "new");
+            load(&mut bench, "both");
+            let loading = "-LOADING Redis is loading the dataset in memory";
+            let old = if serving { "1\nnil\n:2" } else { &[loading; 3].join("\n") };
+            assert_eq!(bench.call(client, "GET both;GET new;DBSIZE"), old);
+            // The roles must not change under it.
+            assert_eq!(bench.call(client, "REPLICAOF NO ONE"), loading);
+            let info = bench.call(client, "INFO persistence");
+            let flags = format!("loading:{}\r\nasync_loading:{}\r\n", u8::from(!serving), u8::from(serving));
+            assert!(info.contains(&flags), "{info}");
+            let result = if succeeds { Ok(()) } else { Err("broken".to_owned()) };
+            bench.server.end_loading(now, &LoadedFacts::default(), result);
+            let after = if succeeds { "new\nnew\nnil" } else { "1\nnil\n1" };
+            assert_eq!(bench.call(client, "GET both;GET new;GET old"), after);
+            let exec = bench.call(watcher, "MULTI;GET both;EXEC");
+            assert_eq!(exec.ends_with("nil"), succeeds, "{exec}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub(super) fn persistence(info: &mut Info<'_>) {
     let rewriting = running_secs(|p| matches!(p, Purpose::AofBase));
     let ok = |failed: bool| if failed { "err" } else { "ok" };
     info.flag("loading", server.is_loading());
-    info.field("async_loading", 0);
+    info.flag("async_loading", server.is_loading_aside());
     let (written, total) = server.keyspace.snapshot().map_or((0, 0), Snapshot::progress);
     info.field("current_save_keys_processed", written);
     info.field("current_save_keys_total", total);
