@@ -148,8 +148,7 @@ impl Server {
 
     /// The keyspace notes the keys opened for writing only while somebody wants to know them.
     pub(super) fn update_observed(&mut self) {
-        let observed =
-            !self.is_loading() && !(self.watches.is_empty() && self.blocked.is_empty() && self.tracking_clients == 0);
-        self.keyspace.set_observed(observed);
+        let observed = !(self.watches.is_empty() && self.blocked.is_empty() && self.tracking_clients == 0);
+        self.keyspace.set_observed(observed && !self.is_loading());
     }
 }

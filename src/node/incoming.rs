@@ -143,7 +143,7 @@ impl Incoming {
     pub fn chunk(&mut self, chunk: Bytes) {
         match &mut self.taking {
             Some(Taking::File(Arriving { file, error, .. })) if error.is_none() => {
-                *error = file.write_all(&chunk).err()
+                *error = file.write_all(&chunk).err();
             }
             Some(Taking::Straight { bytes, unread, .. }) => {
                 if let Some(unread) = unread.upgrade() {
