@@ -1,6 +1,7 @@
 //! Hash slots: CRC16 of the key, or of its hash tag, modulo 16384.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use super::glob;
 
@@ -55,6 +56,36 @@ pub fn hash_tag(key: &[u8]) -> &[u8] {
     key
 }
 
+/// A short hash tag for every slot.
+static TAGS: LazyLock<Vec<[u8; TAG_MAX]>> = LazyLock::new(find_tags);
+
+/// Bytes of the longest of them; shorter ones are padded with zeros.
+const TAG_MAX: usize = 3;
+
+/// The shortest alphanumeric texts, in ascending order, that hash to each slot.
+fn find_tags() -> Vec<[u8; TAG_MAX]> {
+    let alphabet = || (b'0'..=b'9').chain(b'A'..=b'Z').chain(b'a'..=b'z');
+    let mut tags = vec![[0; TAG_MAX]; SLOTS];
+    let mut offer = |tag: [u8; TAG_MAX], len: usize| {
+        let place = &mut tags[key_slot(&tag[..len]).index()];
+        if place[0] == 0 {
+            *place = tag;
+        }
+    };
+    alphabet().for_each(|a| offer([a, 0, 0], 1));
+    alphabet().for_each(|a| alphabet().for_each(|b| offer([a, b, 0], 2)));
+    alphabet().for_each(|a| alphabet().for_each(|b| alphabet().for_each(|c| offer([a, b, c], 3))));
+    tags
+}
+
+/// A text of at most three letters and digits that hashes to `slot`.
+#[must_use]
+pub fn tag_of(slot: Slot) -> &'static str {
+    let tag = &TAGS[slot.index()];
+    let len = tag.iter().position(|b| *b == 0).unwrap_or(TAG_MAX);
+    std::str::from_utf8(&tag[..len]).unwrap_or_default()
+}
+
 /// The slot a key lives in.
 #[must_use]
 pub fn key_slot(key: &[u8]) -> Slot {
@@ -86,6 +117,15 @@ mod tests {
         assert_eq!(hash_tag(b"{}foo"), b"{}foo");
         assert_eq!(hash_tag(b"foo{bar"), b"foo{bar");
         assert_eq!(hash_tag(b"foo{{bar}}"), b"{bar");
+    }
+
+    #[test]
+    fn every_slot_has_a_short_tag() {
+        for slot in Slot::all() {
+            let tag = tag_of(slot);
+            assert!((1..=3).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphanumeric()), "{tag}");
+            assert_eq!(key_slot(tag.as_bytes()), slot);
+        }
     }
 
     #[test]

@@ -83,6 +83,10 @@ impl Engine {
             }
         }
         let whole_file = |what: &str| ConfError { line: text.lines().count(), what: what.to_owned() };
+        // The file ends with what I have promised. An epoch that lost its last digit would be a promise broken.
+        if !loader.has_vars || !text.ends_with('\n') {
+            return Err(whole_file("the file is cut short: its last line must be that of the vars"));
+        }
         let me = loader.me.ok_or_else(|| whole_file("no line is flagged myself"))?;
         if loader.nodes.iter().any(|(_, node)| node.is(NodeFlags::HANDSHAKE)) {
             return Err(whole_file("a node is referred to but has no line"));
@@ -128,6 +132,7 @@ struct Loader {
     /// Nodes whose line says their shard.
     sharded: BTreeSet<NodeIdx>,
     me: Option<NodeIdx>,
+    has_vars: bool,
     current_epoch: u64,
     last_vote_epoch: u64,
 }
@@ -184,6 +189,10 @@ impl Loader {
     }
 
     fn vars(&mut self, words: &[&str]) -> Result<(), String> {
+        if words.len() % 2 != 0 {
+            return Err("a name without a value".to_owned());
+        }
+        self.has_vars = true;
         for pair in words.chunks_exact(2) {
             let target = match pair[0].to_ascii_lowercase().as_str() {
                 "currentepoch" => &mut self.current_epoch,

@@ -9,6 +9,9 @@ const PREFIX_LEN: usize = 14;
 /// room for extensions.
 const MAX_CONTROL_LEN: usize = 8 << 20;
 
+/// No packet of a node that is not known (it asks to be let in) is longer: some thousand gossip entries.
+pub const STRANGER_MAX: usize = 512 << 10;
+
 /// PUBLISH carries what a client may send as one bulk string (512 MiB), twice, and a header.
 const MAX_PAYLOAD_LEN: usize = (1 << 30) + HEADER_LEN + 64;
 

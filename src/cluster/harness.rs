@@ -45,6 +45,8 @@ pub struct Machine {
     pub published: Vec<(Vec<u8>, bool)>,
     /// How often the configuration was saved.
     pub saves: usize,
+    /// How many links it closed.
+    pub closed: usize,
     pub log: Vec<String>,
     pub keys: BTreeMap<Slot, usize>,
     pub sent_bytes: u64,
@@ -212,6 +214,7 @@ impl Net {
                     }
                 }
                 Output::Close { link } => {
+                    machine.closed += 1;
                     if let Some((peer, other)) = machine.links.remove(&link) {
                         self.nodes[peer].links.remove(&other);
                         self.schedule(LATENCY_MS, Event::Down { node: peer, link: other });

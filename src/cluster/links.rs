@@ -9,6 +9,9 @@ use super::io::LinkId;
 use super::node::NodeIdx;
 use super::packet::MessageType;
 
+/// How many accepted links may belong to no node, beside two for every known one: who dials in need not be a node.
+const STRANGERS_MAX: usize = 512;
+
 impl Engine {
     /// An outbound connection stands: greet the node. A PING whose PONG never came keeps its time, so that
     /// reconnecting does not hide a node that does not answer.
@@ -46,6 +49,21 @@ impl Engine {
             queued: 0,
         };
         self.links.insert(id, link);
+        self.limit_strangers(now);
+    }
+
+    /// Closes the oldest of the accepted links that belong to no node when there are too many.
+    fn limit_strangers(&mut self, now: Clock) {
+        let most = STRANGERS_MAX + 2 * self.nodes.count();
+        if self.links.len() <= most {
+            return;
+        }
+        let mut strangers = self.links.iter().filter(|(_, link)| link.node.is_none()).map(|(id, _)| *id);
+        let oldest = strangers.next();
+        let others = strangers.count();
+        if let Some(oldest) = oldest.filter(|_| others >= most) {
+            self.close(now, oldest);
+        }
     }
 
     /// A node became known: it may have been speaking over an accepted link for some time.

@@ -6,7 +6,7 @@
 //!  requests ──────────────────────▶ Engine::redirect, and the queries of `view`
 //! ```
 //!
-//! - [`packet`], [`frame`], [`bitmap`], [`flags`]: the wire
+//! - [`packet`], [`frame`], [`bitmap`], [`flags`]: the wire; [`auth`]: links that only holders of a key open
 //! - [`engine`]: the state and the order of consequences; [`io`]: inputs and outputs; [`config`]
 //! - [`node`], [`slots`]: the tables everything else is about
 //! - `receive` → `handshake`, `gossip`, `role`, `claims`, `epoch`, `failure`: what a packet does
@@ -18,6 +18,7 @@
 //! or walks a hash map.
 
 pub mod admin;
+pub mod auth;
 pub mod bitmap;
 mod blacklist;
 mod cadence;

@@ -245,6 +245,13 @@ impl Engine {
         })
     }
 
+    /// Whether a link belongs to a node that is past its handshake.
+    #[must_use]
+    pub fn knows_link(&self, link: LinkId) -> bool {
+        let node = self.links.get(&link).and_then(|entry| entry.node);
+        node.is_some_and(|idx| !self.nodes[idx].in_handshake())
+    }
+
     /// COUNT-FAILURE-REPORTS.
     pub fn failure_reports(&mut self, now: Clock, idx: NodeIdx) -> usize {
         self.count_reports(now, idx)

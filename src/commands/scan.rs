@@ -1,10 +1,19 @@
-//! What SCAN, HSCAN, SSCAN and ZSCAN have in common: their arguments and the shape of their replies.
+//! What SCAN, CLUSTERSCAN, HSCAN, SSCAN and ZSCAN have in common: their arguments and the shape of their replies.
+
+use std::fmt::Display;
 
 use super::{element, parse};
-use crate::base::{glob, num};
+use crate::base::{Slot, glob, num};
 use crate::data::Item;
+use crate::data::entry::Entry;
+use crate::data::value::Kind;
 use crate::exec::Arg;
+use crate::keyspace::Db;
+use crate::resp::error::shown;
 use crate::resp::{Args, ErrorReply, Reply};
+
+/// Pieces of the keyspace that one SCAN visits at most, for each key that was asked for.
+const STEPS_PER_KEY: usize = 10;
 
 /// The arguments of a walk over a key whose elements have values, which `token` leaves out.
 pub const fn step_args(name: &'static str, token: &'static str) -> [Arg; 5] {
@@ -53,6 +62,89 @@ impl<'a> ScanOptions<'a> {
     #[must_use]
     pub fn wants(&self, item: Item<'_>) -> bool {
         self.pattern.is_none_or(|pattern| glob::matches(pattern, item.text(&mut Default::default()), false))
+    }
+}
+
+/// Which keys a walk over the keyspace is about, and how many at a time.
+pub struct KeyFilter<'a> {
+    pub pattern: Option<&'a [u8]>,
+    count: usize,
+    /// Of this type only.
+    kind: Option<Kind>,
+}
+
+impl<'a> KeyFilter<'a> {
+    /// Reads the options behind the cursor.
+    pub fn parse(options: Args<'a>) -> Result<KeyFilter<'a>, ErrorReply> {
+        let mut filter = KeyFilter { pattern: None, count: 10, kind: None };
+        let mut i = 0;
+        while i < options.len() {
+            refuse_elsewhere(options, i)?;
+            let value = options.get(i + 1).ok_or(ErrorReply::Syntax)?;
+            if options.is(i, "count") {
+                let count = num::parse_i64(value).ok_or(ErrorReply::NotInteger)?;
+                filter.count = usize::try_from(count).ok().filter(|count| *count > 0).ok_or(ErrorReply::Syntax)?;
+            } else if options.is(i, "match") {
+                filter.pattern = Some(value).filter(|pattern| *pattern != b"*");
+            } else if options.is(i, "type") {
+                let unknown = || ErrorReply::text_of(format!("ERR unknown type name '{}'", shown(value, 128)));
+                filter.kind = Some(Kind::parse(value).ok_or_else(unknown)?);
+            } else {
+                return Err(ErrorReply::Syntax);
+            }
+            i += 2;
+        }
+        Ok(filter)
+    }
+
+    fn has(&self, entry: &Entry) -> bool {
+        self.kind.is_none_or(|kind| kind == entry.kind())
+            && self.pattern.is_none_or(|pattern| glob::matches(pattern, entry.key(), false))
+    }
+}
+
+/// One step of a walk over the keyspace, with what is left of its bounds.
+pub struct KeyWalk<'a> {
+    filter: &'a KeyFilter<'a>,
+    seen: usize,
+    steps: usize,
+}
+
+impl<'a> KeyWalk<'a> {
+    #[must_use]
+    pub fn new(filter: &'a KeyFilter<'a>) -> KeyWalk<'a> {
+        KeyWalk { filter, seen: 0, steps: filter.count.saturating_mul(STEPS_PER_KEY) }
+    }
+
+    /// Whether enough was done for one call.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.seen >= self.filter.count || self.steps == 0
+    }
+
+    /// Goes on from `cursor`, in `only` that slot if one is given, until enough was done or nothing is left. Returns the
+    /// cursor to go on with, 0 if nothing is left.
+    pub fn go(&mut self, db: &mut Db<'_>, mut cursor: u64, only: Option<Slot>, found: &mut Found) -> u64 {
+        let mut due = Vec::new();
+        loop {
+            cursor = db.scan(cursor, only, &mut |entry| {
+                self.seen += 1;
+                match (self.filter.has(entry), db.is_due(entry)) {
+                    (true, false) => found.push(Item::Bytes(entry.key())),
+                    (true, true) => due.push(Box::<[u8]>::from(entry.key())),
+                    (false, _) => {}
+                }
+            });
+            self.steps = self.steps.saturating_sub(1);
+            if cursor == 0 || self.is_over() {
+                break;
+            }
+        }
+        for key in due {
+            // Looking at it ends it.
+            db.exists(&key);
+        }
+        cursor
     }
 }
 
@@ -107,7 +199,7 @@ impl Found {
     }
 
     /// Writes the reply: the cursor to go on with and what was found.
-    pub fn finish(self, cursor: u64, reply: &mut Reply) {
+    pub fn finish(self, cursor: impl Display, reply: &mut Reply) {
         reply.array(2);
         reply.bulk_str(&cursor.to_string());
         reply.array(self.count);

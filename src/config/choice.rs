@@ -44,6 +44,9 @@ choices! {
     EndpointType { "ip" = Ip, "hostname" = Hostname, "unknown-endpoint" = Unknown }
     /// Whether a failed save of nodes.conf stops the server.
     ConfigSaveBehavior { "sync" = Sync, "best-effort" = BestEffort }
+    /// Which links of the bus prove that they know the key: none; some of those that others open; those that this node
+    /// opens, too; all.
+    ClusterAuth { "off" = Off, "accept" = Accept, "send" = Send, "require" = Require }
     PropagationError { "ignore" = Ignore, "panic" = Panic, "panic-on-replicas" = PanicOnReplicas }
     /// Whether snapshots of a newer format are refused.
     RdbVersionCheck { "strict" = Strict, "relaxed" = Relaxed }

@@ -66,6 +66,7 @@ impl Config {
         if config.cluster_enabled && config.replicaof.is_some() {
             return Err(LoadError::Whole("replicaof directive not allowed in cluster mode".into()));
         }
+        config.check_cluster_auth().map_err(|reason| LoadError::Whole(reason.into()))?;
         Ok(config)
     }
 

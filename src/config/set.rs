@@ -1,6 +1,6 @@
 //! CONFIG GET and CONFIG SET on the table.
 
-use super::choice::Guard;
+use super::choice::{ClusterAuth, Guard};
 use super::directive::Flags;
 use super::kind::Refusal;
 use super::{Config, DIRECTIVES, Directive, find};
@@ -74,6 +74,8 @@ impl Config {
             }
             directive.set(&mut config, &[value]).map_err(|reason| SetError::failed(name, reason))?;
         }
+        let last = pairs.last().map_or(&b""[..], |(name, _)| name);
+        config.check_cluster_auth().map_err(|reason| SetError::failed(last, reason))?;
         let mut changed: Vec<&'static Directive> = Vec::new();
         for directive in chosen {
             let seen = changed.iter().any(|d| d.name == directive.name);
@@ -82,6 +84,15 @@ impl Config {
             }
         }
         Ok(Change { config, changed })
+    }
+
+    /// Links cannot be proven without a key.
+    pub(super) fn check_cluster_auth(&self) -> Result<(), &'static str> {
+        let keyless = self.cluster_auth_key.iter().all(|b| *b == b' ');
+        if keyless && self.cluster_auth_mode != ClusterAuth::Off {
+            return Err("cluster-auth-mode needs a cluster-auth-key");
+        }
+        Ok(())
     }
 
     fn check_settable(&self, directive: &Directive, local: bool) -> Result<(), &'static str> {

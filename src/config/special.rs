@@ -440,6 +440,38 @@ pub(super) fn check_appenddirname(name: &[u8]) -> Result<(), Refusal> {
     if name.contains(&b'/') { Err("appenddirname can't be a path, just a dirname".into()) } else { Ok(()) }
 }
 
+/// What other nodes are told, and write into a file of theirs whose words end at blanks and commas.
+pub(super) fn check_announced(text: &[u8]) -> Result<(), Refusal> {
+    let plain = |b: &u8| *b > b',' && *b < 0x7f && !b";<=>?@[]^{|}~\\`".contains(b);
+    if text.len() < 256 && text.iter().all(plain) {
+        Ok(())
+    } else {
+        Err("Announced values must be less than 256 printable characters without blanks, commas and brackets".into())
+    }
+}
+
+pub(super) fn check_ipv4(text: &[u8]) -> Result<(), Refusal> {
+    check_address::<std::net::Ipv4Addr>(text, "Invalid IPv4 address")
+}
+
+pub(super) fn check_ipv6(text: &[u8]) -> Result<(), Refusal> {
+    check_address::<std::net::Ipv6Addr>(text, "Invalid IPv6 address")
+}
+
+fn check_address<T: std::str::FromStr>(text: &[u8], refusal: &'static str) -> Result<(), Refusal> {
+    let is_address = std::str::from_utf8(text).is_ok_and(|text| text.parse::<T>().is_ok());
+    if text.is_empty() || is_address { Ok(()) } else { Err(refusal.into()) }
+}
+
+/// Keys of the cluster bus, blank-separated.
+pub(super) fn check_auth_keys(text: &[u8]) -> Result<(), Refusal> {
+    let short = text.split(|b| *b == b' ').any(|key| !key.is_empty() && key.len() < AUTH_KEY_MIN);
+    if short { Err("Keys of the cluster bus must be at least 16 characters long".into()) } else { Ok(()) }
+}
+
+/// What can be guessed protects nothing.
+const AUTH_KEY_MIN: usize = 16;
+
 pub(super) fn check_hostname(name: &[u8]) -> Result<(), Refusal> {
     if name.len() >= 256 {
         return Err("Hostnames must be less than 256 characters".into());

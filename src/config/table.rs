@@ -5,8 +5,8 @@
 //! read by it. Ranges and the order of enumerations follow Redis, because refusals show them.
 
 use super::choice::{
-    AclPubsubDefault, AppendFsync, ConfigSaveBehavior, DisklessLoad, EndpointType, EvictionPolicy, Guard, LogFormat,
-    LogLevel, LogTimestamp, OomScoreAdj, PropagationError, RdbVersionCheck, SanitizePayload, Supervised,
+    AclPubsubDefault, AppendFsync, ClusterAuth, ConfigSaveBehavior, DisklessLoad, EndpointType, EvictionPolicy, Guard,
+    LogFormat, LogLevel, LogTimestamp, OomScoreAdj, PropagationError, RdbVersionCheck, SanitizePayload, Supervised,
     SyslogFacility, TlsAuthClients, TlsAuthUser,
 };
 use super::directive::{Directive, Flags, directives};
@@ -14,8 +14,8 @@ use super::kind::{Kind, Octal, YesNo, int, memory, one_of, text, text_where};
 use super::lines::ExtraLines;
 use super::special::{
     ClientsMemory, MemoryOrNoLimit, MemoryOrPercent, Notify, OomScores, OutputLimits, OutputLimitsKind, Percentiles,
-    PrimaryAddr, ReplicaOf, SavePoint, SavePoints, Shutdown, ShutdownFlags, Words, check_appenddirname,
-    check_appendfilename, check_dbfilename, check_hostname,
+    PrimaryAddr, ReplicaOf, SavePoint, SavePoints, Shutdown, ShutdownFlags, Words, check_announced, check_appenddirname,
+    check_appendfilename, check_auth_keys, check_dbfilename, check_hostname, check_ipv4, check_ipv6,
 };
 use super::title::check_template;
 use crate::data::Limits;
@@ -57,7 +57,7 @@ directives! {
     "locale-collate" => locale_collate: Vec<u8> = Vec::new(), text(), NOT_YET;
     "hash-seed" => hash_seed: Vec<u8> = Vec::new(), text(), IMMUTABLE, NOT_YET;
     "extended-redis-compatibility" => extended_redis_compatibility: bool = false, YesNo, NOT_YET;
-    "availability-zone" => availability_zone: Vec<u8> = Vec::new(), text();
+    "availability-zone" => availability_zone: Vec<u8> = Vec::new(), text_where(check_announced);
     "shutdown-timeout" => shutdown_timeout_secs: i64 = 10, int(0, I32);
     "shutdown-on-sigint" => shutdown_on_sigint: ShutdownFlags = ShutdownFlags::empty(), Shutdown, MULTI;
     "shutdown-on-sigterm" => shutdown_on_sigterm: ShutdownFlags = ShutdownFlags::empty(), Shutdown, MULTI;
@@ -211,6 +211,8 @@ directives! {
         NOT_YET;
 
     // The cluster.
+    "cluster-auth-key" => cluster_auth_key: Vec<u8> = Vec::new(), text_where(check_auth_keys), SENSITIVE;
+    "cluster-auth-mode" => cluster_auth_mode: ClusterAuth = ClusterAuth::Off, one_of();
     "cluster-enabled" => cluster_enabled: bool = false, YesNo, IMMUTABLE;
     "cluster-config-file" => cluster_config_file: Vec<u8> = bytes("nodes.conf"), text(), IMMUTABLE;
     "cluster-config-save-behavior" => cluster_config_save_behavior: ConfigSaveBehavior = ConfigSaveBehavior::Sync,
@@ -237,13 +239,13 @@ directives! {
     "cluster-announce-human-nodename" => cluster_announce_human_nodename: Vec<u8> = Vec::new(),
         text_where(check_hostname);
     "cluster-announce-port" => cluster_announce_port: u16 = 0, int(0, 65535);
-    "cluster-announce-tls-port" => cluster_announce_tls_port: u16 = 0, int(0, 65535), NOT_YET;
+    "cluster-announce-tls-port" => cluster_announce_tls_port: u16 = 0, int(0, 65535);
     "cluster-announce-bus-port" => cluster_announce_bus_port: u16 = 0, int(0, 65535);
-    "cluster-announce-client-ipv4" => cluster_announce_client_ipv4: Vec<u8> = Vec::new(), text(), NOT_YET;
-    "cluster-announce-client-ipv6" => cluster_announce_client_ipv6: Vec<u8> = Vec::new(), text(), NOT_YET;
-    "cluster-announce-client-port" => cluster_announce_client_port: u16 = 0, int(0, 65535), NOT_YET;
-    "cluster-announce-client-tls-port" => cluster_announce_client_tls_port: u16 = 0, int(0, 65535), NOT_YET;
-    "cluster-slot-stats-enabled" => cluster_slot_stats_enabled: bool = false, YesNo, NOT_YET;
+    "cluster-announce-client-ipv4" => cluster_announce_client_ipv4: Vec<u8> = Vec::new(), text_where(check_ipv4);
+    "cluster-announce-client-ipv6" => cluster_announce_client_ipv6: Vec<u8> = Vec::new(), text_where(check_ipv6);
+    "cluster-announce-client-port" => cluster_announce_client_port: u16 = 0, int(0, 65535);
+    "cluster-announce-client-tls-port" => cluster_announce_client_tls_port: u16 = 0, int(0, 65535);
+    "cluster-slot-stats-enabled" => cluster_slot_stats_enabled: bool = false, YesNo;
     "cluster-slot-migration-log-max-len" => cluster_slot_migration_log_max_len: usize = 1000, int(0, I64);
     "slot-migration-max-failover-repl-bytes" => slot_migration_max_failover_repl_bytes: Option<u64> = Some(0),
         MemoryOrNoLimit;

@@ -7,6 +7,7 @@ use super::latency::LatencyEvent;
 use super::output::LOOK_BYTES;
 use super::server::Server;
 use super::slot_migration::why;
+use super::slot_stats::SlotWork;
 use super::spec::Flags;
 use super::table::{CommandIndex, Lookup};
 use crate::base::Millis;
@@ -173,6 +174,7 @@ impl Server {
         self.keyspace.begin(self.now, obeyed, client.is(ClientFlags::NO_TOUCH), client.slot);
         let outer = self.unit.begin_call();
         let (db, dirty, reply_from) = (client.db, self.keyspace.dirty(), client.reply.buf.len());
+        let offset = self.repl.offset();
         let started = self.lap.unwrap_or_else(|| self.stopwatch.micros());
         let now = self.now;
         let result = (command.handler)(&mut Ctx { server: self, client, command, now }, args);
@@ -200,6 +202,10 @@ impl Server {
         if changed || expired || self.unit.has_changes() {
             self.propagate_call(db, command, args, changed);
             client.write_offset = self.repl.offset();
+        }
+        if self.slot_stats.is_some() {
+            let reply_bytes = client.reply.buf.len() - reply_from;
+            self.count_slot(client, command, args, SlotWork { usec, reply_bytes, offset });
         }
         self.unit.end_call(outer);
         self.tell_of_changes(Some(client), changed, expired);

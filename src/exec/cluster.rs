@@ -4,7 +4,7 @@ use super::effect::{Effect, LogLevel};
 use super::server::Server;
 use super::slot_migration::why;
 use crate::base::{Millis, Slot};
-use crate::cluster::{self, Clock, DataAge, Input, LocalFacts, Output, SlotKeys};
+use crate::cluster::{self, Clock, DataAge, Input, LinkId, LocalFacts, Output, SlotKeys, packet};
 use crate::config::{self, Config};
 use crate::keyspace::Keyspace;
 use crate::repl::Endpoint;
@@ -43,6 +43,7 @@ impl Server {
             Some(engine.my_id()),
         ))));
         self.cluster = Some(Box::new(engine));
+        self.switch_slot_stats();
         self.drain_cluster();
     }
 
@@ -66,6 +67,12 @@ impl Server {
             self.tick_migrations();
             self.wake_replicas();
         }
+    }
+
+    /// Whether a link of the bus belongs to a known node.
+    #[must_use]
+    pub fn knows_link(&self, link: LinkId) -> bool {
+        self.cluster.as_ref().is_some_and(|engine| engine.knows_link(link))
     }
 
     /// What the engine has to know of replication.
@@ -117,6 +124,7 @@ impl Server {
                     self.retry_parked();
                 }
                 Output::SlotsChanged => {
+                    self.forget_lost_slot_stats();
                     self.leave_lost_shard_channels();
                     self.retry_parked();
                     self.redirect_blocked();
@@ -176,15 +184,26 @@ impl Server {
             repl_ping_period_s: config.repl_ping_replica_period_secs,
             port: config.port,
             cluster_port: config.cluster_port,
-            announce_ip: text(&config.cluster_announce_ip),
+            // Anything may be configured, as in Redis; what cannot be an address would damage nodes.conf.
+            announce_ip: Some(text(&config.cluster_announce_ip)).filter(|ip| is_address(ip)).unwrap_or_default(),
             announce_port: config.cluster_announce_port,
+            announce_tls_port: config.cluster_announce_tls_port,
             announce_bus_port: config.cluster_announce_bus_port,
             announce_hostname: text(&config.cluster_announce_hostname),
             announce_nodename: text(&config.cluster_announce_human_nodename),
+            announce_client_ipv4: text(&config.cluster_announce_client_ipv4),
+            announce_client_ipv6: text(&config.cluster_announce_client_ipv6),
+            announce_client_port: config.cluster_announce_client_port,
+            announce_client_tls_port: config.cluster_announce_client_tls_port,
             availability_zone: text(&config.availability_zone),
             ..cluster::Config::default()
         }
     }
+}
+
+/// An IP address or a host name, short enough for a packet.
+fn is_address(text: &str) -> bool {
+    text.len() < packet::IP_LEN && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".:-_%".contains(&b))
 }
 
 fn log_level(level: cluster::LogLevel) -> LogLevel {

@@ -37,6 +37,7 @@ pub mod server;
 pub mod shutdown;
 pub mod slot_migration;
 pub mod slot_orders;
+pub mod slot_stats;
 pub mod snapshot;
 pub mod spec;
 pub mod state;

@@ -43,6 +43,7 @@ impl Server {
         self.keyspace.set_access_policy(Server::access_policy(&self.config));
         self.update_events_wanted();
         self.settle_expiry();
+        self.switch_slot_stats();
         let node_id = self.cluster.as_ref().map(|engine| engine.my_id());
         self.repl_input(Input::Reconfigure(Box::new(Server::repl_config(&self.config, node_id))));
         let clock = self.clock();

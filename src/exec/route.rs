@@ -3,9 +3,9 @@
 use super::client::{Client, ClientFlags};
 use super::keys::{first_key, visit_keys};
 use super::server::Server;
-use super::spec::{Command, Flags};
+use super::spec::{Command, Flags, KeyFlags};
 use super::table::Lookup;
-use crate::base::{Slot, key_slot};
+use crate::base::{Slot, key_slot, num};
 use crate::cluster::{ClientNet, Presence, Redirect, Request};
 use crate::resp::{Args, ErrorReply};
 
@@ -21,26 +21,39 @@ struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    /// Adds the keys of one command.
-    fn add(&mut self, command: &Command, args: Args<'a>) -> Result<(), ErrorReply> {
+    /// Adds the keys of one command of a client whose database is `db`.
+    fn add(&mut self, command: &Command, args: Args<'a>, db: u32) -> Result<(), ErrorReply> {
         let mut crossed = false;
-        visit_keys(command, args, |key| {
-            let Some(key) = args.get(key.position) else { return };
+        visit_keys(command, args, |at| {
+            let Some(key) = args.get(at.position) else { return };
             let slot = key_slot(key);
             crossed |= self.slot.is_some_and(|first| first != slot);
             self.slot = Some(slot);
-            self.keys.push(key);
+            // A channel or a cursor says where to go; it is not there or missing.
+            if !at.flags.contains(KeyFlags::NOT_KEY) {
+                self.keys.push(key);
+            }
         });
         self.write |= command.flags.contains(Flags::WRITE);
         self.shard_pubsub |= command.flags.contains(Flags::PUBSUB);
         self.migrate |= command.name == "migrate";
-        self.other_db |= command.name == "move" || (command.name == "copy" && args.from(3).iter().any(is_db_option));
+        self.other_db |= match command.name {
+            "move" => args.get(2).is_some_and(|number| is_other_db(number, db)),
+            "copy" => (3..args.len()).any(|i| args.is(i, "db") && args.get(i + 1).is_some_and(|n| is_other_db(n, db))),
+            _ => false,
+        };
         if crossed { Err(ErrorReply::CrossSlot) } else { Ok(()) }
     }
 }
 
-fn is_db_option(arg: &[u8]) -> bool {
-    arg.eq_ignore_ascii_case(b"db")
+/// Whether an argument names another database than `db`. What is no number is refused by the command itself.
+fn is_other_db(arg: &[u8], db: u32) -> bool {
+    num::parse_i64(arg).is_some_and(|number| number != i64::from(db))
+}
+
+/// The walk over a cluster begins anywhere.
+fn begins_anywhere(command: &Command, args: Args<'_>) -> bool {
+    command.name == "clusterscan" && args.get(1) == Some(b"0")
 }
 
 impl Server {
@@ -57,7 +70,7 @@ impl Server {
     pub(super) fn route(&self, client: &mut Client, command: &Command, args: Args<'_>) -> Result<(), ErrorReply> {
         let Some(engine) = &self.cluster else { return Ok(()) };
         let is_exec = command.name == "exec";
-        if command.keys.is_empty() && !is_exec {
+        if command.keys.is_empty() && !is_exec || begins_anywhere(command, args) {
             return Ok(());
         }
         let mut wanted = Wanted::default();
@@ -74,10 +87,10 @@ impl Server {
         }
         if is_exec {
             for (index, argv) in client.transaction.iter().flat_map(|t| &t.queued) {
-                wanted.add(self.commands.command(*index), argv.args())?;
+                wanted.add(self.commands.command(*index), argv.args(), client.db)?;
             }
         } else {
-            wanted.add(command, args)?;
+            wanted.add(command, args, client.db)?;
         }
         let Some(slot) = wanted.slot else { return Ok(()) };
         client.slot = Some(slot);

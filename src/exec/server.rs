@@ -20,6 +20,7 @@ use super::replication::PrimaryStream;
 use super::shutdown::Ending;
 use super::slot_migration::SlotMigrations;
 use super::slot_orders::SlotOrders;
+use super::slot_stats::SlotStats;
 use super::snapshot::{Job, Saves};
 use super::stats::Stats;
 use super::suspended::Suspended;
@@ -156,6 +157,8 @@ pub struct Server {
     pub switches: Switches,
     /// The engine of the cluster bus, in cluster mode.
     pub cluster: Option<Box<cluster::Engine>>,
+    /// Costs of slots, while they are counted.
+    pub slot_stats: Option<Box<SlotStats>>,
     pub frozen: Frozen,
     pub migrations: SlotMigrations,
     /// The EXEC that stands still; nobody else runs commands meanwhile.
@@ -225,6 +228,7 @@ impl Server {
             keyspace,
             repl: repl::Engine::new(Server::repl_config(&config, None), repl_rng, primary),
             cluster: None,
+            slot_stats: None,
             frozen: Frozen::default(),
             migrations: SlotMigrations::default(),
             suspended: None,

@@ -32,6 +32,12 @@ impl Server {
         self.loading.is_some_and(|loading| loading.serving)
     }
 
+    /// Whether a dataset is being loaded that does not come from a primary.
+    #[must_use]
+    pub fn loads_own_data(&self) -> bool {
+        self.loading.as_ref().is_some_and(|loading| !loading.from_primary)
+    }
+
     /// Writes are refused while the dataset cannot be saved as the configuration promises.
     pub(super) fn disk_error(&self) -> Option<ErrorReply> {
         if let Some(reason) = &self.aof_error {

@@ -153,7 +153,10 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
                 server.gauges = gauges::read(&server.gauges, &memory);
                 server.cron(now());
             }),
-            _ = bus_tick.tick() => shared.with(|server| server.bus_tick(now())),
+            _ = bus_tick.tick() => {
+                machine.bus.tell_queues();
+                shared.with(|server| server.bus_tick(now()));
+            }
             () = until(machine.alarm) => {
                 machine.alarm = None;
                 shared.with(|server| server.alarm(now()));
@@ -284,15 +287,11 @@ fn join_cluster(server: &mut Server, logger: &Logger) -> Result<Option<std::fs::
     let engine = if text.is_empty() {
         cluster::Engine::new(config, rng, clock)
     } else {
-        let text = String::from_utf8_lossy(&text);
-        let engine = cluster::Engine::restore(config, rng, clock, &text).map_err(|error| {
-            format!(
-                "Unrecoverable error: corrupted cluster config file {}: line {}: {}",
-                path.display(),
-                error.line,
-                error.what
-            )
-        })?;
+        let damaged =
+            |what: String| format!("Unrecoverable error: corrupted cluster config file {}: {what}", path.display());
+        let text = std::str::from_utf8(&text).map_err(|error| damaged(error.to_string()))?;
+        let engine = cluster::Engine::restore(config, rng, clock, text)
+            .map_err(|error| damaged(format!("line {}: {}", error.line, error.what)))?;
         logger.notice(format_args!("Node configuration loaded, I'm {}", engine.my_id()));
         engine
     };

@@ -22,9 +22,6 @@ use crate::exec::effect::{self, ConfigRequest, ShutdownRequest};
 use crate::exec::{Effect, Token, World};
 use crate::resp::ErrorReply;
 
-/// The longest a bus link may take to connect.
-const BUS_CONNECT_MAX: Duration = Duration::from_secs(5);
-
 /// Everything outside of the state machine.
 pub struct Machine {
     pub shared: Arc<Shared>,
@@ -65,7 +62,7 @@ impl Machine {
     fn perform_bus(&mut self, output: cluster::Output) {
         match output {
             cluster::Output::SaveConfig { text, fsync } => self.save_nodes_conf(&text, fsync),
-            cluster::Output::Connect { link, ip, port } => self.bus.connect(link, ip, port, BUS_CONNECT_MAX),
+            cluster::Output::Connect { link, ip, port } => self.bus.connect(link, ip, port),
             cluster::Output::Send { link, bytes } => self.bus.send(link, bytes),
             cluster::Output::Close { link } => self.bus.close(link),
             other => debug_assert!(false, "{other:?} is the state machine's own business"),
@@ -123,6 +120,9 @@ impl Machine {
         let config = self.shared.server().config.clone();
         if names.contains(&"loglevel") {
             self.shared.logger.set_level(config.loglevel);
+        }
+        if names.contains(&"cluster-auth-mode") {
+            self.bus.enforce_auth();
         }
         if names.contains(&"hz") {
             self.new_hz = Some(config.hz);

@@ -3,6 +3,7 @@
 //!
 //! `FUZZ_INPUTS` says how many inputs each target gets; `fuzz/` holds the same targets for a fuzzer that learns.
 
+mod bus;
 mod memory;
 mod seeds;
 mod targets;

@@ -105,6 +105,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "log" => texts(&[
             b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n#TS:1700000000\r\n*1\r\n$5\r\nMULTI\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n*1\r\n$4\r\nEXEC\r\n",
         ]),
+        "bus" => super::bus::seeds(),
         other => panic!("no seeds for {other}"),
     }
 }

@@ -22,6 +22,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("payload", payload),
     ("snapshot", snapshot),
     ("log", log),
+    ("bus", super::bus::bus),
 ];
 
 /// The version of the payloads that are made here.

@@ -2,6 +2,8 @@
 
 mod admin;
 mod chaos;
+mod conf;
+mod directives;
 mod failover;
 mod formation;
 mod hostile;

@@ -3,6 +3,7 @@
 use super::admin::{admin, count_failure_reports, replicas};
 use super::keys::{countkeysinslot, flushslot, getkeysinslot, keyslot};
 use super::migration::{cancelslotmigrations, getslotmigrations, migrateslots, syncslots};
+use super::slot_stats::slot_stats;
 use super::topology::{info, links, myid, myshardid, nodes, shards, slots};
 use crate::commands::help::help;
 use crate::exec::{Acl, Arg, Command, Flags, Group};
@@ -185,6 +186,25 @@ pub const COMMANDS: &[Command] = &[Command::container(
             .tips(&["nondeterministic_output"])
             .args(&[Arg::string("node-id")])
             .deprecated("5.0.0", "`CLUSTER REPLICAS`"),
+        Command::new("cluster|slot-stats", -4, slot_stats)
+            .flags(READS)
+            .doc(Group::Cluster, "8.0.0", "O(N)", "Counts keys and costs of the slots of this shard.")
+            .tips(&["nondeterministic_output", "request_policy:all_shards"])
+            .args(&[Arg::one_of(
+                "filter",
+                &[
+                    Arg::block("slotsrange", &[Arg::int("start-slot"), Arg::int("end-slot")]).token("SLOTSRANGE"),
+                    Arg::block(
+                        "orderby",
+                        &[
+                            Arg::string("metric"),
+                            Arg::int("limit").token("LIMIT").optional(),
+                            Arg::one_of("order", &[Arg::flag("asc", "ASC"), Arg::flag("desc", "DESC")]).optional(),
+                        ],
+                    )
+                    .token("ORDERBY"),
+                ],
+            )]),
         Command::new("cluster|slots", 2, slots)
             .flags(READS)
             .doc(Group::Cluster, "3.0.0", "O(N)", "Maps slots to nodes.")

@@ -10,7 +10,7 @@ pub fn keyslot(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     Ok(())
 }
 
-fn slot(arg: &[u8]) -> Option<Slot> {
+pub(super) fn slot(arg: &[u8]) -> Option<Slot> {
     num::parse_i64(arg).and_then(|n| u16::try_from(n).ok()).and_then(Slot::new)
 }
 

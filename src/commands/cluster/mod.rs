@@ -5,8 +5,10 @@ mod client;
 mod declarations;
 mod keys;
 mod migration;
+mod scan;
+mod slot_stats;
 mod topology;
 
 use crate::exec::Command;
 
-pub const FAMILIES: &[&[Command]] = &[declarations::COMMANDS, client::COMMANDS];
+pub const FAMILIES: &[&[Command]] = &[declarations::COMMANDS, client::COMMANDS, scan::COMMANDS];

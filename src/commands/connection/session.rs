@@ -61,7 +61,7 @@ fn echo(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 
 fn select(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let db = i64::from(parse::int32(args.at(1))?);
-    if ctx.server.config.cluster_enabled && db != 0 {
+    if ctx.server.config.cluster_enabled && ctx.server.keyspace.databases() == 1 && db != 0 {
         return Err(ErrorReply::Static("ERR SELECT is not allowed in cluster mode"));
     }
     if db < 0 || db >= i64::from(ctx.server.keyspace.databases()) {

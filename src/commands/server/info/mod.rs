@@ -68,6 +68,7 @@ const SECTIONS: &[Section] = &[
     section("errorstats", "Errorstats", true, activity::errorstats),
     section("latencystats", "Latencystats", false, activity::latencystats),
     section("cluster", "Cluster", true, process::cluster),
+    section("cluster_info", "Cluster Info", true, process::cluster_info),
     section("keyspace", "Keyspace", true, activity::keyspace),
 ];
 
@@ -89,7 +90,8 @@ impl Section {
 fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let asked = args.from(1);
     let mut info = Info { server: ctx.server, client: ctx.client, out: String::with_capacity(4096) };
-    for section in SECTIONS.iter().filter(|section| section.is_asked(asked)) {
+    let has = |section: &&Section| section.name != "cluster_info" || ctx.server.cluster.is_some();
+    for section in SECTIONS.iter().filter(|section| section.is_asked(asked)).filter(has) {
         if !info.out.is_empty() {
             info.out.push_str("\r\n");
         }

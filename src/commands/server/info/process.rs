@@ -94,6 +94,13 @@ pub(super) fn cpu(info: &mut Info<'_>) {
     }
 }
 
+/// The same as CLUSTER INFO.
+pub(super) fn cluster_info(info: &mut Info<'_>) {
+    if let Some(engine) = &info.server.cluster {
+        info.out.push_str(&engine.info_text());
+    }
+}
+
 pub(super) fn cluster(info: &mut Info<'_>) {
     info.flag("cluster_enabled", info.server.config.cluster_enabled);
 }
