@@ -89,6 +89,10 @@ pub enum AdminReply {
 pub enum AdminError {
     #[error("unknown subcommand or wrong number of arguments for '{0}'. Try CLUSTER HELP.")]
     Subcommand(String),
+    #[error("wrong number of arguments for 'cluster|{0}' command")]
+    Arity(&'static str),
+    #[error("value is not an integer or out of range")]
+    NotInteger,
     #[error("syntax error")]
     Syntax,
     #[error("Invalid or out of range slot")]

@@ -14,7 +14,10 @@ fn each(args: &[&[u8]]) -> Result<Vec<Slot>, AdminError> {
 }
 
 /// Pairs of first and last, the last included.
-fn ranges(args: &[&[u8]]) -> Result<Vec<Slot>, AdminError> {
+fn ranges(args: &[&[u8]], name: &'static str) -> Result<Vec<Slot>, AdminError> {
+    if args.is_empty() || !args.len().is_multiple_of(2) {
+        return Err(AdminError::Arity(name));
+    }
     let mut all = Vec::new();
     for pair in args.chunks_exact(2) {
         let (first, last) = (slot(pair[0])?, slot(pair[1])?);
@@ -86,12 +89,12 @@ impl AdminCommand {
     pub fn parse(args: &[&[u8]]) -> Result<Option<AdminCommand>, AdminError> {
         let [name, args @ ..] = args else { return Ok(None) };
         let arity = || AdminError::Subcommand(shown(name));
-        let whole = |step: usize| if args.is_empty() || args.len() % step != 0 { Err(arity()) } else { Ok(args) };
+        let some = || if args.is_empty() { Err(arity()) } else { Ok(args) };
         let command = match (name.to_ascii_uppercase().as_slice(), args) {
-            (b"ADDSLOTS", _) => AdminCommand::AddSlots(each(whole(1)?)?),
-            (b"DELSLOTS", _) => AdminCommand::DelSlots(each(whole(1)?)?),
-            (b"ADDSLOTSRANGE", _) => AdminCommand::AddSlots(ranges(whole(2)?)?),
-            (b"DELSLOTSRANGE", _) => AdminCommand::DelSlots(ranges(whole(2)?)?),
+            (b"ADDSLOTS", _) => AdminCommand::AddSlots(each(some()?)?),
+            (b"DELSLOTS", _) => AdminCommand::DelSlots(each(some()?)?),
+            (b"ADDSLOTSRANGE", _) => AdminCommand::AddSlots(ranges(args, "addslotsrange")?),
+            (b"DELSLOTSRANGE", _) => AdminCommand::DelSlots(ranges(args, "delslotsrange")?),
             (b"FLUSHSLOTS", []) => AdminCommand::FlushSlots,
             (b"SETSLOT", [_, _, ..]) => setslot(args)?,
             (b"MEET", [ip, port]) => meet(ip, port, None)?,
@@ -109,7 +112,7 @@ impl AdminCommand {
             (b"RESET", [_]) => return Err(AdminError::Syntax),
             (b"BUMPEPOCH", []) => AdminCommand::BumpEpoch,
             (b"SET-CONFIG-EPOCH", [epoch]) => {
-                let n = num::parse_i64(epoch).ok_or_else(|| AdminError::BadEpoch(shown(epoch)))?;
+                let n = num::parse_i64(epoch).ok_or(AdminError::NotInteger)?;
                 AdminCommand::SetConfigEpoch(u64::try_from(n).map_err(|_| AdminError::BadEpoch(n.to_string()))?)
             }
             (b"SAVECONFIG", []) => AdminCommand::SaveConfig,

@@ -1,6 +1,7 @@
 //! KEYSLOT, COUNTKEYSINSLOT, GETKEYSINSLOT, FLUSHSLOT: slots as the keyspace sees them.
 
 use crate::base::{Slot, key_slot, num};
+use crate::commands::parse;
 use crate::exec::{Ctx, Done};
 use crate::resp::{Args, Argv, ErrorReply};
 
@@ -19,6 +20,7 @@ pub fn countkeysinslot(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     if !ctx.server.config.cluster_enabled {
         return Err(ErrorReply::ClusterDisabled);
     }
+    parse::int(args.at(2))?;
     let slot = slot(args.at(2)).ok_or(ErrorReply::Static("ERR Invalid slot"))?;
     let count = ctx.server.keyspace.slot_len(ctx.client.db, slot);
     ctx.reply().uint(count);
@@ -30,7 +32,8 @@ pub fn getkeysinslot(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     if !ctx.server.config.cluster_enabled {
         return Err(ErrorReply::ClusterDisabled);
     }
-    let wanted = num::parse_i64(args.at(3)).and_then(|n| usize::try_from(n).ok());
+    parse::int(args.at(2))?;
+    let wanted = usize::try_from(parse::int(args.at(3))?).ok();
     let (Some(slot), Some(wanted)) = (slot(args.at(2)), wanted) else {
         return Err(ErrorReply::Static("ERR Invalid slot or number of keys"));
     };
