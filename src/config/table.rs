@@ -14,8 +14,9 @@ use super::kind::{Kind, Octal, YesNo, int, memory, one_of, text, text_where};
 use super::lines::ExtraLines;
 use super::special::{
     ClientsMemory, MemoryOrNoLimit, MemoryOrPercent, Notify, OomScores, OutputLimits, OutputLimitsKind, Percentiles,
-    PrimaryAddr, ReplicaOf, SavePoint, SavePoints, Shutdown, ShutdownFlags, Words, check_announced, check_appenddirname,
-    check_appendfilename, check_auth_keys, check_dbfilename, check_hostname, check_ipv4, check_ipv6,
+    PrimaryAddr, ReplicaOf, SavePoint, SavePoints, Shutdown, ShutdownFlags, Words, check_announced,
+    check_appenddirname, check_appendfilename, check_auth_keys, check_dbfilename, check_hostname, check_ipv4,
+    check_ipv6,
 };
 use super::title::check_template;
 use crate::data::Limits;

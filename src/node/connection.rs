@@ -55,6 +55,9 @@ pub struct Connection<S> {
     query_max_bytes: usize,
     /// With `appendfsync always`: what is to be written may show changes up to this offset of the log.
     hold_until: Option<u64>,
+    /// The savings of nodes.conf that had been asked for when this connection last wrote: what it says must not be known
+    /// before it is durable.
+    nodes_conf: u64,
     /// The client broke the protocol: it is told so after the replies to what it sent before.
     broken: Option<ProtocolError>,
     /// The client is to be closed when what it still has to read is written.
@@ -115,6 +118,7 @@ impl<S: Socket> Connection<S> {
             limits,
             query_max_bytes,
             hold_until: None,
+            nodes_conf: 0,
             broken: None,
             ending: false,
             hungry: false,
@@ -140,6 +144,11 @@ impl<S: Socket> Connection<S> {
             self.run_batch();
             if let Some(offset) = self.hold_until.take() {
                 self.shared.aof.wait_durable(offset).await;
+            }
+            let wanted = self.shared.nodes_conf_wanted();
+            if self.nodes_conf != wanted {
+                self.nodes_conf = wanted;
+                self.shared.wait_for_nodes_conf(wanted).await;
             }
             self.write().await?;
             if self.ending {

@@ -1,16 +1,17 @@
 //! What the threads of the server share: the state machine behind one mutex, and the bells of its connections.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::aof::Aof;
 use super::log::Logger;
 use crate::base::Millis;
+use crate::cluster;
 use crate::exec::server::Stopwatch;
 use crate::exec::{ClientId, Effect, Server};
 
@@ -61,6 +62,9 @@ pub struct Shared {
     /// Effects that only the main thread performs.
     outbox: Mutex<Vec<Effect>>,
     pub outbox_filled: Notify,
+    /// How many times nodes.conf was to be made durable, and how many of them are done.
+    nodes_conf_wanted: AtomicU64,
+    nodes_conf_saved: watch::Sender<u64>,
     pub logger: Logger,
     pub aof: Arc<Aof>,
 }
@@ -73,6 +77,8 @@ impl Shared {
             bells: Mutex::default(),
             outbox: Mutex::default(),
             outbox_filled: Notify::new(),
+            nodes_conf_wanted: AtomicU64::new(0),
+            nodes_conf_saved: watch::channel(0).0,
             logger,
             aof,
         }
@@ -102,6 +108,9 @@ impl Shared {
         let mut for_main = lock(&self.outbox);
         let before = for_main.len();
         for effect in server.outbox.drain(..) {
+            if matches!(effect, Effect::Bus(cluster::Output::SaveConfig { fsync: true, .. })) {
+                self.nodes_conf_wanted.fetch_add(1, Ordering::Release);
+            }
             match effect {
                 Effect::Wake(id) => self.ring(id),
                 other => for_main.push(other),
@@ -110,6 +119,23 @@ impl Shared {
         if for_main.len() > before {
             self.outbox_filled.notify_one();
         }
+    }
+
+    /// How many savings of nodes.conf have been asked for: what was said after the last of them waits for it.
+    pub fn nodes_conf_wanted(&self) -> u64 {
+        self.nodes_conf_wanted.load(Ordering::Acquire)
+    }
+
+    /// One of them is done.
+    pub fn nodes_conf_is_saved(&self) {
+        self.nodes_conf_saved.send_modify(|saved| *saved += 1);
+    }
+
+    /// Waits until so many of them are done.
+    pub async fn wait_for_nodes_conf(&self, wanted: u64) {
+        let mut saved = self.nodes_conf_saved.subscribe();
+        // The sender lives as long as this.
+        let _ = saved.wait_for(|saved| *saved >= wanted).await;
     }
 
     /// The effects that wait for the main thread.

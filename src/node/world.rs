@@ -86,6 +86,9 @@ impl Machine {
                 std::process::exit(1);
             }
         }
+        if fsync {
+            self.shared.nodes_conf_is_saved();
+        }
     }
 
     fn rewrite_config(&self, token: Token) {

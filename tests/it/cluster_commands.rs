@@ -134,7 +134,9 @@ fn numbered_databases_work_in_a_cluster_and_outlive_a_restart() {
         let mut call = |line: &str| -> redis::RedisResult<redis::Value> {
             let mut words = line.split(' ');
             let mut command = redis::cmd(words.next().unwrap());
-            words.for_each(|word| drop(command.arg(word)));
+            for word in words {
+                command.arg(word);
+            }
             command.query(&mut link)
         };
         let ok = Ok(redis::Value::Okay);

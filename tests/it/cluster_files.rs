@@ -2,22 +2,36 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::support::{Server, ServerKind, eventually};
 
 /// Starts `node` with the configuration of a server that is down (or not), and waits for it to give up. Its log.
 fn fails_to_start(server: &Server, extra: &[&str]) -> String {
     let log = server.dir().join("second.log");
-    let ended = Command::new(env!("CARGO_BIN_EXE_node"))
+    let mut child = Command::new(env!("CARGO_BIN_EXE_node"))
         .arg(server.dir().join("redis.conf"))
         .args(extra)
         .args(["--logfile", &log.display().to_string()])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .status()
+        .spawn()
         .expect("it can be run");
-    assert!(!ended.success());
-    fs::read_to_string(log).unwrap_or_default()
+    let mut ended = None;
+    let mut ends = || {
+        ended = child.try_wait().expect("the child is ours");
+        ended.is_some()
+    };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !ends() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // One that is up against expectation must not outlive the test.
+    let _ = child.kill();
+    let _ = child.wait();
+    let text = fs::read_to_string(log).unwrap_or_default();
+    assert!(ended.is_some_and(|status| !status.success()), "it starts:\n{text}");
+    text
 }
 
 #[test]
@@ -28,6 +42,7 @@ fn a_damaged_file_stops_the_start_and_stays_as_it_is() {
     let path = server.dir().join("nodes.conf");
     let sound = fs::read(&path).unwrap();
     let text = String::from_utf8(sound.clone()).unwrap();
+    assert!(text.contains(" 1-3\n"), "what was answered is on the disk:\n{text}");
     for damaged in [
         sound[..sound.len() - 1].to_vec(),
         sound[..sound.len() / 2].to_vec(),
