@@ -189,7 +189,7 @@ impl Loader {
     }
 
     fn vars(&mut self, words: &[&str]) -> Result<(), String> {
-        if words.len() % 2 != 0 {
+        if !words.len().is_multiple_of(2) {
             return Err("a name without a value".to_owned());
         }
         self.has_vars = true;
