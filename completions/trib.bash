@@ -1735,7 +1735,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__rebalance)
-            opts="-a -u -t -4 -6 -y -v -h --weight --auto-weights --threshold --use-empty-primaries --use-empty-masters --simulate --timeout --pipeline --replace --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --weight --auto-weights --threshold --use-empty-primaries --use-empty-masters --simulate --timeout --pipeline --replace --engine --use-atomic-slot-migration --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1755,6 +1755,10 @@ _trib() {
                     ;;
                 --pipeline)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --engine)
+                    COMPREPLY=($(compgen -W "auto atomic migrate" -- "${cur}"))
                     return 0
                     ;;
                 --pass)
@@ -1837,7 +1841,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__reshard)
-            opts="-a -u -t -4 -6 -y -v -h --from --to --slots --timeout --pipeline --replace --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --from --to --slots --timeout --pipeline --replace --engine --use-atomic-slot-migration --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1861,6 +1865,10 @@ _trib() {
                     ;;
                 --pipeline)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --engine)
+                    COMPREPLY=($(compgen -W "auto atomic migrate" -- "${cur}"))
                     return 0
                     ;;
                 --pass)

@@ -205,6 +205,9 @@ complete -c trib -n "__fish_trib_using_subcommand reshard" -l to -d 'The primary
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l slots -d 'How many slots to move' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l timeout -d 'How long one MIGRATE may take' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l engine -d 'Who moves the slots' -r -f -a "auto\t'The servers where both can, else this program'
+atomic\t'The servers, all slots of a pair of nodes at once or not at all (CLUSTER MIGRATESLOTS)'
+migrate\t'This program, key by key (MIGRATE)'"
 complete -c trib -n "__fish_trib_using_subcommand reshard" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l user -d 'User to authenticate as' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
@@ -223,6 +226,7 @@ complete -c trib -n "__fish_trib_using_subcommand reshard" -l color -d 'When to 
 always\t''
 never\t''"
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l replace -d 'Overwrite keys that exist on the receiving node'
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l use-atomic-slot-migration -d 'The same as --engine atomic, as valkey-cli has it'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l no-auth-warning -d 'Do not warn about a password on the command line'
@@ -239,6 +243,9 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance" -l weight -d 'Weigh
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l threshold -d 'How far from its share a node may be, in percent of the slots it owns' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l timeout -d 'How long one MIGRATE may take' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l engine -d 'Who moves the slots' -r -f -a "auto\t'The servers where both can, else this program'
+atomic\t'The servers, all slots of a pair of nodes at once or not at all (CLUSTER MIGRATESLOTS)'
+migrate\t'This program, key by key (MIGRATE)'"
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l user -d 'User to authenticate as' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
@@ -260,6 +267,7 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance" -l auto-weights -d 
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l use-empty-masters -l use-empty-primaries -d 'Give slots to primaries that own none'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l simulate -d 'Show what would be moved, and move nothing'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l replace -d 'Overwrite keys that exist on the receiving node'
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l use-atomic-slot-migration -d 'The same as --engine atomic, as valkey-cli has it'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l no-auth-warning -d 'Do not warn about a password on the command line'

@@ -16,6 +16,7 @@ use super::addr::Addr;
 use super::cmd::Command;
 use super::error::Error;
 use super::grammar::{self, Line};
+use super::mover::Engine;
 use super::options::{GlobalArgs, Options};
 use super::table::Sheet;
 use super::ui::{Ui, Wording};
@@ -88,6 +89,24 @@ impl SheetArgs {
         } else {
             ui.line(sheet.table());
         }
+    }
+}
+
+/// Who moves slots: shared by the subcommands that move slots of a healthy cluster.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct EngineArgs {
+    /// Who moves the slots
+    #[arg(long, value_enum, default_value_t)]
+    engine: Engine,
+    /// The same as --engine atomic, as valkey-cli has it
+    #[arg(long, conflicts_with = "engine")]
+    use_atomic_slot_migration: bool,
+}
+
+impl EngineArgs {
+    #[must_use]
+    pub fn engine(self) -> Engine {
+        if self.use_atomic_slot_migration { Engine::Atomic } else { self.engine }
     }
 }
 

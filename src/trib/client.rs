@@ -21,13 +21,15 @@ use super::error::Failure;
 /// The connections of a run, by address. Cheap to share behind a reference; not for several threads.
 pub struct Pool {
     access: Access,
-    clients: RefCell<HashMap<Addr, Client>>,
+    /// By address and database.
+    clients: RefCell<HashMap<(Addr, u32), Client>>,
+    databases: RefCell<HashMap<Addr, u32>>,
 }
 
 impl Pool {
     #[must_use]
     pub fn new(access: Access) -> Pool {
-        Pool { access, clients: RefCell::new(HashMap::new()) }
+        Pool { access, clients: RefCell::default(), databases: RefCell::default() }
     }
 
     /// How the nodes are reached.
@@ -43,15 +45,52 @@ impl Pool {
 
     /// The connection to `addr`; dials and authenticates if there is none that works.
     pub async fn client(&self, addr: &Addr) -> Result<Client, Failure> {
-        let known = self.clients.borrow().get(addr).cloned();
+        self.client_in(addr, 0).await
+    }
+
+    /// The connection to `addr` on which this database is selected.
+    pub async fn client_in(&self, addr: &Addr, database: u32) -> Result<Client, Failure> {
+        let place = (addr.clone(), database);
+        let known = self.clients.borrow().get(&place).cloned();
         if let Some(client) = known
             && !client.broken.get()
         {
             return Ok(client);
         }
         let client = Client::dial(addr, &self.access).await?;
-        self.clients.borrow_mut().insert(addr.clone(), client.clone());
+        if database != 0 {
+            client.call(command("SELECT").arg(database)).await?;
+        }
+        self.clients.borrow_mut().insert(place, client.clone());
         Ok(client)
+    }
+
+    /// How many databases the cluster node at `addr` may have: one, but for servers that can be told otherwise.
+    pub async fn databases(&self, addr: &Addr) -> Result<u32, Failure> {
+        if let Some(&known) = self.databases.borrow().get(addr) {
+            return Ok(known);
+        }
+        let cmds = [command("CONFIG GET cluster-databases"), command("INFO keyspace")];
+        let client = self.client(addr).await?;
+        let mut replies = client.pipeline(client.timeouts().reply, &cmds).await?.into_iter();
+        let told = match replies.next() {
+            Some(Ok(Value::Array(pair))) => pair.get(1).and_then(text_of).and_then(|count| count.parse().ok()),
+            // Not everybody may ask.
+            _ => None,
+        };
+        // Somebody who may not ask for the number still sees which are in use.
+        let used = replies.next().transpose()?.as_ref().and_then(text_of).unwrap_or_default();
+        let used = used.lines().filter_map(|line| line.strip_prefix("db")?.split_once(':')?.0.parse::<u32>().ok());
+        let mut count = told.unwrap_or(1).max(used.max().map_or(0, |last| last + 1));
+        if count > 1 {
+            match self.client_in(addr, 1).await {
+                // It has them, but nobody gets there, not in cluster mode.
+                Err(Failure::Reply { .. }) => count = 1,
+                other => drop(other?),
+            }
+        }
+        self.databases.borrow_mut().insert(addr.clone(), count);
+        Ok(count)
     }
 
     /// Sends one command to `addr` and waits for the reply.
@@ -70,7 +109,7 @@ impl Pool {
 
     /// Forgets the connection to `addr`, so that the next use dials again.
     pub fn forget(&self, addr: &Addr) {
-        self.clients.borrow_mut().remove(addr);
+        self.clients.borrow_mut().retain(|(known, _), _| known != addr);
     }
 }
 

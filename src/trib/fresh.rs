@@ -37,7 +37,7 @@ pub async fn examine(pool: &Pool, addr: &Addr) -> Result<Fresh, Error> {
     let (cluster_info, keyspace) = (text()?, text()?);
     let report = Report::parse(addr, &nodes)?;
     let known = info_field(&cluster_info, "cluster_known_nodes").and_then(|n| n.parse().ok()).unwrap_or(1usize);
-    if known > 1 || report.lines.len() > 1 || info_field(&keyspace, "db0").is_some() {
+    if known > 1 || report.lines.len() > 1 || keyspace.lines().any(|line| line.starts_with("db")) {
         return Err(not_empty(addr));
     }
     let own = report.own();

@@ -46,9 +46,19 @@ pub async fn load_some(pool: &Pool, view: &ClusterView, slots: &[Slot]) -> Resul
     Ok(counts)
 }
 
-/// How many keys of each slot the node holds.
+/// How many keys of each slot the node holds, in all databases.
 pub async fn count(pool: &Pool, node: &Node, slots: &[Slot]) -> Result<Vec<u64>, Failure> {
-    let client = pool.client(&node.addr).await?;
+    let mut counts = vec![0; slots.len()];
+    for database in 0..pool.databases(&node.addr).await? {
+        for (sum, keys) in counts.iter_mut().zip(count_in(pool, node, database, slots).await?) {
+            *sum += keys;
+        }
+    }
+    Ok(counts)
+}
+
+async fn count_in(pool: &Pool, node: &Node, database: u32, slots: &[Slot]) -> Result<Vec<u64>, Failure> {
+    let client = pool.client_in(&node.addr, database).await?;
     let mut counts = Vec::with_capacity(slots.len());
     for batch in slots.chunks(BATCH) {
         let cmds: Vec<redis::Cmd> = batch

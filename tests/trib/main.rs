@@ -3,10 +3,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod atomic;
 mod backup;
 mod connections;
 mod create;
+mod databases;
 mod defects;
+mod dialogs;
 mod fix;
 mod generated;
 mod local;

@@ -9,6 +9,7 @@ use crate::trib::client::{command, join_all};
 use crate::trib::error::{Error, Failure, Kind};
 use crate::trib::planned::{self, Member, Step};
 use crate::trib::view::{self, ClusterView, Node};
+use crate::trib::vitals;
 use crate::trib::wait::{self, Look};
 
 /// Remove a node that owns no slots, also a dead one
@@ -42,8 +43,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         return Err(not_empty(node));
     }
     if node.is_primary() && node.is_reachable() {
-        let keys = ctx.pool.call(&node.addr, &command("DBSIZE")).await?;
-        if keys != redis::Value::Int(0) {
+        if vitals::ask(&ctx.pool.client(&node.addr).await?).await?.keys > 0 {
             return Err(Error::failed(not_empty_text(node)).hint(
                 "it owns no slots but holds keys, which nobody can reach: FLUSHALL it, or import the keys first",
             ));

@@ -26,8 +26,8 @@ use crate::trib::view::{ClusterView, Node};
 
 /// Move the keys of a standalone server into the cluster
 ///
-/// All databases of the source go into the one of the cluster; a key that exists there, or in two databases, is
-/// left where it is and reported. The server may be named as a URI: redis://user:password@host:port/db.
+/// All databases of the source go into the one of the cluster, or where it has several each into the same. A key that
+/// exists already, or in two databases that become one, is left where it is and reported. The server may be named as a URI: redis://user:password@host:port/db.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -126,13 +126,19 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         owners: owners(&view)?,
         met: HashSet::new(),
         earlier: HashSet::new(),
-        remembers: databases.len() > 1,
+        remembers: false,
         refused: 0,
         by_dump: args.via == Via::Dump || (args.via == Via::Auto && !same_wire),
+        rooms: rooms(ctx, &view).await?,
+        into: 0,
         delete: if is_old(&info) { "DEL" } else { "UNLINK" },
         source,
     };
+    // Databases that the cluster has stay what they are; the others all go into the first.
+    let folded = databases.iter().filter(|database| **database == 0 || **database >= import.rooms).count();
     for database in databases {
+        import.into = if database < import.rooms { database } else { 0 };
+        import.remembers = import.into == 0 && folded > 1;
         import.run(database).await?;
     }
     if import.refused > 0 {
@@ -204,6 +210,15 @@ async fn connect_source(ctx: &Context<'_>, args: &Args, from: &Addr) -> Result<C
     Ok(Client::dial(from, &access).await?)
 }
 
+/// How many databases all nodes of the cluster have.
+async fn rooms(ctx: &Context<'_>, view: &ClusterView) -> Result<u32, Failure> {
+    let mut least = u32::MAX;
+    for node in view.primaries() {
+        least = least.min(ctx.pool.databases(&node.addr).await?);
+    }
+    Ok(least)
+}
+
 /// The owner of every slot.
 fn owners(view: &ClusterView) -> Result<Vec<&Node>, Error> {
     let mut owners: Vec<Option<&Node>> = vec![None; SLOTS];
@@ -230,6 +245,10 @@ struct Import<'a> {
     /// Whether this program carries the keys, not the source.
     by_dump: bool,
     delete: &'static str,
+    /// How many databases the cluster has.
+    rooms: u32,
+    /// Into which of them the keys go.
+    into: u32,
 }
 
 impl Import<'_> {
@@ -277,7 +296,7 @@ impl Import<'_> {
         for item in items {
             let Value::BulkString(key) = item else { return Err(unexpected()) };
             let hash = hash_of(&key);
-            if self.earlier.contains(&hash) {
+            if self.into == 0 && self.earlier.contains(&hash) {
                 self.refuse(&key, "a key of the same name came from another database");
             } else if self.met.insert(hash) {
                 keys.push(key);
@@ -312,7 +331,7 @@ impl Import<'_> {
                 cmd
             })
             .collect();
-        let client = self.ctx.pool.client(&node.addr).await?;
+        let client = self.ctx.pool.client_in(&node.addr, self.into).await?;
         let replies = client.pipeline(client.timeouts().reply, &cmds).await?;
         let mut absent = Vec::with_capacity(keys.len());
         for (key, reply) in keys.into_iter().zip(replies) {
@@ -419,7 +438,7 @@ impl Import<'_> {
             names.push(key);
             restores.push(restore);
         }
-        let client = self.ctx.pool.client(&node.addr).await?;
+        let client = self.ctx.pool.client_in(&node.addr, self.into).await?;
         let mut arrived = Vec::with_capacity(names.len());
         for (key, reply) in names.into_iter().zip(client.pipeline(limit, &restores).await?) {
             match reply {
@@ -433,7 +452,7 @@ impl Import<'_> {
 
     async fn migrate(&self, node: &Node, batch: &[Vec<u8>]) -> Result<(), Failure> {
         let mut cmd = command("MIGRATE");
-        cmd.arg(&node.announced.host).arg(node.announced.port).arg("").arg(0).arg(self.args.timeout_ms);
+        cmd.arg(&node.announced.host).arg(node.announced.port).arg("").arg(self.into).arg(self.args.timeout_ms);
         if self.args.copy {
             cmd.arg("COPY");
         }

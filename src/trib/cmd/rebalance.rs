@@ -2,10 +2,11 @@
 
 use super::Context;
 use crate::base::NodeId;
-use crate::trib::cli::{MoveArgs, PlanArgs, SeedArgs};
+use crate::trib::cli::{EngineArgs, MoveArgs, PlanArgs, SeedArgs};
 use crate::trib::client::{command, info_field, text_of};
 use crate::trib::error::{Error, Kind};
 use crate::trib::harmony;
+use crate::trib::mover::Settings;
 use crate::trib::mover::apply::apply;
 use crate::trib::mover::progress::Style;
 use crate::trib::plan::Primary;
@@ -42,6 +43,8 @@ pub struct Args {
     simulate: bool,
     #[command(flatten)]
     moving: MoveArgs,
+    #[command(flatten)]
+    engine: EngineArgs,
     #[command(flatten)]
     plan: PlanArgs,
 }
@@ -83,7 +86,8 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         return Ok(());
     }
     ctx.pass(args.plan.dry_run, planned::digest(&view), planned::transfers(&view, &plan.transfers))?;
-    apply(ui, &ctx.pool, &view, plan.transfers, (&args.moving).into(), Style::Hashes).await
+    let settings = Settings { engine: args.engine.engine(), ..(&args.moving).into() };
+    apply(ui, &ctx.pool, &view, plan.transfers, settings, Style::Hashes).await
 }
 
 /// The weights of the reachable primaries, in view order.

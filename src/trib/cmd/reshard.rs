@@ -2,9 +2,10 @@
 
 use super::Context;
 use crate::base::SLOTS;
-use crate::trib::cli::{MoveArgs, PlanArgs, SeedArgs};
+use crate::trib::cli::{EngineArgs, MoveArgs, PlanArgs, SeedArgs};
 use crate::trib::error::{Error, Kind};
 use crate::trib::harmony;
+use crate::trib::mover::Settings;
 use crate::trib::mover::apply::apply;
 use crate::trib::mover::progress::Style;
 use crate::trib::pick;
@@ -34,6 +35,8 @@ pub struct Args {
     slots: Option<u16>,
     #[command(flatten)]
     moving: MoveArgs,
+    #[command(flatten)]
+    engine: EngineArgs,
     #[command(flatten)]
     plan: PlanArgs,
 }
@@ -67,7 +70,8 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
             Wording::RedisCli => Error::reported(Kind::Declined),
         });
     }
-    apply(ui, &ctx.pool, &view, transfers, (&args.moving).into(), Style::Slots).await
+    let settings = Settings { engine: args.engine.engine(), ..(&args.moving).into() };
+    apply(ui, &ctx.pool, &view, transfers, settings, Style::Slots).await
 }
 
 /// What the dialog was told, as options.
@@ -171,7 +175,7 @@ fn read_sources<'v>(view: &'v ClusterView, target: &Node, names: &str) -> Result
 const TARGET_IS_SOURCE: &str = "*** It is not possible to use the target node as source node.";
 
 fn no_sources() -> Error {
-    Error::failed("*** No source nodes given, operation aborted.")
+    Error::usage("*** No source nodes given, operation aborted.")
 }
 
 fn all_but<'v>(view: &'v ClusterView, target: &Node) -> Vec<&'v Node> {

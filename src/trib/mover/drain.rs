@@ -49,8 +49,8 @@ pub struct Drain<'d, 'a> {
 #[derive(Default)]
 struct Round {
     moved: u64,
-    /// Slots to be looked at key by key.
-    careful: BTreeSet<Slot>,
+    /// Slots to be looked at key by key, with the database.
+    careful: BTreeSet<(u32, Slot)>,
     /// An error that may pass by itself.
     passing: Option<Failure>,
 }
@@ -92,9 +92,12 @@ impl<'d, 'a> Drain<'d, 'a> {
             if self.stop.get() == Stop::Now {
                 return Err(Trouble::Stopped);
             }
-            let round = self.round(&left).await?;
-            for &slot in &round.careful {
-                self.carefully(slot).await?;
+            let mut round = Round::default();
+            for database in 0..self.link.databases().await? {
+                self.round(database, &left, &mut round).await?;
+            }
+            for &(database, slot) in &round.careful {
+                self.carefully(database, slot).await?;
             }
             let moved = round.moved > 0 || !round.careful.is_empty();
             idle = if moved || round.passing.is_some() { 0 } else { idle + 1 };
@@ -111,36 +114,38 @@ impl<'d, 'a> Drain<'d, 'a> {
         }
     }
 
-    /// Lists the keys of the slots and sends them once.
-    async fn round(&self, slots: &[Slot]) -> Result<Round, Trouble> {
-        let client = self.link.source().await?;
-        let pages = self.link.list(slots, PAGE).await?;
+    /// Lists the keys that one database has of the slots and sends them once.
+    async fn round(&self, database: u32, slots: &[Slot], round: &mut Round) -> Result<(), Trouble> {
+        let client = self.link.source_in(database).await?;
+        let pages = self.link.list(database, slots, PAGE).await?;
         let pages: Vec<(Slot, Vec<Vec<u8>>)> = slots.iter().copied().zip(pages).collect();
         let mut parcels = Parcels { pages: &pages, page: 0, key: 0 };
         let bursts = std::iter::from_fn(|| parcels.burst(self.pace));
         let busy_until = Cell::new(Instant::now());
-        let mut results = stream::iter(bursts).map(|burst| self.send(&client, burst, &busy_until)).buffered(UNDER_WAY);
-        let mut round = Round::default();
+        let mut results =
+            stream::iter(bursts).map(|burst| self.send(&client, database, burst, &busy_until)).buffered(UNDER_WAY);
         while let Some(result) = results.next().await {
             for (slot, keys, reply) in result? {
                 match reply {
                     Ok(reply) => round.moved += self.note(slot, keys, &reply),
-                    Err(failure) if is_for_one_key(&failure) => _ = round.careful.insert(slot),
+                    Err(failure) if is_for_one_key(&failure) => _ = round.careful.insert((database, slot)),
                     Err(failure) if is_passing(&failure) => _ = round.passing.get_or_insert(failure),
                     Err(failure) => return Err(failure.into()),
                 }
             }
         }
-        Ok(round)
+        Ok(())
     }
 
     async fn send(
         &self,
         client: &Client,
+        database: u32,
         burst: Vec<Parcel<'_>>,
         busy_until: &Cell<Instant>,
     ) -> Result<Vec<(Slot, u64, Result<Value, Failure>)>, Failure> {
-        let cmds: Vec<Cmd> = burst.iter().map(|parcel| self.migrate(parcel.keys, self.settings.replace)).collect();
+        let replace = self.settings.replace;
+        let cmds: Vec<Cmd> = burst.iter().map(|parcel| self.migrate(database, parcel.keys, replace)).collect();
         for parcel in &burst {
             self.sent.borrow_mut().entry(parcel.slot).or_default();
         }
@@ -154,17 +159,17 @@ impl<'d, 'a> Drain<'d, 'a> {
     }
 
     /// Moves the keys of one slot one by one, looking closer where a key is in the way.
-    async fn carefully(&self, slot: Slot) -> Result<(), Trouble> {
-        let client = self.link.source().await?;
+    async fn carefully(&self, database: u32, slot: Slot) -> Result<(), Trouble> {
+        let client = self.link.source_in(database).await?;
         let mut conflicts = Vec::new();
-        let pages = self.link.list(&[slot], PAGE).await?;
+        let pages = self.link.list(database, &[slot], PAGE).await?;
         for key in pages.into_iter().flatten() {
             let one = std::slice::from_ref(&key);
             let limit = self.patience(&client, 1);
-            let mut reply = client.call_within(limit, &self.migrate(one, self.settings.replace)).await;
+            let mut reply = client.call_within(limit, &self.migrate(database, one, self.settings.replace)).await;
             if reply.as_ref().is_err_and(is_in_the_way) {
-                if busy::is_same(&client, &self.link.target().await?, &key).await? {
-                    reply = client.call_within(limit, &self.migrate(one, true)).await;
+                if busy::is_same(&client, &self.link.target_in(database).await?, &key).await? {
+                    reply = client.call_within(limit, &self.migrate(database, one, true)).await;
                 } else {
                     conflicts.push(key);
                     continue;
@@ -192,11 +197,11 @@ impl<'d, 'a> Drain<'d, 'a> {
     }
 
     /// MIGRATE to where the other nodes know the target, which need not be where this program does.
-    fn migrate(&self, keys: &[Vec<u8>], replace: bool) -> Cmd {
+    fn migrate(&self, database: u32, keys: &[Vec<u8>], replace: bool) -> Cmd {
         let target = &self.link.target.announced;
         let timeout_ms = u64::try_from(self.settings.timeout.as_millis()).unwrap_or(u64::MAX).max(1);
         let mut cmd = command("MIGRATE");
-        cmd.arg(&target.host).arg(target.port).arg("").arg(0).arg(timeout_ms);
+        cmd.arg(&target.host).arg(target.port).arg("").arg(database).arg(timeout_ms);
         if replace {
             cmd.arg("REPLACE");
         }

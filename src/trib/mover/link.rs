@@ -34,6 +34,20 @@ impl Link<'_> {
         self.pool.client(&self.target.addr).await
     }
 
+    /// The connection to the source on which this database is selected.
+    pub async fn source_in(&self, database: u32) -> Result<Client, Failure> {
+        self.pool.client_in(&self.source.addr, database).await
+    }
+
+    pub async fn target_in(&self, database: u32) -> Result<Client, Failure> {
+        self.pool.client_in(&self.target.addr, database).await
+    }
+
+    /// How many databases keys may be in.
+    pub async fn databases(&self) -> Result<u32, Failure> {
+        self.pool.databases(&self.source.addr).await
+    }
+
     /// Opens the slots: the target first, so that it is ready when the source begins to send clients.
     pub async fn open(&self, slots: &[Slot]) -> Result<(), Failure> {
         all_ok(set(&self.target().await?, slots, "IMPORTING", Some(self.source.id)).await?)?;
@@ -100,9 +114,9 @@ impl Link<'_> {
         keycount::count(self.pool, node, slots).await
     }
 
-    /// At most `at_most` keys of each slot at the source.
-    pub async fn list(&self, slots: &[Slot], at_most: usize) -> Result<Vec<Vec<Vec<u8>>>, Failure> {
-        let client = self.source().await?;
+    /// At most `at_most` keys of each slot in one database of the source.
+    pub async fn list(&self, database: u32, slots: &[Slot], at_most: usize) -> Result<Vec<Vec<Vec<u8>>>, Failure> {
+        let client = self.source_in(database).await?;
         let list = |slot| {
             let mut cmd = about("GETKEYSINSLOT", slot);
             cmd.arg(at_most);

@@ -16,6 +16,7 @@
 //! where clients are still served; `trib fix` finishes it.
 
 pub mod apply;
+mod atomic;
 mod busy;
 mod drain;
 mod link;
@@ -53,6 +54,19 @@ pub struct Settings {
     pub batch: Option<usize>,
     /// Whether the source's value wins where a key exists on both sides with different values.
     pub replace: bool,
+    pub engine: Engine,
+}
+
+/// Who moves slots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Engine {
+    /// The servers where both can, else this program
+    #[default]
+    Auto,
+    /// The servers, all slots of a pair of nodes at once or not at all (CLUSTER MIGRATESLOTS)
+    Atomic,
+    /// This program, key by key (MIGRATE)
+    Migrate,
 }
 
 impl From<&MoveArgs> for Settings {
@@ -61,6 +75,7 @@ impl From<&MoveArgs> for Settings {
             timeout: Duration::from_millis(args.timeout_ms),
             batch: args.pipeline.map(|keys| keys as usize),
             replace: args.replace,
+            engine: Engine::Migrate,
         }
     }
 }
@@ -103,6 +118,9 @@ pub enum Trouble {
     /// Keys that do not leave, though the server reports no error.
     #[error("slot {slot}: node {from} still holds {keys} key(s) that it does not list or that do not leave")]
     Stuck { slot: Slot, from: Addr, keys: u64 },
+    /// The servers did not move the slots, and nothing has changed.
+    #[error("{from} did not move the slots to {to}: {text}")]
+    Refused { from: Addr, to: Addr, text: String },
     /// The operator pressed Ctrl-C, or another transfer failed.
     #[error("stopped before everything was moved")]
     Stopped,
@@ -271,6 +289,19 @@ impl<'a> Mover<'a> {
             slots.iter().map(|&slot| SlotMove { slot, from: job.from, to: job.to }).collect()
         };
         self.observer.begun(index);
+        match self.atomically(index, job, link).await {
+            Ok(true) => {
+                self.observer.ended(index);
+                outcome.moved = as_moves(&job.slots);
+                return outcome;
+            }
+            Ok(false) => {}
+            Err(trouble) => {
+                self.observer.ended(index);
+                outcome.trouble = Some(trouble);
+                return outcome;
+            }
+        }
         let pace = pace::Pace::new(self.settings.batch);
         for batch in batches(&job.slots, &link.counts) {
             if self.stop.get() != Stop::No {
@@ -302,6 +333,32 @@ impl<'a> Mover<'a> {
         }
         self.observer.ended(index);
         outcome
+    }
+
+    /// Has the servers do the job, if they are to; whether they have.
+    async fn atomically(&self, index: usize, job: &Job, link: &Link<'a>) -> Result<bool, Trouble> {
+        let engine = self.settings.engine;
+        let wanted = job.scope == Scope::Slots && engine != Engine::Migrate;
+        if !wanted || (engine == Engine::Auto && !atomic::is_known(link).await?) {
+            return Ok(false);
+        }
+        match atomic::migrate(link, &job.slots, &self.stop).await {
+            Ok(()) => {
+                for &slot in &job.slots {
+                    let keys = link.counts.get(&slot).copied().unwrap_or(0);
+                    self.observer.keys_moved(keys);
+                    self.observer.slot_moved(index, slot, keys);
+                }
+                Ok(true)
+            }
+            Err(trouble @ (Trouble::Refused { .. } | Trouble::Node(Failure::Reply { .. })))
+                if engine == Engine::Auto =>
+            {
+                self.observer.falls_back(&trouble);
+                Ok(false)
+            }
+            Err(trouble) => Err(trouble),
+        }
     }
 
     async fn move_slots(

@@ -9,7 +9,7 @@ use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::Job;
+use super::{Job, Trouble};
 use crate::base::Slot;
 use crate::trib::addr::Addr;
 use crate::trib::ui::Ui;
@@ -24,6 +24,8 @@ pub trait Observer {
     /// The slot is at its target; so many keys went with it.
     fn slot_moved(&self, _job: usize, _slot: Slot, _keys: u64) {}
     fn ended(&self, _job: usize) {}
+    /// The servers cannot do it themselves, so this program will.
+    fn falls_back(&self, _why: &Trouble) {}
     /// Ctrl-C was pressed; what is in flight is finished first.
     fn stopping(&self) {}
 }
@@ -146,6 +148,10 @@ impl Observer for Reporter<'_> {
             self.write(&format!("{}{}{end}", self.head_line(line.job), "#".repeat(line.slots)));
             hashes.live = (!line.ended).then_some(line.job);
         }
+    }
+
+    fn falls_back(&self, why: &Trouble) {
+        self.bar.suspend(|| self.ui.note(format!("{why}; the keys are moved one by one instead.")));
     }
 
     fn stopping(&self) {

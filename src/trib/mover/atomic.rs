@@ -1,0 +1,146 @@
+//! Slots that the servers move themselves (CLUSTER MIGRATESLOTS): all at once or not at all, with no slot open in
+//! between and no client sent back and forth.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use redis::Value;
+
+use super::super::client::{Pool, command, text_of};
+use super::super::error::Failure;
+use super::super::slots::SlotSet;
+use super::super::view::Node;
+use super::link::Link;
+use super::{Stop, Trouble};
+use crate::base::Slot;
+
+/// Between two looks at a migration: short ones are over at once, long ones need no haste.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LAST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Whether both ends have the command.
+pub async fn is_known(link: &Link<'_>) -> Result<bool, Failure> {
+    Ok(knows(link.pool, link.source).await? && knows(link.pool, link.target).await?)
+}
+
+async fn knows(pool: &Pool, node: &Node) -> Result<bool, Failure> {
+    match pool.call(&node.addr, &command("COMMAND INFO cluster|migrateslots")).await {
+        Ok(Value::Array(found)) => Ok(found.iter().any(|info| !matches!(info, Value::Nil))),
+        // Somebody who may not ask will not be allowed the command itself.
+        Ok(_) | Err(Failure::Reply { .. }) => Ok(false),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Has the source move the slots, and waits for the end of it. They are at the target if this is well, and where they
+/// were if not.
+pub async fn migrate(link: &Link<'_>, slots: &[Slot], stop: &Cell<Stop>) -> Result<(), Trouble> {
+    let source = link.source().await?;
+    let wanted: SlotSet = slots.iter().copied().collect();
+    let mut begin = command("CLUSTER MIGRATESLOTS SLOTSRANGE");
+    for (first, last) in wanted.ranges() {
+        begin.arg(first.get()).arg(last.get());
+    }
+    source.call(begin.arg("NODE").arg(link.target.id.as_str())).await?;
+    let look = command("CLUSTER GETSLOTMIGRATIONS");
+    let (mut pause, mut cancelled) = (FIRST_PAUSE, false);
+    loop {
+        let jobs = read_jobs(&source.call(&look).await?);
+        let ours = |job: &&Job| job.exports && job.target == link.target.id.as_str() && job.slots == wanted;
+        let refused =
+            |text: String| Trouble::Refused { from: link.source.addr.clone(), to: link.target.addr.clone(), text };
+        match jobs.iter().find(ours) {
+            Some(job) if job.state == "success" => return Ok(()),
+            Some(job) if job.state == "cancelled" && cancelled => return Err(Trouble::Stopped),
+            Some(job) if ["failed", "cancelled"].contains(&job.state.as_str()) => {
+                return Err(refused(format!("{}: {}", job.state, job.message)));
+            }
+            Some(_) => {}
+            None => return Err(refused("the source has forgotten the migration".to_owned())),
+        }
+        if stop.get() != Stop::No && !cancelled {
+            cancelled = true;
+            // It may be over by now, which the next look tells.
+            let _ = source.call(&command("CLUSTER CANCELSLOTMIGRATIONS")).await;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LAST_PAUSE);
+    }
+}
+
+/// One line of GETSLOTMIGRATIONS.
+#[derive(Debug, PartialEq, Eq)]
+struct Job {
+    exports: bool,
+    target: String,
+    slots: SlotSet,
+    state: String,
+    message: String,
+}
+
+/// The jobs of a reply; what is no job is left out.
+fn read_jobs(reply: &Value) -> Vec<Job> {
+    let Value::Array(jobs) = reply else { return Vec::new() };
+    jobs.iter().map(read_job).collect()
+}
+
+fn read_job(reply: &Value) -> Job {
+    let pairs: Vec<(String, String)> = match reply {
+        Value::Map(pairs) => pairs.iter().filter_map(|(name, value)| Some((text_of(name)?, text_of(value)?))).collect(),
+        Value::Array(items) => {
+            items.chunks_exact(2).filter_map(|pair| Some((text_of(&pair[0])?, text_of(&pair[1])?))).collect()
+        }
+        _ => Vec::new(),
+    };
+    let field = |wanted: &str| {
+        let found = pairs.iter().find(|(name, _)| name == wanted);
+        found.map(|(_, value)| value.clone()).unwrap_or_default()
+    };
+    Job {
+        exports: field("operation") == "EXPORT",
+        target: field("target_node"),
+        slots: read_ranges(&field("slot_ranges")),
+        state: field("state"),
+        message: field("message"),
+    }
+}
+
+/// From `0-5 7-7`.
+fn read_ranges(text: &str) -> SlotSet {
+    let slot = |text: &str| text.parse().ok().and_then(Slot::new);
+    let mut slots = SlotSet::new();
+    for range in text.split_ascii_whitespace() {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        if let (Some(first), Some(last)) = (slot(first), slot(last)) {
+            slots.insert_range(first, last);
+        }
+    }
+    slots
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_are_read_in_either_protocol() {
+        let bulk = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let fields = [
+            ("name", "x"),
+            ("operation", "EXPORT"),
+            ("slot_ranges", "0-2 9-9 11"),
+            ("target_node", "t"),
+            ("state", "failed"),
+            ("message", "why"),
+        ];
+        let map = Value::Map(fields.iter().map(|(name, value)| (bulk(name), bulk(value))).collect());
+        let flat = Value::Array(fields.iter().flat_map(|(name, value)| [bulk(name), bulk(value)]).collect());
+        let jobs = read_jobs(&Value::Array(vec![map, flat]));
+        assert_eq!(jobs[0], jobs[1]);
+        assert_eq!(
+            (jobs[0].exports, jobs[0].slots.to_string(), jobs[0].state.as_str()),
+            (true, "0-2,9,11".into(), "failed")
+        );
+        assert_eq!(read_jobs(&Value::Nil), []);
+    }
+}
