@@ -42,12 +42,10 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     if !node.slots.is_empty() {
         return Err(not_empty(node));
     }
-    if node.is_primary() && node.is_reachable() {
-        if vitals::ask(&ctx.pool.client(&node.addr).await?).await?.keys > 0 {
-            return Err(Error::failed(not_empty_text(node)).hint(
-                "it owns no slots but holds keys, which nobody can reach: FLUSHALL it, or import the keys first",
-            ));
-        }
+    let may_hold_keys = node.is_primary() && node.is_reachable();
+    if may_hold_keys && vitals::ask(&ctx.pool.client(&node.addr).await?).await?.keys > 0 {
+        return Err(Error::failed(not_empty_text(node))
+            .hint("it owns no slots but holds keys, which nobody can reach: FLUSHALL it, or import the keys first"));
     }
     let moves = plan_rehoming(&view, node)?;
     ctx.pass(args.plan.dry_run, planned::digest(&view), steps(node, &moves))?;
