@@ -1,7 +1,7 @@
 //! The hash table of the server: of every database, and of the large sets, hashes and sorted sets.
 //!
 //! Items are owned pointers to something that knows its own key; the table stores just the pointer and eight bits of
-//! the hash, in buckets of one cache line ([`buckets`]). A lookup hashes once, reads one bucket most of the time, and
+//! the hash, in buckets of two cache lines ([`buckets`]). A lookup hashes once, reads one bucket most of the time, and
 //! touches no item but the right one.
 //!
 //! **Resizing** never stops the world: a second array is made, and every operation that changes the table moves one
@@ -15,6 +15,7 @@
 mod buckets;
 mod hashing;
 mod iter;
+mod row;
 mod scan;
 
 use std::ops::{Deref, DerefMut};
@@ -24,7 +25,8 @@ pub use hashing::hash_bytes;
 pub use iter::{IntoIter, Iter};
 pub use scan::position_reached;
 
-use buckets::{Buckets, Place};
+use buckets::Buckets;
+use row::Place;
 
 /// Something that is found by its key. Its type is as large as a pointer.
 pub trait Keyed {
@@ -35,12 +37,14 @@ pub trait Keyed {
 }
 
 /// The array doubles when a bucket has more items than this on average. Buckets overflow into children well before;
-/// that costs some lookups a second cache line but keeps the memory per item between 12 and 17 bytes.
-const GROW_ABOVE_PER_BUCKET: usize = 8;
-/// An array that shrinks is left with at most this many items per bucket.
-const SHRINK_TO_PER_BUCKET: usize = 4;
+/// that costs some lookups another cache line but keeps the memory per item between 10 and 14 bytes.
+const GROW_ABOVE_PER_BUCKET: usize = 20;
+/// An array with fewer items per bucket than this shrinks ...
+const SHRINK_BELOW_PER_BUCKET: usize = 2;
+/// ... and is left with at most this many.
+const SHRINK_TO_PER_BUCKET: usize = 10;
 /// Arrays of up to this many buckets are rehashed at once.
-const AT_ONCE_BUCKETS: usize = 8;
+const AT_ONCE_BUCKETS: usize = 4;
 /// So many items and their buckets are likely to be in the cache.
 const IN_CACHE_ITEMS: usize = 2048;
 /// Looking for a chain to move, a step passes over this many empty ones at most.
@@ -357,7 +361,7 @@ impl<T: Keyed> Dict<T> {
                 }
                 self.moving = None;
             }
-        } else if self.moving.is_none() && self.len < self.main.count() {
+        } else if self.moving.is_none() && self.len < self.main.count() * SHRINK_BELOW_PER_BUCKET {
             let bits = bits_for(self.len, SHRINK_TO_PER_BUCKET);
             if bits < self.main.bits() {
                 self.resize(bits);

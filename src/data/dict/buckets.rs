@@ -1,31 +1,29 @@
-//! One array of 64-byte buckets, each a cache line: seven items of one word, and one word that tells about them.
+//! One array of buckets, each a pair of cache lines: tags of one byte, then items of one word.
 //!
-//! Byte 0 of that word holds the flag "a child bucket is chained", bytes 1 to 7 the tags of the seven items: eight
-//! bits of the item's hash, never 0, which says "empty". One comparison of the whole word against a tag finds the
-//! candidates, so that an item is touched only if it almost certainly is the one. A full bucket gives its seventh
-//! place to the address of a child. All buckets of a chain but the last are full, and a child has two items or more.
+//! A tag is eight bits of its item's hash, never 0, which says "empty". One comparison of all tags of a bucket finds
+//! the candidates, so that an item is touched only if it almost certainly is the one. A full bucket gives its last
+//! place to the address of a *child*, a bucket of one cache line; the byte behind the tags says so. All buckets of a
+//! chain but the last are full, and a child has two items or more.
+//!
+//! Why two lines: items spread over buckets by chance, and the larger a bucket, the less it matters. At the same memory
+//! per item, fewer chains overflow. Processors fetch lines in pairs anyway.
 //!
 //! A large array is made of chunks, behind a directory. So no single call has to allocate, clear or free more than a
 //! chunk: a chunk comes when the first item goes into it, and goes as soon as its items have been moved out.
 //!
-//! This file knows nothing of resizing. It is where most of the table's unsafe code lives.
+//! This file knows nothing of resizing. It is where most of the table's unsafe code lives, with [`row`](super::row).
 #![allow(unsafe_code)]
 
 use std::alloc::{self, Layout};
 use std::marker::PhantomData;
 use std::mem::{self, ManuallyDrop};
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
-const BUCKET_BYTES: usize = 64;
-const ITEMS: usize = 7;
+use super::row::{Child, Head, Place, Row, Tag};
+
 /// Buckets of a chunk, as a power of two: 256 KiB. Tests have small chunks, so that small tables have several.
-const CHUNK_BITS: u32 = if cfg!(test) { 5 } else { 12 };
+const CHUNK_BITS: u32 = if cfg!(test) { 4 } else { 11 };
 const CHUNK: usize = 1 << CHUNK_BITS;
-const CHAINED: u64 = 1;
-const LOW_BITS: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-/// The high bit of each tag's byte.
-const TAGS: u64 = 0x8080_8080_8080_8000;
-const EACH_BYTE: u64 = 0x0101_0101_0101_0101;
 
 /// Asks for the cache line at `address` ahead of its use. Any address will do.
 #[inline]
@@ -39,90 +37,6 @@ pub fn prefetch<P>(address: *const P) {
     let _ = address;
 }
 
-#[repr(C, align(64))]
-struct Bucket<T> {
-    meta: u64,
-    places: [Word<T>; ITEMS],
-}
-
-union Word<T> {
-    item: ManuallyDrop<T>,
-    child: NonNull<Bucket<T>>,
-}
-
-fn tag(hash: u64) -> u64 {
-    (hash >> 56).max(1)
-}
-
-/// The number of the place whose mask bit is the lowest in `mask` (which is not 0).
-fn lowest(mask: u64) -> usize {
-    mask.trailing_zeros() as usize / 8 - 1
-}
-
-impl<T> Bucket<T> {
-    /// Mask of the places that hold an item.
-    fn full(&self) -> u64 {
-        (((self.meta & LOW_BITS) + LOW_BITS) | self.meta) & TAGS
-    }
-
-    /// Mask of the items whose tag is `tag`, exact.
-    fn matching(&self, tag: u64) -> u64 {
-        let x = self.meta ^ (tag * EACH_BYTE);
-        !(((x & LOW_BITS) + LOW_BITS) | x) & TAGS
-    }
-
-    fn child(&self) -> Option<NonNull<Bucket<T>>> {
-        // SAFETY: the flag is set exactly while the last word holds the address of a child.
-        (self.meta & CHAINED != 0).then(|| unsafe { self.places[ITEMS - 1].child })
-    }
-
-    fn tag_at(&self, place: usize) -> u64 {
-        self.meta >> (8 * (place + 1)) & 0xff
-    }
-
-    fn put(&mut self, place: usize, tag: u64, item: T) {
-        self.meta |= tag << (8 * (place + 1));
-        self.places[place].item = ManuallyDrop::new(item);
-    }
-
-    /// # Safety
-    /// The place holds an item.
-    unsafe fn take(&mut self, place: usize) -> T {
-        self.meta &= !(0xff << (8 * (place + 1)));
-        // SAFETY: the caller says that there is an item; its tag is gone, so nobody takes it a second time.
-        unsafe { ManuallyDrop::take(&mut self.places[place].item) }
-    }
-}
-
-/// Where an item lies. Valid until an item of its chain is added or taken.
-pub(super) struct Place<T> {
-    bucket: NonNull<Bucket<T>>,
-    index: usize,
-}
-
-impl<T> Clone for Place<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<T> Copy for Place<T> {}
-
-impl<T> Place<T> {
-    /// # Safety
-    /// The place is valid, and its table lives and stays unchanged for `'a`.
-    pub(super) unsafe fn item<'a>(self) -> &'a T {
-        // SAFETY: as above.
-        unsafe { &self.bucket.as_ref().places[self.index].item }
-    }
-
-    /// # Safety
-    /// The place is valid, and the caller holds its table exclusively for `'a`.
-    pub(super) unsafe fn item_mut<'a>(mut self) -> &'a mut T {
-        // SAFETY: as above.
-        unsafe { &mut self.bucket.as_mut().places[self.index].item }
-    }
-}
-
 /// `1 << bits` chains of buckets, or no memory at all.
 pub(super) struct Buckets<T> {
     memory: Memory<T>,
@@ -133,8 +47,8 @@ pub(super) struct Buckets<T> {
 
 /// Which one it is follows from the number of bits: up to [`CHUNK_BITS`], the buckets; above, a directory of chunks.
 union Memory<T> {
-    buckets: Option<NonNull<Bucket<T>>>,
-    directory: NonNull<Option<NonNull<Bucket<T>>>>,
+    buckets: Option<NonNull<Head<T>>>,
+    directory: NonNull<Option<NonNull<Head<T>>>>,
 }
 
 // SAFETY: the buckets are owned, and nothing in them is shared with another table.
@@ -143,7 +57,7 @@ unsafe impl<T: Send> Send for Buckets<T> {}
 unsafe impl<T: Sync> Sync for Buckets<T> {}
 
 impl<T> Buckets<T> {
-    const ITEM_IS_A_WORD: () = assert!(size_of::<T>() == size_of::<usize>() && size_of::<Bucket<T>>() == BUCKET_BYTES);
+    const ITEM_IS_A_WORD: () = assert!(size_of::<T>() == size_of::<usize>());
 
     /// No chains and no memory.
     pub(super) const fn none() -> Buckets<T> {
@@ -164,7 +78,7 @@ impl<T> Buckets<T> {
 
     /// The layout of `n` buckets.
     fn array(n: usize) -> Layout {
-        Layout::array::<Bucket<T>>(n).expect("a chunk is small")
+        Layout::array::<Head<T>>(n).expect("a chunk is small")
     }
 
     fn directory_layout(bits: u32) -> Layout {
@@ -195,7 +109,7 @@ impl<T> Buckets<T> {
 
     /// Bytes of all chains as if all chunks were there, and of all children.
     pub(super) fn bytes(&self) -> usize {
-        (self.count() + self.children()) * BUCKET_BYTES
+        self.count() * size_of::<Head<T>>() + self.children() * size_of::<Child<T>>()
     }
 
     /// The chain that `hash` belongs to.
@@ -206,7 +120,7 @@ impl<T> Buckets<T> {
 
     /// The first bucket of a chain, if there is memory for it.
     #[inline]
-    fn head(&self, index: usize) -> Option<NonNull<Bucket<T>>> {
+    fn head(&self, index: usize) -> Option<NonNull<Head<T>>> {
         debug_assert!(index < 1 << self.bits);
         // SAFETY: the number of bits says what the memory is; every caller's index is below the number of chains.
         unsafe {
@@ -219,12 +133,12 @@ impl<T> Buckets<T> {
     }
 
     /// The first bucket of a chain, for which memory is made if there is none. The table is not without any.
-    fn head_for_insert(&mut self, index: usize) -> NonNull<Bucket<T>> {
+    fn head_for_insert(&mut self, index: usize) -> NonNull<Head<T>> {
         if let Some(head) = self.head(index) {
             return head;
         }
         assert!(self.bits() > CHUNK_BITS, "a table that is inserted into has memory");
-        let first = allocate_zeroed::<Bucket<T>>(Self::array(CHUNK));
+        let first = allocate_zeroed::<Head<T>>(Self::array(CHUNK));
         // SAFETY: the table has a directory; the index is below the number of chains.
         unsafe {
             self.chunk_of(index).write(Some(first));
@@ -236,7 +150,7 @@ impl<T> Buckets<T> {
     ///
     /// # Safety
     /// The table has a directory, and the index is below the number of chains.
-    unsafe fn chunk_of(&self, index: usize) -> NonNull<Option<NonNull<Bucket<T>>>> {
+    unsafe fn chunk_of(&self, index: usize) -> NonNull<Option<NonNull<Head<T>>>> {
         // SAFETY: as above.
         unsafe { self.memory.directory.add(index >> CHUNK_BITS) }
     }
@@ -258,50 +172,46 @@ impl<T> Buckets<T> {
     /// The item with this hash of which `is` says that it is the one.
     #[inline]
     pub(super) fn find(&self, hash: u64, is: impl Fn(&T) -> bool) -> Option<Place<T>> {
-        let tag = tag(hash);
-        let mut next = self.head(self.index(hash));
-        while let Some(bucket) = next {
+        let tag = Tag::of(hash);
+        let mut row = Row::head(self.head(self.index(hash))?);
+        loop {
             // SAFETY: buckets of a chain live as long as the table, which is borrowed.
-            let b = unsafe { bucket.as_ref() };
-            let mut hits = b.matching(tag);
+            let mut hits = unsafe { row.matching(tag) };
             while hits != 0 {
-                let index = lowest(hits);
+                let place = row.place(hits.trailing_zeros() as usize);
                 // SAFETY: the place has a tag, so it holds an item.
-                if is(unsafe { &b.places[index].item }) {
-                    return Some(Place { bucket, index });
+                if is(unsafe { place.item() }) {
+                    return Some(place);
                 }
                 hits &= hits - 1;
             }
-            next = b.child();
+            // SAFETY: as above.
+            row = unsafe { row.child() }?;
         }
-        None
     }
 
     /// Adds an item. The table is not without memory.
     pub(super) fn insert(&mut self, hash: u64, item: T) -> Place<T> {
-        let mut bucket = self.head_for_insert(self.index(hash));
-        let tag = tag(hash);
-        // SAFETY: the chain is ours alone, and no other reference into it exists here.
+        let mut row = Row::head(self.head_for_insert(self.index(hash)));
+        let tag = Tag::of(hash);
+        // SAFETY: the chain is ours alone, and no reference into it exists here.
         unsafe {
-            while let Some(child) = bucket.as_ref().child() {
-                bucket = child;
+            while let Some(child) = row.child() {
+                row = child;
             }
-            let b = bucket.as_mut();
-            let empty = !b.full() & TAGS;
+            let empty = row.empty();
             if empty != 0 {
-                let index = lowest(empty);
-                b.put(index, tag, item);
-                return Place { bucket, index };
+                let place = row.place(empty.trailing_zeros() as usize);
+                place.put(tag, item);
+                return place;
             }
-            let mut child: NonNull<Bucket<T>> = allocate_zeroed(Layout::new::<Bucket<T>>());
-            let moved_tag = b.tag_at(ITEMS - 1);
-            let moved = b.take(ITEMS - 1);
-            child.as_mut().put(0, moved_tag, moved);
-            child.as_mut().put(1, tag, item);
-            b.places[ITEMS - 1].child = child;
-            b.meta |= CHAINED;
+            let child = Row::child_at(allocate_zeroed(Layout::new::<Child<T>>()));
+            let (moved_tag, moved) = row.last().take();
+            child.place(0).put(moved_tag, moved);
+            child.place(1).put(tag, item);
+            row.chain(child);
             self.children += 1;
-            Place { bucket: child, index: 1 }
+            child.place(1)
         }
     }
 
@@ -309,76 +219,62 @@ impl<T> Buckets<T> {
     ///
     /// # Safety
     /// `place` is valid in this table, and its item's hash is `hash`.
-    pub(super) unsafe fn take(&mut self, hash: u64, mut place: Place<T>) -> T {
-        let mut last = self.head(self.index(hash)).expect("there is an item, so there is memory");
+    pub(super) unsafe fn take(&mut self, hash: u64, place: Place<T>) -> T {
+        let mut last = Row::head(self.head(self.index(hash)).expect("there is an item, so there is memory"));
         let mut parent = None;
-        // SAFETY: the chain is ours alone; references made here end before the next one to the same bucket begins.
+        // SAFETY: the chain is ours alone, and no reference into it exists here.
         unsafe {
-            while let Some(child) = last.as_ref().child() {
+            while let Some(child) = last.child() {
                 parent = Some(last);
                 last = child;
             }
-            let taken = place.bucket.as_mut().take(place.index);
-            if place.bucket != last {
-                let (tag, item) = Self::pop(last);
-                place.bucket.as_mut().put(place.index, tag, item);
+            let (_, taken) = place.take();
+            if !last.contains(place) {
+                let (tag, item) = last.first_full().take();
+                place.put(tag, item);
             }
-            if let Some(mut parent) = parent
-                && last.as_ref().full().count_ones() == 1
+            if let Some(parent) = parent
+                && last.full().count_ones() == 1
             {
-                let (tag, item) = Self::pop(last);
-                drop_bucket(last);
+                let (tag, item) = last.first_full().take();
+                last.free_child();
                 self.children -= 1;
-                parent.as_mut().meta &= !CHAINED;
-                parent.as_mut().put(ITEMS - 1, tag, item);
+                parent.unchain();
+                parent.last().put(tag, item);
             }
             taken
         }
     }
 
-    /// Takes the first item of a bucket, with its tag.
-    ///
-    /// # Safety
-    /// The bucket lives, is held exclusively and has an item.
-    unsafe fn pop(mut bucket: NonNull<Bucket<T>>) -> (u64, T) {
-        // SAFETY: as above.
-        unsafe {
-            let b = bucket.as_mut();
-            let index = lowest(b.full());
-            (b.tag_at(index), b.take(index))
-        }
-    }
-
     /// The items of one chain.
     pub(super) fn chain(&self, index: usize) -> Chain<'_, T> {
-        Chain { bucket: self.head(index), left: None, table: PhantomData }
+        Chain { row: self.head(index).map(Row::head), left: None, table: PhantomData }
     }
 
     /// Empties one chain, giving its items away. Returns whether there were any.
     pub(super) fn take_chain(&mut self, index: usize, mut give: impl FnMut(T)) -> bool {
-        let Some(mut head) = self.head(index) else { return false };
-        // SAFETY: the head is ours alone. It is copied out and marked empty first, so that the items have one owner
-        // even if `give` should panic (what was not given yet would leak then).
-        let mut current = unsafe { ptr::read(head.as_ptr()) };
-        if current.meta == 0 {
-            return false;
-        }
-        // SAFETY: as above.
-        unsafe { head.as_mut().meta = 0 };
-        loop {
-            let mut full = current.full();
-            let child = current.child();
-            while full != 0 {
-                // SAFETY: the place has a tag, so it holds an item; the bucket it was copied from has none any more.
-                give(unsafe { current.take(lowest(full)) });
-                full &= full - 1;
+        let Some(mut row) = self.head(index).map(Row::head) else { return false };
+        // SAFETY: the chain is ours alone. A bucket is marked empty before its items are given away, so that they have
+        // one owner even if `give` should panic (what was not given yet would leak then). Nothing leads to a child but
+        // its parent, which is past.
+        unsafe {
+            if row.full() == 0 {
+                return false;
             }
-            let Some(child) = child else { return true };
-            // SAFETY: nothing leads to the child but its parent, whose copy this was.
-            current = unsafe { ptr::read(child.as_ptr()) };
-            // SAFETY: as above; its contents have been moved into `current`.
-            unsafe { drop_bucket(child) };
-            self.children -= 1;
+            loop {
+                let (mut full, child) = (row.full(), row.child());
+                row.clear_tags();
+                while full != 0 {
+                    give(row.place(full.trailing_zeros() as usize).read());
+                    full &= full - 1;
+                }
+                if row.is_child() {
+                    row.free_child();
+                    self.children -= 1;
+                }
+                let Some(child) = child else { return true };
+                row = child;
+            }
         }
     }
 
@@ -386,7 +282,7 @@ impl<T> Buckets<T> {
     #[inline]
     pub(super) fn prefetch(&self, hash: u64) {
         if let Some(head) = self.head(self.index(hash)) {
-            prefetch(head.as_ptr());
+            Row::head(head).prefetch();
         }
     }
 
@@ -434,18 +330,11 @@ fn allocate_zeroed<X>(layout: Layout) -> NonNull<X> {
     NonNull::new(memory.cast()).unwrap_or_else(|| alloc::handle_alloc_error(layout))
 }
 
-/// # Safety
-/// A child bucket that nothing leads to any more and whose items were moved out.
-unsafe fn drop_bucket<T>(bucket: NonNull<Bucket<T>>) {
-    // SAFETY: children are allocated one by one with this layout.
-    unsafe { alloc::dealloc(bucket.as_ptr().cast(), Layout::new::<Bucket<T>>()) };
-}
-
 /// The items of one chain of buckets.
 pub(super) struct Chain<'a, T> {
-    bucket: Option<NonNull<Bucket<T>>>,
-    /// Mask of the items still to come from `bucket`; absent before its first.
-    left: Option<u64>,
+    row: Option<Row<T>>,
+    /// Mask of the items still to come from `row`; absent before its first.
+    left: Option<u32>,
     table: PhantomData<&'a Buckets<T>>,
 }
 
@@ -460,15 +349,16 @@ impl<'a, T> Iterator for Chain<'a, T> {
 
     fn next(&mut self) -> Option<&'a T> {
         loop {
+            let row = self.row?;
             // SAFETY: the table is borrowed for `'a`, so its buckets live and do not change.
-            let bucket: &'a Bucket<T> = unsafe { self.bucket?.as_ref() };
-            let left = self.left.unwrap_or_else(|| bucket.full());
+            let left = self.left.unwrap_or_else(|| unsafe { row.full() });
             if left != 0 {
                 self.left = Some(left & (left - 1));
-                // SAFETY: the place has a tag, so it holds an item.
-                return Some(unsafe { &bucket.places[lowest(left)].item });
+                // SAFETY: the place has a tag, so it holds an item, which lives as above.
+                return Some(unsafe { row.place(left.trailing_zeros() as usize).item() });
             }
-            self.bucket = bucket.child();
+            // SAFETY: as above.
+            self.row = unsafe { row.child() };
             self.left = None;
         }
     }
