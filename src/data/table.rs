@@ -2,31 +2,18 @@
 //!
 //! A database has one table, or one for each slot in cluster mode, so an empty one takes no memory beside its struct.
 //!
-//! The index of volatile keys holds second handles to entries that the main table owns. What keeps that sound is local
-//! to this file: a handle is in the index exactly while its entry is in the main table and has an expiry. Nobody gets
-//! an `&mut Entry` to an entry in a table; changes go through [`EntryMut`], which follows an entry that moves to other
-//! memory, and takes its handle out of the index before the entry goes.
+//! The index of volatile keys holds second handles to entries that the main table owns. One by one, entries come, change
+//! and go through the [place](place) of their key, which keeps the index true; here both are only looked at, or given
+//! away as a whole.
 
-use std::mem::ManuallyDrop;
-use std::ops::Deref;
+mod place;
 
-use super::dict::{self, Dict, Keyed, Stats};
+use super::dict::{self, Dict, Stats};
 use super::entry::Entry;
-use super::value::{Value, ValueMut};
+use super::value::Value;
 use crate::base::{Millis, Rng};
-
-/// A handle of the index. The main table owns the entry.
-struct Alias(ManuallyDrop<Entry>);
-
-impl Keyed for Alias {
-    fn key(&self) -> &[u8] {
-        self.0.key()
-    }
-
-    fn prefetch(&self) {
-        Keyed::prefetch(&*self.0);
-    }
-}
+use place::Alias;
+pub use place::{EntryMut, Slot, Vacant};
 
 /// Entries by key, and those with an expiry once more; see the module.
 pub struct Table {
@@ -101,14 +88,7 @@ impl Table {
     /// The place of `key`, to look at it and then change, remove or fill it without searching again.
     #[inline]
     pub fn slot<'k>(&mut self, key: &'k [u8]) -> Slot<'_, 'k> {
-        // The hash is not left to the caller: entry and handle are found by the same one or not at all.
-        let hash = self.main.hash(key);
-        let seed = self.main.seed();
-        let index = Index { hash, seed, volatile: &mut self.volatile };
-        match self.main.slot(hash, key) {
-            dict::Slot::Occupied(slot) => Slot::Occupied(EntryMut { slot, index }),
-            dict::Slot::Vacant(slot) => Slot::Vacant(Vacant { key, slot, index }),
-        }
+        Slot::of(&mut self.main, &mut self.volatile, key)
     }
 
     /// Adds an entry, and gives back the one of the same key that it replaces, if any.
@@ -116,7 +96,7 @@ impl Table {
         match self.slot(entry.key()) {
             Slot::Occupied(mut old) => Some(old.replace(entry)),
             Slot::Vacant(Vacant { slot, index, .. }) => {
-                insert_new(slot, index, entry);
+                place::insert_new(slot, index, entry);
                 None
             }
         }
@@ -166,7 +146,7 @@ impl Table {
 
     /// As [`Table::scan`], over the keys with an expiry.
     pub fn scan_volatile<'a>(&'a self, cursor: u64, visit: &mut dyn FnMut(&'a Entry)) -> u64 {
-        self.volatile.as_ref().map_or(0, |volatile| volatile.scan(cursor, &mut |alias| visit(&alias.0)))
+        self.volatile.as_ref().map_or(0, |volatile| volatile.scan(cursor, &mut |alias| visit(alias.entry())))
     }
 
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Entry> {
@@ -180,7 +160,7 @@ impl Table {
 
     /// A random entry among those with an expiry.
     pub fn random_volatile(&self, rng: &mut Rng) -> Option<&Entry> {
-        self.volatile.as_ref()?.random(rng).map(|alias| &*alias.0)
+        self.volatile.as_ref()?.random(rng).map(Alias::entry)
     }
 
     /// Visits at least `at_least` entries (all, if there are fewer) from neighbouring buckets at a random place.
@@ -191,7 +171,7 @@ impl Table {
     /// As [`Table::sample`], over the keys with an expiry.
     pub fn sample_volatile<'a>(&'a self, rng: &mut Rng, at_least: usize, visit: &mut dyn FnMut(&'a Entry)) {
         if let Some(volatile) = &self.volatile {
-            volatile.sample(rng, at_least, &mut |alias| visit(&alias.0));
+            volatile.sample(rng, at_least, &mut |alias| visit(alias.entry()));
         }
     }
 
@@ -271,162 +251,6 @@ impl IntoIterator for Table {
     }
 }
 
-/// The index as seen from the place of one key.
-struct Index<'a> {
-    hash: u64,
-    seed: u64,
-    volatile: &'a mut Option<Box<Dict<Alias>>>,
-}
-
-impl Index<'_> {
-    /// The handle of an entry that has an expiry.
-    fn alias_of(&mut self, entry: &Entry) -> Option<&mut Alias> {
-        self.volatile.as_mut()?.find_mut(self.hash, |alias| alias.0.is_same(entry))
-    }
-
-    fn add(&mut self, entry: &Entry) {
-        let volatile = self.volatile.get_or_insert_with(|| Box::new(Dict::with_seed(self.seed)));
-        volatile.insert_unique_hashed(self.hash, Alias(entry.alias()));
-    }
-
-    /// Lets the handle of an entry go. All entries of the index, this one included, are still alive.
-    fn remove(&mut self, entry: &Entry) {
-        if let Some(volatile) = self.volatile {
-            volatile.remove_where(self.hash, |alias| alias.0.is_same(entry));
-        }
-    }
-}
-
-/// The place of one key in a table.
-pub enum Slot<'a, 'k> {
-    Occupied(EntryMut<'a>),
-    Vacant(Vacant<'a, 'k>),
-}
-
-/// The place where the key that was looked for may be added.
-pub struct Vacant<'a, 'k> {
-    key: &'k [u8],
-    slot: dict::Vacant<'a, Entry>,
-    index: Index<'a>,
-}
-
-impl<'a> Vacant<'a, '_> {
-    pub fn insert(self, value: Value, expire_at: Option<Millis>) -> EntryMut<'a> {
-        insert_new(self.slot, self.index, Entry::new(self.key, value, expire_at))
-    }
-
-    /// Adds a string: a number if its text is one.
-    pub fn insert_text(self, text: &[u8], expire_at: Option<Millis>) -> EntryMut<'a> {
-        insert_new(self.slot, self.index, Entry::from_text(self.key, text, expire_at))
-    }
-}
-
-/// Adds an entry whose key was looked for and not found.
-fn insert_new<'a>(slot: dict::Vacant<'a, Entry>, mut index: Index<'a>, entry: Entry) -> EntryMut<'a> {
-    if entry.expire_at().is_some() {
-        index.add(&entry);
-    }
-    EntryMut { slot: slot.insert(entry), index }
-}
-
-/// An entry in a table, held for change. Reading goes through [`Entry`], to which it dereferences.
-pub struct EntryMut<'a> {
-    slot: dict::Occupied<'a, Entry>,
-    index: Index<'a>,
-}
-
-impl Deref for EntryMut<'_> {
-    type Target = Entry;
-    #[inline]
-    fn deref(&self) -> &Entry {
-        &self.slot
-    }
-}
-
-impl<'a> EntryMut<'a> {
-    #[must_use]
-    pub fn into_ref(self) -> &'a Entry {
-        self.slot.into_mut()
-    }
-
-    /// Makes the value this number, in place if it is stored as a number already. Gives back what it replaced
-    /// otherwise.
-    pub fn set_int(&mut self, n: i64) -> Option<Entry> {
-        if self.slot.set_int(n) { None } else { Some(self.set_value(Value::Int(n), self.expire_at())) }
-    }
-
-    /// The buffer of a string, which is made a raw one if it is not yet; absent if the value is not a string.
-    pub fn make_raw(&mut self) -> Option<&mut Vec<u8>> {
-        // The handle is found while the entry still is where the handle says.
-        let alias = if self.slot.expire_at().is_some() { self.index.alias_of(&self.slot) } else { None };
-        self.slot.make_raw()?;
-        if let Some(alias) = alias {
-            *alias = Alias(self.slot.alias());
-        }
-        self.slot.make_raw()
-    }
-
-    /// A collection held for change, where it is.
-    pub fn collection_mut(&mut self) -> ValueMut<'_> {
-        self.slot.collection_mut()
-    }
-
-    /// Sets value and expiry together, keeping the access stamp. Gives back what it replaced.
-    pub fn set_value(&mut self, value: Value, expire_at: Option<Millis>) -> Entry {
-        let entry = Entry::new(self.key(), value, expire_at);
-        entry.set_access(self.access());
-        self.replace(entry)
-    }
-
-    /// Sets value and expiry together, as a string. Memory is used again where it fits; otherwise what was replaced is
-    /// given back.
-    pub fn set_text(&mut self, text: &[u8], expire_at: Option<Millis>) -> Option<Entry> {
-        if self.slot.overwrite_text(text, expire_at) {
-            return None;
-        }
-        let entry = Entry::from_text(self.key(), text, expire_at);
-        entry.set_access(self.access());
-        Some(self.replace(entry))
-    }
-
-    pub fn set_expire_at(&mut self, expire_at: Option<Millis>) {
-        let had_one = self.slot.expire_at().is_some();
-        if had_one && expire_at.is_none() {
-            self.index.remove(&self.slot);
-        }
-        self.slot.set_expire_at(expire_at);
-        if !had_one && expire_at.is_some() {
-            self.index.add(&self.slot);
-        }
-    }
-
-    /// Takes the entry out of the table.
-    #[must_use]
-    pub fn remove(mut self) -> Entry {
-        if self.slot.expire_at().is_some() {
-            self.index.remove(&self.slot);
-        }
-        self.slot.remove()
-    }
-
-    /// Puts an entry of the same key in the place of this one, which is given back.
-    #[must_use]
-    pub fn replace(&mut self, entry: Entry) -> Entry {
-        assert_eq!(self.key(), entry.key(), "an entry is replaced by one of the same key");
-        match (self.slot.expire_at(), entry.expire_at()) {
-            (None, None) => {}
-            (None, Some(_)) => self.index.add(&entry),
-            (Some(_), None) => self.index.remove(&self.slot),
-            (Some(_), Some(_)) => {
-                if let Some(alias) = self.index.alias_of(&self.slot) {
-                    *alias = Alias(entry.alias());
-                }
-            }
-        }
-        std::mem::replace(&mut *self.slot, entry)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -435,7 +259,7 @@ mod tests {
 
     use super::*;
     use crate::base::Rng;
-    use crate::data::value::{Kind, ValueRef};
+    use crate::data::value::{Kind, ValueMut, ValueRef};
 
     /// What a key holds: its text (or "list") and expiry.
     type Model = BTreeMap<u16, (Vec<u8>, Option<i64>)>;
@@ -519,7 +343,7 @@ mod tests {
                 assert_eq!(old.map(|old| content(&old)), model.insert(n, (text.clone(), *at)));
             }
             Op::List(keep_ttl) => {
-                let old = table.set_value(&key, Value::List(Box::default()), *keep_ttl);
+                let old = table.set_value(&key, Value::List(Default::default()), *keep_ttl);
                 let expire_at = model.get(&n).and_then(|(_, at)| if *keep_ttl { *at } else { None });
                 assert_eq!(old.map(|old| content(&old)), model.insert(n, (b"list".to_vec(), expire_at)));
                 let Some(mut entry) = table.find_mut(&key) else { panic!("just set") };
