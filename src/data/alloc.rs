@@ -12,6 +12,35 @@ pub fn size_class(bytes: usize) -> usize {
     }
 }
 
+/// The number of the size class of a request of `bytes`, which is not 0. Classes are numbered from the smallest on, so
+/// that one byte tells the size of an allocation.
+#[must_use]
+pub fn class_number(bytes: usize) -> u8 {
+    let class = size_class(bytes);
+    match class {
+        0..=8 => 0,
+        9..=128 => (class / 16) as u8,
+        _ => {
+            let doubling = (class - 1).ilog2();
+            let quarter = (class - (1 << doubling)) >> (doubling - 2);
+            (4 * (doubling - 7) + 8) as u8 + quarter as u8
+        }
+    }
+}
+
+/// The bytes of the size class of this number.
+#[must_use]
+pub fn class_bytes(number: u8) -> usize {
+    match usize::from(number) {
+        0 => 8,
+        sixteens @ 1..=8 => 16 * sixteens,
+        number => {
+            let (doublings, quarter) = ((number - 9) / 4, (number - 9) % 4 + 1);
+            (128 << doublings) + quarter * (32 << doublings)
+        }
+    }
+}
+
 /// Makes room for `bytes` bytes in all, without the doubling of `Vec`: a quarter too much at most.
 pub fn reserve_class(buffer: &mut Vec<u8>, bytes: usize) {
     if bytes > buffer.capacity() {
@@ -55,6 +84,7 @@ mod tests {
         for bytes in 1..5000 {
             assert!(size_class(bytes) >= bytes && size_class(bytes) <= bytes.max(64) * 5 / 4 + 15, "{bytes}");
             assert_eq!(size_class(size_class(bytes)), size_class(bytes));
+            assert_eq!(class_bytes(class_number(bytes)), size_class(bytes), "{bytes}");
         }
     }
 }

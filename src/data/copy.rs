@@ -18,7 +18,7 @@ pub fn copy(value: ValueRef<'_>, limits: &Limits) -> Value {
         ValueRef::List(list) => {
             let mut copy = List::new();
             list.for_each(0..list.len(), |item| copy.push(End::Back, item.text(&mut room), limits));
-            Value::List(Box::new(copy))
+            Value::List(copy)
         }
         ValueRef::Set(set) => {
             let mut copy = Set::new();
@@ -26,7 +26,7 @@ pub fn copy(value: ValueRef<'_>, limits: &Limits) -> Value {
             for item in set {
                 copy.add(item.text(&mut room), limits);
             }
-            Value::Set(Box::new(copy))
+            Value::Set(copy)
         }
         ValueRef::Hash(hash) => {
             let mut copy = Hash::new();
@@ -34,7 +34,7 @@ pub fn copy(value: ValueRef<'_>, limits: &Limits) -> Value {
             for (field, value, expire_at) in hash.iter_with_expiry() {
                 copy.put(field.text(&mut room), value.text(&mut more_room), expire_at, limits);
             }
-            Value::Hash(Box::new(copy))
+            Value::Hash(copy)
         }
         ValueRef::ZSet(zset) => {
             let mut copy = ZSet::new();
@@ -42,7 +42,7 @@ pub fn copy(value: ValueRef<'_>, limits: &Limits) -> Value {
             for (member, score) in zset {
                 copy.insert(member.text(&mut room), score, limits);
             }
-            Value::ZSet(Box::new(copy))
+            Value::ZSet(copy)
         }
         ValueRef::Stream(stream) => Value::Stream(Box::new(stream.clone())),
     }
@@ -66,11 +66,11 @@ mod tests {
         vec![
             Value::Int(-7),
             Value::Bytes(vec![b'x'; n]),
-            Value::List(Box::new(list)),
-            Value::Set(Box::new(ints)),
-            Value::Set(Box::new(set)),
-            Value::Hash(Box::new(hash)),
-            Value::ZSet(Box::new(zset)),
+            Value::List(list),
+            Value::Set(ints),
+            Value::Set(set),
+            Value::Hash(hash),
+            Value::ZSet(zset),
         ]
     }
 

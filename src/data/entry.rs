@@ -7,13 +7,17 @@
 //! ```
 //!
 //! The tag says the form of the value and which optional parts there are. The payload is, by form: the number (8
-//! bytes), the length of the embedded string (1 byte), the buffer of a raw string (a `Vec`, 24 bytes, at offset 8), or
-//! the address of a boxed collection (8 bytes). Fields are not aligned, but for the `Vec`: at these sizes padding would
-//! cost more than it gains. Allocations are rounded up to the granule of the allocator, which makes room for
-//! overwriting a string by one of nearly the same length.
+//! bytes), the length of the embedded string (1 byte), the buffer of a raw string (a `Vec`, 24 bytes, at offset 8), a
+//! collection (8 bytes, at offset 8), or the address of a boxed stream (likewise). Only buffers and collections are
+//! aligned, since they are borrowed where they are: at these sizes padding costs more than it gains. Allocations are
+//! rounded up to the granule of the allocator, which makes room for overwriting a string by one of nearly the same
+//! length.
 #![allow(unsafe_code)]
 
-use std::alloc::{self, Layout};
+mod layout;
+mod text;
+
+use std::alloc;
 use std::fmt;
 use std::mem::{self, ManuallyDrop};
 use std::ptr::{self, NonNull};
@@ -24,81 +28,17 @@ use super::hash::Hash;
 use super::list::List;
 use super::set::Set;
 use super::stream::Stream;
-use super::value::{Encoding, Kind, Value, ValueMut, ValueRef, int_of};
+use super::value::{Encoding, Kind, Value, ValueMut, ValueRef};
 use super::zset::ZSet;
 use crate::base::Millis;
-
-const FORM: u8 = 0x0f;
-const HAS_EXPIRY: u8 = 0x10;
-const LONG_KEY: u8 = 0x20;
-const TAGS: usize = 0x40;
-
-const ACCESS_AT: usize = 1;
-const KEY_LEN_AT: usize = 4;
-const RAW_AT: usize = 8;
-const EXPIRY_BYTES: usize = 8;
-const GRANULE: usize = 16;
-
-/// Access stamps have 24 bits.
-pub const ACCESS_MAX: u32 = (1 << 24) - 1;
-
-/// How the value is stored: the low bits of the tag.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-enum Form {
-    Int,
-    Embedded,
-    Raw,
-    List,
-    Set,
-    Hash,
-    ZSet,
-    Stream,
-}
-
-impl Form {
-    const ALL: [Form; 8] =
-        [Form::Int, Form::Embedded, Form::Raw, Form::List, Form::Set, Form::Hash, Form::ZSet, Form::Stream];
-}
-
-/// Where the payload and the key begin, for every tag.
-const PLACES: [(u8, u8); TAGS] = {
-    let mut places = [(0, 0); TAGS];
-    let mut tag = 0;
-    while tag < TAGS as u8 {
-        if ((tag & FORM) as usize) < Form::ALL.len() {
-            let form = Form::ALL[(tag & FORM) as usize];
-            let after_key_len = if tag & LONG_KEY != 0 { KEY_LEN_AT + 4 } else { KEY_LEN_AT + 1 };
-            let (payload_at, payload_bytes) = match form {
-                Form::Embedded => (after_key_len, 1),
-                Form::Raw => (RAW_AT, size_of::<Vec<u8>>()),
-                _ => (after_key_len, 8),
-            };
-            let expiry_bytes = if tag & HAS_EXPIRY != 0 { EXPIRY_BYTES } else { 0 };
-            places[tag as usize] = (payload_at as u8, (payload_at + payload_bytes + expiry_bytes) as u8);
-        }
-        tag += 1;
-    }
-    places
-};
+use layout::{ACCESS_AT, EXPIRY_BYTES, FORM, Form, HAS_EXPIRY, KEY_LEN_AT, LONG_KEY, PLACES, TAGS, layout};
+pub use layout::{ACCESS_MAX, embeds};
 
 /// An owned key with its value, and perhaps the time when it expires.
 pub struct Entry(NonNull<u8>);
 
 // SAFETY: an entry owns what it points to, and all of that can be sent.
 unsafe impl Send for Entry {}
-
-/// Whether a string of `len` bytes is embedded in an entry: OBJECT ENCODING shows it, so the rule is part of the
-/// behaviour of the server (8 bytes of header, the key and the string with their own small headers, 128 in all).
-#[must_use]
-pub fn embeds(key_len: usize, len: usize, has_expiry: bool) -> bool {
-    let key_header = match key_len {
-        0..=31 => 3,
-        32..=255 => 5,
-        _ => return false,
-    };
-    8 + key_len + key_header + (if has_expiry { 8 } else { 0 }) + len.saturating_add(4) <= 128
-}
 
 impl Entry {
     /// Stores `value` in the form that is right for it; short strings are copied.
@@ -118,32 +58,10 @@ impl Entry {
         }
     }
 
-    /// A string entry, as `Entry::new(key, Value::from_bytes(text), …)` makes it, with fewer copies.
-    #[must_use]
-    pub fn from_text(key: &[u8], text: &[u8], expire_at: Option<Millis>) -> Entry {
-        if let Some(n) = int_of(text) {
-            Self::with_payload(key, Form::Int, expire_at, n)
-        } else if embeds(key.len(), text.len(), expire_at.is_some()) {
-            Self::embedding(key, text, expire_at)
-        } else {
-            Self::with_payload(key, Form::Raw, expire_at, text.to_vec())
-        }
-    }
-
     fn with_payload<P>(key: &[u8], form: Form, expire_at: Option<Millis>, payload: P) -> Entry {
         let entry = Self::allocate(key, form, expire_at, 0);
-        // SAFETY: the payload of this form has this type (all callers are in this file), and its place is empty.
+        // SAFETY: the payload of this form has this type (all callers are in this file and `text`), and its place is empty.
         unsafe { entry.payload::<P>().write_unaligned(payload) };
-        entry
-    }
-
-    fn embedding(key: &[u8], text: &[u8], expire_at: Option<Millis>) -> Entry {
-        let mut entry = Self::allocate(key, Form::Embedded, expire_at, text.len());
-        // SAFETY: `text.len()` bytes were allocated behind the key; the length fits as only short strings are embedded.
-        unsafe {
-            entry.payload::<u8>().write(text.len() as u8);
-            entry.set_embedded(text);
-        }
         entry
     }
 
@@ -220,16 +138,6 @@ impl Entry {
         self.key_at() + self.key_len() + self.embedded_len()
     }
 
-    /// # Safety
-    /// The string is embedded, as long as the payload says, and that was allocated for.
-    unsafe fn set_embedded(&mut self, text: &[u8]) {
-        // SAFETY: as above.
-        unsafe {
-            let at = self.0.add(self.key_at() + self.key_len());
-            ptr::copy_nonoverlapping(text.as_ptr(), at.as_ptr(), text.len());
-        }
-    }
-
     #[inline]
     #[must_use]
     pub fn key(&self) -> &[u8] {
@@ -240,7 +148,8 @@ impl Entry {
     #[inline]
     #[must_use]
     pub fn value(&self) -> ValueRef<'_> {
-        // SAFETY: by form, the payload has the type it is read as; boxes and buffers are borrowed as long as the entry.
+        // SAFETY: by form, the payload has the type it is read as; collections and buffers are aligned, and
+        // borrowed as long as the entry.
         unsafe {
             match self.form() {
                 Form::Int => ValueRef::Int(self.payload::<i64>().read_unaligned()),
@@ -250,11 +159,11 @@ impl Entry {
                     ValueRef::Bytes(std::slice::from_raw_parts(at.as_ptr(), len))
                 }
                 Form::Raw => ValueRef::Bytes(self.payload::<Vec<u8>>().as_ref()),
-                Form::List => ValueRef::List(self.payload::<NonNull<List>>().read_unaligned().as_ref()),
-                Form::Set => ValueRef::Set(self.payload::<NonNull<Set>>().read_unaligned().as_ref()),
-                Form::Hash => ValueRef::Hash(self.payload::<NonNull<Hash>>().read_unaligned().as_ref()),
-                Form::ZSet => ValueRef::ZSet(self.payload::<NonNull<ZSet>>().read_unaligned().as_ref()),
-                Form::Stream => ValueRef::Stream(self.payload::<NonNull<Stream>>().read_unaligned().as_ref()),
+                Form::List => ValueRef::List(self.payload::<List>().as_ref()),
+                Form::Set => ValueRef::Set(self.payload::<Set>().as_ref()),
+                Form::Hash => ValueRef::Hash(self.payload::<Hash>().as_ref()),
+                Form::ZSet => ValueRef::ZSet(self.payload::<ZSet>().as_ref()),
+                Form::Stream => ValueRef::Stream(self.payload::<Box<Stream>>().as_ref()),
             }
         }
     }
@@ -308,45 +217,17 @@ impl Entry {
         unsafe { self.0.cast::<u32>().write(word.to_le()) };
     }
 
-    /// Changes the number in place. Returns false, and does nothing, if the value is not stored as a number.
-    pub fn set_int(&mut self, n: i64) -> bool {
-        if self.form() != Form::Int {
-            return false;
-        }
-        // SAFETY: a number's payload is an `i64`.
-        unsafe { self.payload::<i64>().write_unaligned(n) };
-        true
-    }
-
-    /// The buffer of a string, which is made a raw one if it is not yet; absent if the value is not a string.
-    /// May move the entry to other memory.
-    pub fn make_raw(&mut self) -> Option<&mut Vec<u8>> {
-        let text = match (self.form(), self.value()) {
-            (Form::Raw, _) => None,
-            (_, ValueRef::Int(n)) => Some(itoa::Buffer::new().format(n).as_bytes().to_vec()),
-            (_, ValueRef::Bytes(bytes)) => Some(bytes.to_vec()),
-            _ => return None,
-        };
-        if let Some(text) = text {
-            let raw = Self::with_payload(self.key(), Form::Raw, self.expire_at(), text);
-            raw.set_access(self.access());
-            *self = raw;
-        }
-        // SAFETY: the form is raw, so the payload is a `Vec`, aligned; it is borrowed with the entry.
-        Some(unsafe { self.payload::<Vec<u8>>().as_mut() })
-    }
-
     /// A collection held for change, where it is.
     pub fn collection_mut(&mut self) -> ValueMut<'_> {
-        // SAFETY: by form, the payload is the box it is read as; it is borrowed exclusively with the entry.
+        // SAFETY: by form, the payload is the collection it is read as; it is borrowed exclusively with the entry.
         unsafe {
             match self.form() {
                 Form::Int | Form::Embedded | Form::Raw => ValueMut::String,
-                Form::List => ValueMut::List(self.payload::<NonNull<List>>().read_unaligned().as_mut()),
-                Form::Set => ValueMut::Set(self.payload::<NonNull<Set>>().read_unaligned().as_mut()),
-                Form::Hash => ValueMut::Hash(self.payload::<NonNull<Hash>>().read_unaligned().as_mut()),
-                Form::ZSet => ValueMut::ZSet(self.payload::<NonNull<ZSet>>().read_unaligned().as_mut()),
-                Form::Stream => ValueMut::Stream(self.payload::<NonNull<Stream>>().read_unaligned().as_mut()),
+                Form::List => ValueMut::List(self.payload::<List>().as_mut()),
+                Form::Set => ValueMut::Set(self.payload::<Set>().as_mut()),
+                Form::Hash => ValueMut::Hash(self.payload::<Hash>().as_mut()),
+                Form::ZSet => ValueMut::ZSet(self.payload::<ZSet>().as_mut()),
+                Form::Stream => ValueMut::Stream(self.payload::<Box<Stream>>().as_mut()),
             }
         }
     }
@@ -384,7 +265,7 @@ impl Entry {
             }
             _ => {
                 let mut entry = Self::allocate(self.key(), form, expire_at, 0);
-                // SAFETY: both have the same form, whose payload is eight bytes: a number or a box, which moves over.
+                // SAFETY: both have the same form, whose payload is eight bytes: a number or an owner, which moves over.
                 unsafe { ptr::copy_nonoverlapping(self.payload::<u8>().as_ptr(), entry.payload().as_ptr(), 8) };
                 mem::swap(self, &mut entry);
                 ManuallyDrop::new(entry).free_memory();
@@ -394,46 +275,6 @@ impl Entry {
         };
         entry.set_access(access);
         *self = entry;
-    }
-
-    /// Overwrites the value by a string where it is, if the form and the memory allow that and an expiry is neither
-    /// added nor taken away. Returns false, and changes nothing, otherwise. The result is stored as
-    /// [`Entry::from_text`] would store it.
-    pub fn overwrite_text(&mut self, text: &[u8], expire_at: Option<Millis>) -> bool {
-        if expire_at.is_some() != (self.tag() & HAS_EXPIRY != 0) {
-            return false;
-        }
-        let int = int_of(text);
-        let embeds = int.is_none() && embeds(self.key_len(), text.len(), expire_at.is_some());
-        match (self.form(), int) {
-            (Form::Int, Some(n)) => {
-                self.set_int(n);
-            }
-            (Form::Embedded, None) if embeds => {
-                let head = self.key_at() + self.key_len();
-                if layout(head + text.len()) != layout(self.bytes()) {
-                    return false;
-                }
-                // SAFETY: the memory is as large as this string needs, and its length fits one byte.
-                unsafe {
-                    self.payload::<u8>().write(text.len() as u8);
-                    self.set_embedded(text);
-                }
-            }
-            (Form::Raw, None) if !embeds => {
-                // SAFETY: the payload of this form is a `Vec`, aligned.
-                let buffer = unsafe { self.payload::<Vec<u8>>().as_mut() };
-                if buffer.capacity() < text.len() || buffer.capacity() / 2 > text.len() {
-                    *buffer = text.to_vec();
-                } else {
-                    buffer.clear();
-                    buffer.extend_from_slice(text);
-                }
-            }
-            _ => return false,
-        }
-        self.set_expire_at(expire_at);
-        true
     }
 
     /// Takes the value out.
@@ -455,16 +296,16 @@ impl Entry {
     /// # Safety
     /// The value is not embedded, and its payload is not used any more.
     unsafe fn read_payload(&self) -> Value {
-        // SAFETY: by form, the payload has the type it is read as; boxes were written as boxes.
+        // SAFETY: by form, the payload has the type it is read as, and is aligned unless it is a number.
         unsafe {
             match self.form() {
                 Form::Int | Form::Embedded => Value::Int(self.payload::<i64>().read_unaligned()),
                 Form::Raw => Value::Bytes(self.payload::<Vec<u8>>().read()),
-                Form::List => Value::List(self.payload::<Box<List>>().read_unaligned()),
-                Form::Set => Value::Set(self.payload::<Box<Set>>().read_unaligned()),
-                Form::Hash => Value::Hash(self.payload::<Box<Hash>>().read_unaligned()),
-                Form::ZSet => Value::ZSet(self.payload::<Box<ZSet>>().read_unaligned()),
-                Form::Stream => Value::Stream(self.payload::<Box<Stream>>().read_unaligned()),
+                Form::List => Value::List(self.payload::<List>().read()),
+                Form::Set => Value::Set(self.payload::<Set>().read()),
+                Form::Hash => Value::Hash(self.payload::<Hash>().read()),
+                Form::ZSet => Value::ZSet(self.payload::<ZSet>().read()),
+                Form::Stream => Value::Stream(self.payload::<Box<Stream>>().read()),
             }
         }
     }
@@ -516,10 +357,6 @@ impl Entry {
     }
 }
 
-fn layout(bytes: usize) -> Layout {
-    Layout::from_size_align(bytes.next_multiple_of(GRANULE), 8).expect("an entry is smaller than the address space")
-}
-
 impl Keyed for Entry {
     #[inline]
     fn key(&self) -> &[u8] {
@@ -552,161 +389,4 @@ impl fmt::Debug for Entry {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn text_of(entry: &Entry) -> Vec<u8> {
-        match entry.value() {
-            ValueRef::Int(n) => n.to_string().into_bytes(),
-            ValueRef::Bytes(bytes) => bytes.to_vec(),
-            other => panic!("not a string: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn embedding_follows_the_rule_of_the_server() {
-        // Key length, expiry: the longest string that is embedded.
-        for (key_len, has_expiry, longest) in
-            [(1, false, 112), (1, true, 104), (31, false, 82), (32, false, 79), (32, true, 71), (100, false, 11)]
-        {
-            let key = vec![b'k'; key_len];
-            let expire_at = has_expiry.then_some(Millis(1));
-            for (len, encoding) in [(longest, Encoding::Embstr), (longest + 1, Encoding::Raw)] {
-                let entry = Entry::from_text(&key, &vec![b'v'; len], expire_at);
-                assert_eq!(entry.encoding(), encoding, "key {key_len}, {len}");
-                let entry = Entry::new(&key, Value::Bytes(vec![b'v'; len]), expire_at);
-                assert_eq!(entry.encoding(), encoding, "key {key_len}, {len}");
-            }
-        }
-        assert_eq!(Entry::from_text(&[b'k'; 300], b"v", None).encoding(), Encoding::Raw);
-        assert_eq!(Entry::from_text(b"k", b"-12", None).encoding(), Encoding::Int);
-    }
-
-    #[test]
-    fn small_entries_are_small() {
-        let key = [b'k'; 16];
-        for (value, expire_at, most) in [
-            (vec![b'v'; 64], None, 96),
-            (vec![b'v'; 64], Some(Millis(1)), 96),
-            (b"1234567890".to_vec(), None, 32),
-            (b"1234567890".to_vec(), Some(Millis(1)), 48),
-        ] {
-            assert!(Entry::from_text(&key, &value, expire_at).mem_bytes() <= most);
-        }
-        assert_eq!(size_of::<Option<Entry>>(), 8);
-    }
-
-    #[test]
-    fn collections_are_held_in_place_and_given_back() {
-        for (value, kind) in [
-            (Value::List(Box::default()), Kind::List),
-            (Value::Set(Box::default()), Kind::Set),
-            (Value::Hash(Box::default()), Kind::Hash),
-            (Value::ZSet(Box::default()), Kind::ZSet),
-            (Value::Stream(Box::default()), Kind::Stream),
-        ] {
-            let mut entry = Entry::new(b"k", value, None);
-            entry.set_access(77);
-            entry.set_expire_at(Some(Millis(5)));
-            entry.set_expire_at(Some(Millis(6)));
-            assert_eq!((entry.kind(), entry.expire_at(), entry.access()), (kind, Some(Millis(6)), 77));
-            assert!(!matches!(entry.collection_mut(), ValueMut::String));
-            assert!(entry.make_raw().is_none() && !entry.set_int(1) && !entry.overwrite_text(b"v", None));
-            entry.set_expire_at(None);
-            assert_eq!((entry.expire_at(), entry.key()), (None, &b"k"[..]));
-            assert_eq!(entry.into_value().kind(), kind);
-        }
-    }
-
-    #[test]
-    fn the_stamp_has_24_bits_and_leaves_the_rest_alone() {
-        let entry = Entry::from_text(b"key", b"value", Some(Millis(-1)));
-        assert_eq!(entry.access(), 0);
-        for (set, got) in [(1, 1), (ACCESS_MAX, ACCESS_MAX), (u32::MAX, ACCESS_MAX), (1 << 24, 0)] {
-            entry.set_access(set);
-            assert_eq!(entry.access(), got);
-            assert_eq!((entry.key(), &text_of(&entry)[..]), (&b"key"[..], &b"value"[..]));
-            assert_eq!(entry.expire_at(), Some(Millis(-1)));
-        }
-    }
-
-    fn bytes(up_to: usize) -> impl Strategy<Value = Vec<u8>> {
-        prop_oneof![
-            3 => prop::collection::vec(any::<u8>(), 0..up_to),
-            1 => any::<i64>().prop_map(|n| n.to_string().into_bytes()),
-        ]
-    }
-
-    #[derive(Clone, Debug)]
-    enum Op {
-        Overwrite(Vec<u8>, Option<i64>),
-        Expire(Option<i64>),
-        Append(Vec<u8>),
-        Int(i64),
-        Access(u32),
-    }
-
-    fn op() -> impl Strategy<Value = Op> {
-        prop_oneof![
-            (bytes(150), any::<Option<i64>>()).prop_map(|(text, at)| Op::Overwrite(text, at)),
-            any::<Option<i64>>().prop_map(Op::Expire),
-            bytes(40).prop_map(Op::Append),
-            any::<i64>().prop_map(Op::Int),
-            any::<u32>().prop_map(Op::Access),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn a_string_entry_agrees_with_a_struct(
-            key in bytes(300),
-            first in bytes(150),
-            expire_at: Option<i64>,
-            ops in prop::collection::vec(op(), 0..20),
-        ) {
-            let mut entry = Entry::from_text(&key, &first, expire_at.map(Millis));
-            let (mut text, mut expire_at, mut access) = (first, expire_at, 0);
-            for op in ops {
-                match op {
-                    Op::Overwrite(new, at) => {
-                        if entry.overwrite_text(&new, at.map(Millis)) {
-                            let fresh = Entry::from_text(&key, &new, at.map(Millis));
-                            prop_assert_eq!(entry.encoding(), fresh.encoding());
-                            (text, expire_at) = (new, at);
-                        }
-                    }
-                    Op::Expire(at) => {
-                        entry.set_expire_at(at.map(Millis));
-                        expire_at = at;
-                    }
-                    Op::Append(more) => {
-                        entry.make_raw().unwrap().extend_from_slice(&more);
-                        text.extend_from_slice(&more);
-                        prop_assert_eq!(entry.encoding(), Encoding::Raw);
-                    }
-                    Op::Int(n) => {
-                        if entry.set_int(n) {
-                            text = n.to_string().into_bytes();
-                        }
-                    }
-                    Op::Access(stamp) => {
-                        entry.set_access(stamp);
-                        access = stamp & ACCESS_MAX;
-                    }
-                }
-                prop_assert_eq!(entry.key(), &key[..]);
-                prop_assert_eq!(&text_of(&entry), &text);
-                prop_assert_eq!(entry.expire_at(), expire_at.map(Millis));
-                prop_assert_eq!(entry.access(), access);
-                prop_assert!(entry.mem_bytes() >= key.len() + text.len().min(8));
-            }
-            match entry.into_value() {
-                Value::Int(n) => prop_assert_eq!(n.to_string().into_bytes(), text),
-                Value::Bytes(bytes) => prop_assert_eq!(bytes, text),
-                other => prop_assert!(false, "{:?}", other),
-            }
-        }
-    }
-}
+mod tests;

@@ -11,6 +11,7 @@ pub use live::Live;
 use self::expiry::Expiries;
 use super::dict::{self, Dict, Stats};
 use super::item::all_distinct;
+use super::packed::{Held, HeldMut, Packed};
 use super::pair::Pair;
 use super::value::Encoding;
 use super::{Corrupt, Item, Limits, Listpack, listpack, reserve_some, scan_some};
@@ -19,20 +20,8 @@ use crate::base::{Millis, Rng};
 /// Fields with their values. Never goes back from hash table to listpack.
 #[derive(Debug, Default)]
 pub struct Hash {
-    repr: Repr,
-}
-
-#[derive(Debug)]
-enum Repr {
-    /// Field and value in turn, in order of insertion.
-    Pack(Listpack),
-    Table(Box<Table>),
-}
-
-impl Default for Repr {
-    fn default() -> Repr {
-        Repr::Pack(Listpack::new())
-    }
+    /// In a listpack field and value in turn, in order of insertion.
+    repr: Packed<Table>,
 }
 
 struct Table {
@@ -60,13 +49,12 @@ impl Replaced {
 impl Hash {
     /// See [`super::value::ValueRef::prefetch_member`].
     pub(super) fn prefetch(&self, field: &[u8]) -> Option<u64> {
-        let Repr::Table(table) = &self.repr else { return None };
-        table.pairs.prefetch_key(field)
+        self.repr.as_full()?.pairs.prefetch_key(field)
     }
 
     /// See [`super::value::ValueRef::prefetch_found`].
     pub(super) fn prefetch_found(&self, hash: u64) {
-        if let Repr::Table(table) = &self.repr {
+        if let Some(table) = self.repr.as_full() {
             table.pairs.prefetch_item(hash);
         }
     }
@@ -85,7 +73,7 @@ impl Hash {
         if !all_distinct(pack.iter().step_by(2)) {
             return Err(Corrupt("hash with a field twice"));
         }
-        let mut hash = Hash { repr: Repr::Pack(pack) };
+        let mut hash = Hash { repr: Packed::pack(pack) };
         if count / 2 > limits.hash_max_listpack_entries {
             hash.make_table(limits);
         }
@@ -95,17 +83,14 @@ impl Hash {
     /// The pairs in the form in which they are written, while they are kept so.
     #[must_use]
     pub fn as_pack(&self) -> Option<&Listpack> {
-        match &self.repr {
-            Repr::Pack(pack) => Some(pack),
-            Repr::Table(_) => None,
-        }
+        self.repr.as_pack()
     }
 
     #[must_use]
     pub fn len(&self) -> usize {
-        match &self.repr {
-            Repr::Pack(pack) => pack.len() / 2,
-            Repr::Table(table) => table.pairs.len(),
+        match self.repr.get() {
+            Held::Pack(pack) => pack.len() / 2,
+            Held::Full(table) => table.pairs.len(),
         }
     }
 
@@ -116,28 +101,27 @@ impl Hash {
 
     #[must_use]
     pub fn encoding(&self) -> Encoding {
-        match self.repr {
-            Repr::Pack(_) => Encoding::Listpack,
-            Repr::Table(_) => Encoding::Hashtable,
+        match self.repr.get() {
+            Held::Pack(_) => Encoding::Listpack,
+            Held::Full(_) => Encoding::Hashtable,
         }
     }
 
     /// Sizes of the table, once there is one.
     #[must_use]
     pub fn table_stats(&self) -> Option<Stats> {
-        if let Repr::Table(table) = &self.repr { Some(table.pairs.stats()) } else { None }
+        self.repr.as_full().map(|table| table.pairs.stats())
     }
 
-    /// Bytes of the value, its own struct included. O(1).
+    /// Heap bytes held. O(1).
     #[must_use]
     pub fn mem_bytes(&self) -> usize {
-        let heap = match &self.repr {
-            Repr::Pack(pack) => pack.mem_bytes(),
-            Repr::Table(table) => {
+        match self.repr.get() {
+            Held::Pack(pack) => pack.mem_bytes(),
+            Held::Full(table) => {
                 size_of::<Table>() + table.pairs.mem_bytes() + table.pair_bytes + table.expiries.mem_bytes()
             }
-        };
-        size_of::<Hash>() + heap
+        }
     }
 
     /// Prepares for that many pairs to be set: more than a listpack may have make a hash table at once.
@@ -154,20 +138,20 @@ impl Hash {
 
     #[must_use]
     pub fn get(&self, field: &[u8]) -> Option<Item<'_>> {
-        match &self.repr {
-            Repr::Pack(pack) => {
+        match self.repr.get() {
+            Held::Pack(pack) => {
                 let at = pack.find(pack.start(), field, 2)?;
                 Some(pack.item(pack.next(at)))
             }
-            Repr::Table(table) => table.pairs.get(field).map(|pair| Item::Bytes(pair.value())),
+            Held::Full(table) => table.pairs.get(field).map(|pair| Item::Bytes(pair.value())),
         }
     }
 
     #[must_use]
     pub fn contains(&self, field: &[u8]) -> bool {
-        match &self.repr {
-            Repr::Pack(pack) => pack.find(pack.start(), field, 2).is_some(),
-            Repr::Table(table) => table.pairs.contains(field),
+        match self.repr.get() {
+            Held::Pack(pack) => pack.find(pack.start(), field, 2).is_some(),
+            Held::Full(table) => table.pairs.contains(field),
         }
     }
 
@@ -178,7 +162,7 @@ impl Hash {
 
     /// Sets a field with or without expiry; tells what it replaced.
     pub fn put(&mut self, field: &[u8], value: &[u8], expire_at: Option<Millis>, limits: &Limits) -> Option<Replaced> {
-        if let (Repr::Pack(pack), None) = (&mut self.repr, expire_at) {
+        if let (HeldMut::Pack(pack), None) = (self.repr.get_mut(), expire_at) {
             let small = field.len().max(value.len()) <= limits.hash_max_listpack_value;
             if small && pack.has_room(listpack::entry_bytes(field.len()) + listpack::entry_bytes(value.len())) {
                 if let Some(at) = pack.find(pack.start(), field, 2) {
@@ -204,17 +188,14 @@ impl Hash {
     /// A field's value, and when it expires.
     #[must_use]
     pub fn get_with_expiry(&self, field: &[u8]) -> Option<(Item<'_>, Option<Millis>)> {
-        match &self.repr {
-            Repr::Pack(_) => Some((self.get(field)?, None)),
-            Repr::Table(table) => table.pairs.get(field).map(|pair| (Item::Bytes(pair.value()), pair.expire_at())),
+        match self.repr.get() {
+            Held::Pack(_) => Some((self.get(field)?, None)),
+            Held::Full(table) => table.pairs.get(field).map(|pair| (Item::Bytes(pair.value()), pair.expire_at())),
         }
     }
 
     fn expiries(&self) -> Option<&Expiries> {
-        match &self.repr {
-            Repr::Pack(_) => None,
-            Repr::Table(table) => Some(&table.expiries),
-        }
+        self.repr.as_full().map(|table| &table.expiries)
     }
 
     /// When the first field expires, if one does. O(log n).
@@ -231,7 +212,7 @@ impl Hash {
 
     /// Takes out the field that expires first, if its time has come by `now`.
     pub fn take_due(&mut self, now: Millis) -> Option<Vec<u8>> {
-        let Repr::Table(table) = &mut self.repr else { return None };
+        let table = self.repr.as_full_mut()?;
         let field = table.expiries.first_due(now)?.to_vec();
         table.remove(&field);
         Some(field)
@@ -245,24 +226,24 @@ impl Hash {
 
     /// Removes a field; says whether it was there.
     pub fn remove(&mut self, field: &[u8]) -> bool {
-        match &mut self.repr {
-            Repr::Pack(pack) => match pack.find(pack.start(), field, 2) {
+        match self.repr.get_mut() {
+            HeldMut::Pack(pack) => match pack.find(pack.start(), field, 2) {
                 Some(at) => {
                     pack.remove(at, 2);
                     true
                 }
                 None => false,
             },
-            Repr::Table(table) => table.remove(field),
+            HeldMut::Full(table) => table.remove(field),
         }
     }
 
     /// All fields with their values.
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
-        match &self.repr {
-            Repr::Pack(pack) => Iter::Pack(pack.iter()),
-            Repr::Table(table) => Iter::Table(table.pairs.iter()),
+        match self.repr.get() {
+            Held::Pack(pack) => Iter::Pack(pack.iter()),
+            Held::Full(table) => Iter::Table(table.pairs.iter()),
         }
     }
 
@@ -274,31 +255,31 @@ impl Hash {
 
     /// A random field with its value.
     pub fn random(&self, rng: &mut Rng) -> Option<(Item<'_>, Item<'_>)> {
-        match &self.repr {
-            Repr::Pack(pack) => {
+        match self.repr.get() {
+            Held::Pack(pack) => {
                 let at = pack.seek(rng.below(pack.len() as u64 / 2) as i64 * 2)?;
                 Some((pack.item(at), pack.item(pack.next(at))))
             }
-            Repr::Table(table) => table.pairs.random(rng).map(items_of),
+            Held::Full(table) => table.pairs.random(rng).map(items_of),
         }
     }
 
     /// One step of HSCAN from `cursor` on: visits about `count` fields (all, while small) and returns the cursor to go
     /// on with, 0 at the end.
     pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Item<'_>, Item<'_>, Option<Millis>)) -> u64 {
-        match &self.repr {
-            Repr::Pack(_) => {
+        match self.repr.get() {
+            Held::Pack(_) => {
                 self.iter().for_each(|(field, value)| visit(field, value, None));
                 0
             }
-            Repr::Table(table) => scan_some(&table.pairs, cursor, count, |pair| {
+            Held::Full(table) => scan_some(&table.pairs, cursor, count, |pair| {
                 visit(Item::Bytes(pair.field()), Item::Bytes(pair.value()), pair.expire_at());
             }),
         }
     }
 
     fn make_table(&mut self, limits: &Limits) -> &mut Table {
-        if let Repr::Pack(pack) = &self.repr {
+        self.repr.make_full(|pack| {
             let pairs = Dict::with_seed(limits.hash_seed);
             let mut table = Table { pairs, pair_bytes: 0, expiries: Expiries::default() };
             table.pairs.reserve(pack.len() / 2);
@@ -306,12 +287,8 @@ impl Hash {
             while let (Some(field), Some(value)) = (items.next(), items.next()) {
                 table.set(Pair::new(&field.to_vec(), &value.to_vec(), None));
             }
-            self.repr = Repr::Table(Box::new(table));
-        }
-        match &mut self.repr {
-            Repr::Table(table) => table,
-            Repr::Pack(_) => unreachable!("converted above"),
-        }
+            table
+        })
     }
 }
 
@@ -486,9 +463,9 @@ mod tests {
                 let all: Vec<_> = hash.iter().map(|(f, v)| (f.to_vec(), v.to_vec())).collect();
                 prop_assert_eq!(all.len(), model.len());
                 prop_assert_eq!(all.into_iter().collect::<HashMap<_, _>>(), model.clone());
-                match &hash.repr {
-                    Repr::Pack(pack) => prop_assert!(Listpack::validate(pack.bytes().to_vec()).is_ok()),
-                    Repr::Table(table) => {
+                match hash.repr.get() {
+                    Held::Pack(pack) => prop_assert!(Listpack::validate(pack.bytes()).is_ok()),
+                    Held::Full(table) => {
                         let bytes: usize = table.pairs.iter().map(Pair::mem_bytes).sum();
                         prop_assert_eq!(table.pair_bytes, bytes);
                     }

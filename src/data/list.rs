@@ -5,6 +5,7 @@
 
 use std::ops::{ControlFlow, Range};
 
+use super::packed::{Held, HeldMut, Packed};
 pub use super::quicklist::{End, Loaded, NodeRef, Stored};
 use super::quicklist::{Fill, Quicklist, remove_from_pack};
 use super::value::Encoding;
@@ -13,19 +14,7 @@ use super::{Item, Limits, Listpack};
 /// Elements in the order of their insertion at either end.
 #[derive(Debug, Default)]
 pub struct List {
-    repr: Repr,
-}
-
-#[derive(Debug)]
-enum Repr {
-    Pack(Listpack),
-    Quick(Box<Quicklist>),
-}
-
-impl Default for Repr {
-    fn default() -> Repr {
-        Repr::Pack(Listpack::new())
-    }
+    repr: Packed<Quicklist>,
 }
 
 /// On which side of the pivot to insert.
@@ -49,27 +38,23 @@ impl List {
             quick.push_node(node);
         }
         let repr = match quick.take_small(Fill::new(limits)) {
-            Some(pack) => Repr::Pack(pack),
-            None if quick.is_empty() => Repr::default(),
-            None => Repr::Quick(Box::new(quick)),
+            Some(pack) => Packed::pack(pack),
+            None if quick.is_empty() => Packed::default(),
+            None => Packed::full(quick),
         };
         List { repr }
     }
 
     /// The nodes as they are to be written; a small list is one packed node.
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = NodeRef<'_>> {
-        let (pack, quick) = match &self.repr {
-            Repr::Pack(pack) => (Some(pack), None),
-            Repr::Quick(quick) => (None, Some(quick)),
-        };
-        Nodes { pack, quick: quick.map(|quick| quick.nodes()) }
+        Nodes { pack: self.repr.as_pack(), quick: self.repr.as_full().map(Quicklist::nodes) }
     }
 
     #[must_use]
     pub fn len(&self) -> usize {
-        match &self.repr {
-            Repr::Pack(pack) => pack.len(),
-            Repr::Quick(quick) => quick.len(),
+        match self.repr.get() {
+            Held::Pack(pack) => pack.len(),
+            Held::Full(quick) => quick.len(),
         }
     }
 
@@ -80,20 +65,19 @@ impl List {
 
     #[must_use]
     pub fn encoding(&self) -> Encoding {
-        match self.repr {
-            Repr::Pack(_) => Encoding::Listpack,
-            Repr::Quick(_) => Encoding::Quicklist,
+        match self.repr.get() {
+            Held::Pack(_) => Encoding::Listpack,
+            Held::Full(_) => Encoding::Quicklist,
         }
     }
 
-    /// Bytes of the value, its own struct included. O(1).
+    /// Heap bytes held. O(1).
     #[must_use]
     pub fn mem_bytes(&self) -> usize {
-        let heap = match &self.repr {
-            Repr::Pack(pack) => pack.mem_bytes(),
-            Repr::Quick(quick) => size_of::<Quicklist>() + quick.mem_bytes(),
-        };
-        size_of::<List>() + heap
+        match self.repr.get() {
+            Held::Pack(pack) => pack.mem_bytes(),
+            Held::Full(quick) => size_of::<Quicklist>() + quick.mem_bytes(),
+        }
     }
 
     /// Adds an element at an end.
@@ -110,12 +94,12 @@ impl List {
         let values = values.into_iter();
         let (bytes, count) = values.clone().fold((0, 0), |(bytes, count), value| (bytes + value.len(), count + 1));
         self.grow(bytes, count, limits);
-        match &mut self.repr {
-            Repr::Pack(pack) => match end {
+        match self.repr.get_mut() {
+            HeldMut::Pack(pack) => match end {
                 End::Front => values.for_each(|value| pack.insert(pack.start(), [value.into()])),
                 End::Back => values.for_each(|value| pack.push(value)),
             },
-            Repr::Quick(quick) => values.for_each(|value| quick.push(end, value, limits)),
+            HeldMut::Full(quick) => values.for_each(|value| quick.push(end, value, limits)),
         }
     }
 
@@ -148,13 +132,13 @@ impl List {
     /// Calls `f` with elements from the `skip`-th on, counted from the front, or from the back if `reverse`, until it
     /// breaks.
     pub fn walk<B>(&self, skip: usize, reverse: bool, mut f: impl FnMut(Item<'_>) -> ControlFlow<B>) -> ControlFlow<B> {
-        match &self.repr {
-            Repr::Quick(quick) => quick.walk(skip, reverse, f),
-            Repr::Pack(pack) if reverse => match pack.seek(-1 - skip as i64) {
+        match self.repr.get() {
+            Held::Full(quick) => quick.walk(skip, reverse, f),
+            Held::Pack(pack) if reverse => match pack.seek(-1 - skip as i64) {
                 Some(at) => pack.iter_until(pack.next(at)).rev().try_for_each(f),
                 None => ControlFlow::Continue(()),
             },
-            Repr::Pack(pack) => match pack.seek(skip as i64) {
+            Held::Pack(pack) => match pack.seek(skip as i64) {
                 Some(at) => pack.iter_from(at).try_for_each(&mut f),
                 None => ControlFlow::Continue(()),
             },
@@ -178,13 +162,13 @@ impl List {
     pub fn set(&mut self, index: i64, value: &[u8], limits: &Limits) -> bool {
         let Some(index) = self.resolve(index) else { return false };
         self.grow(value.len(), 1, limits);
-        match &mut self.repr {
-            Repr::Pack(pack) => {
+        match self.repr.get_mut() {
+            HeldMut::Pack(pack) => {
                 if let Some(at) = pack.seek(index as i64) {
                     pack.replace(at, value);
                 }
             }
-            Repr::Quick(quick) => quick.set(index, value, limits),
+            HeldMut::Full(quick) => quick.set(index, value, limits),
         }
         self.shrink(limits);
         true
@@ -207,12 +191,12 @@ impl List {
             index += 1;
         }
         self.grow(value.len(), 1, limits);
-        match &mut self.repr {
-            Repr::Pack(pack) => {
+        match self.repr.get_mut() {
+            HeldMut::Pack(pack) => {
                 let at = pack.seek(index as i64).unwrap_or(pack.end());
                 pack.insert(at, [value.into()]);
             }
-            Repr::Quick(quick) => quick.insert(index, value, limits),
+            HeldMut::Full(quick) => quick.insert(index, value, limits),
         }
         true
     }
@@ -224,13 +208,13 @@ impl List {
             0 => usize::MAX,
             _ => usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX),
         };
-        let removed = match &mut self.repr {
-            Repr::Pack(pack) => {
+        let removed = match self.repr.get_mut() {
+            HeldMut::Pack(pack) => {
                 let before = pack.len();
                 remove_from_pack(pack, value, most, count < 0);
                 before - pack.len()
             }
-            Repr::Quick(quick) => quick.remove_equal(value, most, count < 0, limits),
+            HeldMut::Full(quick) => quick.remove_equal(value, most, count < 0, limits),
         };
         self.shrink(limits);
         removed
@@ -238,9 +222,9 @@ impl List {
 
     /// Removes the elements of these indexes, as far as there are any.
     pub fn remove_range(&mut self, range: Range<usize>, limits: &Limits) {
-        match &mut self.repr {
-            Repr::Pack(pack) => pack.remove_range(range.start as i64, range.len()),
-            Repr::Quick(quick) => quick.remove(range, limits),
+        match self.repr.get_mut() {
+            HeldMut::Pack(pack) => pack.remove_range(range.start as i64, range.len()),
+            HeldMut::Full(quick) => quick.remove(range, limits),
         }
         self.shrink(limits);
     }
@@ -248,7 +232,7 @@ impl List {
     /// Keeps only the elements of these indexes.
     pub fn trim(&mut self, keep: Range<usize>, limits: &Limits) {
         if keep.is_empty() {
-            self.repr = Repr::default();
+            self.repr = Packed::default();
             return;
         }
         self.remove_range(keep.end..self.len(), limits);
@@ -269,23 +253,23 @@ impl List {
 
     /// Becomes a quicklist if that much more is too much for a listpack.
     fn grow(&mut self, bytes: usize, count: usize, limits: &Limits) {
-        if let Repr::Pack(pack) = &mut self.repr
+        if let HeldMut::Pack(pack) = self.repr.get_mut()
             && !Fill::new(limits).allows(pack.bytes().len() + bytes, pack.len() + count)
         {
             let mut quick = Quicklist::new();
             quick.push_node(Loaded::Packed(std::mem::take(pack)));
-            self.repr = Repr::Quick(Box::new(quick));
+            self.repr = Packed::full(quick);
         }
     }
 
     /// Becomes a listpack again if little enough is left. Half of what a listpack may have, so that a list about
     /// that large does not go back and forth.
     fn shrink(&mut self, limits: &Limits) {
-        let Repr::Quick(quick) = &mut self.repr else { return };
+        let Some(quick) = self.repr.as_full_mut() else { return };
         if quick.is_empty() {
-            self.repr = Repr::default();
+            self.repr = Packed::default();
         } else if let Some(pack) = quick.take_small(Fill::new(limits).halved()) {
-            self.repr = Repr::Pack(pack);
+            self.repr = Packed::pack(pack);
         }
     }
 }
@@ -340,7 +324,7 @@ mod tests {
                     Stored::Raw(bytes) => bytes.to_vec(),
                     Stored::Lzf { packed, size } => lzf::decompress(packed, size).unwrap(),
                 };
-                if node.plain { Loaded::Plain(raw) } else { Loaded::Packed(Listpack::validate(raw).unwrap()) }
+                if node.plain { Loaded::Plain(raw) } else { Loaded::Packed(Listpack::validate(&raw).unwrap()) }
             })
             .collect();
         List::from_nodes(nodes, limits)
@@ -523,7 +507,7 @@ mod tests {
                     ControlFlow::<()>::Continue(())
                 });
                 prop_assert!(backwards.iter().eq(model.iter().rev()));
-                if let Repr::Quick(quick) = &list.repr {
+                if let Some(quick) = list.repr.as_full() {
                     quick.check();
                 }
             }

@@ -14,6 +14,7 @@ pub mod intset;
 pub mod item;
 pub mod list;
 pub mod listpack;
+pub mod packed;
 pub mod pair;
 pub mod quicklist;
 pub mod set;

@@ -373,7 +373,7 @@ impl Quicklist {
             assert_eq!(count, node.count());
             assert!(count > 0, "no node is empty");
             if let Some(pack) = node.pack() {
-                assert!(Listpack::validate(pack.bytes().to_vec()).is_ok());
+                assert!(Listpack::validate(pack.bytes()).is_ok());
             }
         }
     }

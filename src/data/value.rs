@@ -18,10 +18,10 @@ pub enum Value {
     /// A string whose text is this number in canonical form.
     Int(i64),
     Bytes(Vec<u8>),
-    List(Box<List>),
-    Set(Box<Set>),
-    Hash(Box<Hash>),
-    ZSet(Box<ZSet>),
+    List(List),
+    Set(Set),
+    Hash(Hash),
+    ZSet(ZSet),
     Stream(Box<Stream>),
 }
 
@@ -154,7 +154,7 @@ impl ValueRef<'_> {
         }
     }
 
-    /// Bytes of a collection, its own struct included; 0 for a string.
+    /// Bytes of a collection beside its entry; 0 for a string.
     pub(super) fn collection_bytes(&self) -> usize {
         match self {
             ValueRef::Int(_) | ValueRef::Bytes(_) => 0,

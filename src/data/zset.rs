@@ -4,42 +4,31 @@
 //! Ranges by score and by member are first turned into ranges of ranks, which is O(log n) in a large set; counting,
 //! limiting, walking in either direction and removing then all work on ranks.
 
+mod iter;
+mod pack;
 mod range;
 mod ranked;
 
-use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::dict::Stats;
 use super::item::all_distinct;
-use super::skiplist::{self, pair_order};
+use super::packed::{Held, HeldMut, Packed};
+use super::skiplist::pair_order;
 use super::value::Encoding;
 use super::{Corrupt, Item, Limits, Listpack, listpack};
-use crate::base::{Rng, num};
+use crate::base::Rng;
+pub use iter::Iter;
+pub use pack::with_score;
+use pack::{SCORE_BYTES, element_order, insert_into_pack, pair_index, parse_score, score_at};
 pub use range::{LexBound, LexRange, ScoreRange};
 use ranked::Ranked;
 
-/// Integral scores up to here are kept as integers in a listpack.
-const INT_SCORE_MAX: f64 = (1u64 << 62) as f64;
-/// Bytes that a score takes in a listpack at most: the longest text is 24 bytes.
-const SCORE_BYTES: usize = 26;
-
 /// Members with scores, in order. Never goes back from skiplist to listpack. A score is never NaN.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct ZSet {
-    repr: Repr,
-}
-
-enum Repr {
-    /// Member and score in turn, in order.
-    Pack(Listpack),
-    Ranked(Box<Ranked>),
-}
-
-impl Default for Repr {
-    fn default() -> Repr {
-        Repr::Pack(Listpack::new())
-    }
+    /// In a listpack member and score in turn, in order.
+    repr: Packed<Ranked>,
 }
 
 impl ZSet {
@@ -61,7 +50,7 @@ impl ZSet {
         if !all_distinct(pack.iter().step_by(2)) {
             return Err(Corrupt("sorted set with a member twice"));
         }
-        let mut set = ZSet { repr: Repr::Pack(pack) };
+        let mut set = ZSet { repr: Packed::pack(pack) };
         if !set.iter().is_sorted_by(|a, b| element_order(*a, *b).is_le()) {
             let mut elements: Vec<_> = set.iter().map(|(member, score)| (member.to_vec(), score)).collect();
             elements.sort_by(|a, b| pair_order(a.1, &a.0, b.1, &b.0));
@@ -69,7 +58,7 @@ impl ZSet {
             for (member, score) in &elements {
                 with_score(*score, |score| pack.insert(pack.end(), [member.into(), score]));
             }
-            set.repr = Repr::Pack(pack);
+            set.repr = Packed::pack(pack);
         }
         if count / 2 > limits.zset_max_listpack_entries {
             set.make_ranked(limits);
@@ -80,17 +69,14 @@ impl ZSet {
     /// The elements in the form in which they are written, while they are kept so.
     #[must_use]
     pub fn as_pack(&self) -> Option<&Listpack> {
-        match &self.repr {
-            Repr::Pack(pack) => Some(pack),
-            Repr::Ranked(_) => None,
-        }
+        self.repr.as_pack()
     }
 
     #[must_use]
     pub fn len(&self) -> usize {
-        match &self.repr {
-            Repr::Pack(pack) => pack.len() / 2,
-            Repr::Ranked(ranked) => ranked.len(),
+        match self.repr.get() {
+            Held::Pack(pack) => pack.len() / 2,
+            Held::Full(ranked) => ranked.len(),
         }
     }
 
@@ -101,26 +87,25 @@ impl ZSet {
 
     #[must_use]
     pub fn encoding(&self) -> Encoding {
-        match self.repr {
-            Repr::Pack(_) => Encoding::Listpack,
-            Repr::Ranked(_) => Encoding::Skiplist,
+        match self.repr.get() {
+            Held::Pack(_) => Encoding::Listpack,
+            Held::Full(_) => Encoding::Skiplist,
         }
     }
 
     /// Sizes of the table of members, once there is one.
     #[must_use]
     pub fn table_stats(&self) -> Option<Stats> {
-        if let Repr::Ranked(ranked) = &self.repr { Some(ranked.table_stats()) } else { None }
+        self.repr.as_full().map(Ranked::table_stats)
     }
 
-    /// Bytes of the value, its own struct included. O(1).
+    /// Heap bytes held. O(1).
     #[must_use]
     pub fn mem_bytes(&self) -> usize {
-        let heap = match &self.repr {
-            Repr::Pack(pack) => pack.mem_bytes(),
-            Repr::Ranked(ranked) => ranked.mem_bytes(),
-        };
-        size_of::<ZSet>() + heap
+        match self.repr.get() {
+            Held::Pack(pack) => pack.mem_bytes(),
+            Held::Full(ranked) => ranked.mem_bytes(),
+        }
     }
 
     /// Prepares for that many elements to be inserted, the longest member being that long: more than a listpack may
@@ -133,24 +118,24 @@ impl ZSet {
 
     #[must_use]
     pub fn score(&self, member: &[u8]) -> Option<f64> {
-        match &self.repr {
-            Repr::Pack(pack) => {
+        match self.repr.get() {
+            Held::Pack(pack) => {
                 let at = pack.find(pack.start(), member, 2)?;
                 Some(score_at(pack, pack.next(at)))
             }
-            Repr::Ranked(ranked) => ranked.score(member),
+            Held::Full(ranked) => ranked.score(member),
         }
     }
 
     /// The number of elements before the member (after it, if `reverse`), and its score. O(log n) when large.
     #[must_use]
     pub fn rank(&self, member: &[u8], reverse: bool) -> Option<(usize, f64)> {
-        let (rank, score) = match &self.repr {
-            Repr::Pack(pack) => {
+        let (rank, score) = match self.repr.get() {
+            Held::Pack(pack) => {
                 let at = pack.find(pack.start(), member, 2)?;
                 (pack.iter_until(at).count() / 2, score_at(pack, pack.next(at)))
             }
-            Repr::Ranked(ranked) => ranked.rank(member)?,
+            Held::Full(ranked) => ranked.rank(member)?,
         };
         Some((if reverse { self.len() - 1 - rank } else { rank }, score))
     }
@@ -158,7 +143,7 @@ impl ZSet {
     /// Adds a member, or gives it another score; returns the score it had. `score` is not NaN.
     pub fn insert(&mut self, member: &[u8], score: f64, limits: &Limits) -> Option<f64> {
         assert!(!score.is_nan(), "a score is a number");
-        if let Repr::Pack(pack) = &mut self.repr {
+        if let HeldMut::Pack(pack) = self.repr.get_mut() {
             if let Some(at) = pack.find(pack.start(), member, 2) {
                 let old = score_at(pack, pack.next(at));
                 if old != score {
@@ -180,22 +165,22 @@ impl ZSet {
 
     /// Removes a member; returns the score it had.
     pub fn remove(&mut self, member: &[u8]) -> Option<f64> {
-        match &mut self.repr {
-            Repr::Pack(pack) => {
+        match self.repr.get_mut() {
+            HeldMut::Pack(pack) => {
                 let at = pack.find(pack.start(), member, 2)?;
                 let score = score_at(pack, pack.next(at));
                 pack.remove(at, 2);
                 Some(score)
             }
-            Repr::Ranked(ranked) => ranked.remove(member),
+            HeldMut::Full(ranked) => ranked.remove(member),
         }
     }
 
     /// Removes the elements of these ranks, as far as there are any.
     pub fn remove_ranks(&mut self, ranks: Range<usize>) {
-        match &mut self.repr {
-            Repr::Pack(pack) => pack.remove_range(pair_index(ranks.start), ranks.len().saturating_mul(2)),
-            Repr::Ranked(ranked) => ranked.remove_ranks(ranks),
+        match self.repr.get_mut() {
+            HeldMut::Pack(pack) => pack.remove_range(pair_index(ranks.start), ranks.len().saturating_mul(2)),
+            HeldMut::Full(ranked) => ranked.remove_ranks(ranks),
         }
     }
 
@@ -236,8 +221,8 @@ impl ZSet {
     /// The elements of these ranks, as far as there are any, in order; also from the back.
     #[must_use]
     pub fn range(&self, ranks: Range<usize>) -> Iter<'_> {
-        match &self.repr {
-            Repr::Pack(pack) => {
+        match self.repr.get() {
+            Held::Pack(pack) => {
                 let end = ranks.end.min(self.len());
                 let left = end.saturating_sub(ranks.start);
                 let position = |rank: usize| pack.seek(pair_index(rank)).unwrap_or(pack.end());
@@ -247,7 +232,7 @@ impl ZSet {
                 };
                 Iter::Pack { items, left }
             }
-            Repr::Ranked(ranked) => Iter::Ranked(ranked.range(ranks)),
+            Held::Full(ranked) => Iter::Ranked(ranked.range(ranks)),
         }
     }
 
@@ -275,148 +260,45 @@ impl ZSet {
 
     /// Number of elements at the front for which `before` holds; it must hold for a prefix.
     fn count_while(&self, before: impl Fn(Item<'_>, f64) -> bool) -> usize {
-        match &self.repr {
-            Repr::Pack(_) => self.iter().take_while(|(member, score)| before(*member, *score)).count(),
-            Repr::Ranked(ranked) => ranked.count_while(|score, member| before(Item::Bytes(member), score)),
+        match self.repr.get() {
+            Held::Pack(_) => self.iter().take_while(|(member, score)| before(*member, *score)).count(),
+            Held::Full(ranked) => ranked.count_while(|score, member| before(Item::Bytes(member), score)),
         }
     }
 
     /// One step of ZSCAN from `cursor` on: visits about `count` elements (all, while small) and returns the cursor to
     /// go on with, 0 at the end.
     pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Item<'_>, f64)) -> u64 {
-        match &self.repr {
-            Repr::Pack(_) => {
+        match self.repr.get() {
+            Held::Pack(_) => {
                 self.iter().for_each(|(member, score)| visit(member, score));
                 0
             }
-            Repr::Ranked(ranked) => ranked.scan(cursor, count, visit),
+            Held::Full(ranked) => ranked.scan(cursor, count, visit),
         }
     }
 
     fn make_ranked(&mut self, limits: &Limits) -> &mut Ranked {
-        if let Repr::Pack(_) = self.repr {
+        self.repr.make_full(|pack| {
             let mut ranked = Ranked::new(limits.hash_seed);
-            ranked.reserve(self.len());
-            for (member, score) in self.iter() {
+            ranked.reserve(pack.len() / 2);
+            for (member, score) in (Iter::Pack { items: pack.iter(), left: pack.len() / 2 }) {
                 ranked.insert(member.text(&mut Default::default()), score);
             }
-            self.repr = Repr::Ranked(Box::new(ranked));
-        }
-        match &mut self.repr {
-            Repr::Ranked(ranked) => ranked,
-            Repr::Pack(_) => unreachable!("converted above"),
-        }
+            ranked
+        })
     }
 }
 
-/// Where the pair of this rank begins, as an index of elements of a listpack.
-fn pair_index(rank: usize) -> i64 {
-    i64::try_from(rank).map_or(i64::MAX, |rank| rank.saturating_mul(2))
-}
-
-/// The order of elements whose members may be kept as integers.
-fn element_order(a: (Item<'_>, f64), b: (Item<'_>, f64)) -> Ordering {
-    pair_order(a.1, a.0.text(&mut Default::default()), b.1, b.0.text(&mut Default::default()))
-}
-
-fn parse_score(item: Item<'_>) -> Option<f64> {
-    match item {
-        Item::Int(n) => Some(n as f64),
-        Item::Bytes(text) => num::parse_f64(text),
-    }
-}
-
-fn score_at(pack: &Listpack, at: usize) -> f64 {
-    parse_score(pack.item(at)).expect("scores are checked before they come in")
-}
-
-/// Calls `f` with a score as it stands in a listpack: an integer where possible, else the shortest text.
-pub fn with_score<R>(score: f64, f: impl FnOnce(Item<'_>) -> R) -> R {
-    if score.fract() == 0.0 && score.abs() <= INT_SCORE_MAX {
-        return f(Item::Int(score as i64));
-    }
-    let mut text = Vec::with_capacity(SCORE_BYTES);
-    num::push_f64(&mut text, score);
-    f(Item::Bytes(&text))
-}
-
-/// Inserts a member that is not there, at its place.
-fn insert_into_pack(pack: &mut Listpack, member: &[u8], score: f64) {
-    let mut at = pack.start();
-    while at != pack.end() {
-        let score_of = pack.next(at);
-        let there = score_at(pack, score_of);
-        if there > score || (there == score && pack.item(at).cmp_bytes(member).is_gt()) {
-            break;
-        }
-        at = pack.next(score_of);
-    }
-    with_score(score, |score| pack.insert(at, [member.into(), score]));
-}
-
-impl std::fmt::Debug for Repr {
+impl std::fmt::Debug for ZSet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Repr::Pack(pack) => f.debug_tuple("Pack").field(pack).finish(),
-            Repr::Ranked(ranked) => f.debug_list().entries(ranked.range(0..ranked.len())).finish(),
-        }
-    }
-}
-
-/// Elements in order; also from the back.
-#[derive(Clone)]
-pub enum Iter<'a> {
-    Pack { items: listpack::Iter<'a>, left: usize },
-    Ranked(skiplist::Iter<'a>),
-}
-
-impl<'a> Iterator for Iter<'a> {
-    type Item = (Item<'a>, f64);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        match self {
-            Iter::Pack { items, left } => {
-                *left = left.checked_sub(1)?;
-                Some((items.next()?, parse_score(items.next()?)?))
-            }
-            Iter::Ranked(elements) => elements.next().map(|(score, member)| (Item::Bytes(member), score)),
-        }
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = match self {
-            Iter::Pack { left, .. } => *left,
-            Iter::Ranked(elements) => elements.len(),
-        };
-        (left, Some(left))
-    }
-}
-
-impl DoubleEndedIterator for Iter<'_> {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        match self {
-            Iter::Pack { items, left } => {
-                *left = left.checked_sub(1)?;
-                let score = parse_score(items.next_back()?)?;
-                Some((items.next_back()?, score))
-            }
-            Iter::Ranked(elements) => elements.next_back().map(|(score, member)| (Item::Bytes(member), score)),
-        }
-    }
-}
-
-impl ExactSizeIterator for Iter<'_> {}
-
-impl<'a> IntoIterator for &'a ZSet {
-    type Item = (Item<'a>, f64);
-    type IntoIter = Iter<'a>;
-    fn into_iter(self) -> Iter<'a> {
-        self.iter()
+        f.debug_list().entries(self).finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::pack::INT_SCORE_MAX;
     use super::*;
     use proptest::prelude::*;
     use std::collections::HashMap;
@@ -574,7 +456,7 @@ mod tests {
                 prop_assert_eq!(set.len(), model.len());
                 prop_assert_eq!(elements(set.iter()), model.clone());
                 if let Some(pack) = set.as_pack() {
-                    prop_assert!(Listpack::validate(pack.bytes().to_vec()).is_ok());
+                    prop_assert!(Listpack::validate(pack.bytes()).is_ok());
                 }
             }
             let mut backwards = elements(set.iter().rev());

@@ -279,7 +279,7 @@ mod tests {
         for n in 0..1000 {
             set.add(format!("member:{n}").as_bytes(), &limits);
         }
-        ks.db(0).set(b"large", Value::Set(Box::new(set)), SetExpire::Never);
+        ks.db(0).set(b"large", Value::Set(set), SetExpire::Never);
         add(&mut ks, 2, Millis(1000), SetExpire::Never);
         assert!(ks.db(0).evict(b"k2") && !ks.has_garbage());
         assert!(ks.db(0).evict(b"large") && !ks.db(0).evict(b"large"));

@@ -177,7 +177,7 @@ mod tests {
         if stays {
             hash.set(b"stays", b"v", &Limits::default());
         }
-        Value::Hash(Box::new(hash))
+        Value::Hash(hash)
     }
 
     fn keyspace(now: i64) -> Keyspace {

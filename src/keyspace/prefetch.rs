@@ -72,8 +72,8 @@ mod tests {
                 hash.set(format!("m{n}").as_bytes(), b"v", &limits);
             }
             let mut ks = Keyspace::new(1, slotted, Rng::seeded(1));
-            ks.db(0).set(b"set", Value::Set(Box::new(set)), SetExpire::Never);
-            ks.db(0).set(b"hash", Value::Hash(Box::new(hash)), SetExpire::Never);
+            ks.db(0).set(b"set", Value::Set(set), SetExpire::Never);
+            ks.db(0).set(b"hash", Value::Hash(hash), SetExpire::Never);
             for keys in [0, 5000] {
                 for n in 0..keys {
                     ks.db(0).set(format!("k{n}").as_bytes(), Value::Int(n), SetExpire::Never);

@@ -39,21 +39,21 @@ pub fn value(kind: Kind, elements: &[Vec<u8>], limits: &Limits) -> Value {
             for element in elements {
                 list.push(End::Back, element, limits);
             }
-            Value::List(Box::new(list))
+            Value::List(list)
         }
         Kind::Set => {
             let mut set = Set::for_member(&elements[0], elements.len(), limits);
             for element in elements {
                 set.add(element, limits);
             }
-            Value::Set(Box::new(set))
+            Value::Set(set)
         }
         Kind::Hash => {
             let mut hash = Hash::new();
             for element in elements {
                 hash.set(element, &[b"value of ", &element[..]].concat(), limits);
             }
-            Value::Hash(Box::new(hash))
+            Value::Hash(hash)
         }
         Kind::ZSet => {
             let scores = [0.0, -1.5, 3e300, f64::INFINITY, 1e17, 7.0, -0.1, f64::NEG_INFINITY, f64::from(1 << 30)];
@@ -61,7 +61,7 @@ pub fn value(kind: Kind, elements: &[Vec<u8>], limits: &Limits) -> Value {
             for (element, score) in elements.iter().zip(scores.into_iter().cycle()) {
                 zset.insert(element, score, limits);
             }
-            Value::ZSet(Box::new(zset))
+            Value::ZSet(zset)
         }
         Kind::Stream => Value::Stream(Box::new(stream(elements))),
     }

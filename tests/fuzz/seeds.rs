@@ -26,10 +26,10 @@ fn values() -> Vec<Value> {
                 hash.set(word, b"value", &limits);
                 zset.insert(word, n as f64 / 3.0, &limits);
             }
-            values.push(Value::List(Box::new(list)));
-            values.push(Value::Set(Box::new(set)));
-            values.push(Value::Hash(Box::new(hash)));
-            values.push(Value::ZSet(Box::new(zset)));
+            values.push(Value::List(list));
+            values.push(Value::Set(set));
+            values.push(Value::Hash(hash));
+            values.push(Value::ZSet(zset));
         }
         values.push(Value::Stream(Box::new(stream_of(count))));
     }

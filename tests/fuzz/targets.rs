@@ -57,7 +57,7 @@ pub fn reply(input: &[u8]) {
 
 /// The bytes of a listpack: what passes the check can be read from both ends and changed.
 pub fn listpack(input: &[u8]) {
-    let Ok(mut pack) = Listpack::validate(input.to_vec()) else { return };
+    let Ok(mut pack) = Listpack::validate(input) else { return };
     let forward: Vec<_> = pack.iter().map(|item| item.to_vec()).collect();
     let mut backward: Vec<_> = pack.iter().rev().map(|item| item.to_vec()).collect();
     backward.reverse();
@@ -66,7 +66,7 @@ pub fn listpack(input: &[u8]) {
     pack.push(&b"more"[..]);
     pack.remove(pack.start(), 1);
     assert_eq!(pack.len(), forward.len());
-    Listpack::validate(pack.bytes().to_vec()).expect("a sound listpack stays sound");
+    Listpack::validate(pack.bytes()).expect("a sound listpack stays sound");
 }
 
 /// The body of a payload of RESTORE: type and value, to which the right ending is added here.

@@ -115,7 +115,7 @@ pub(super) fn run(ctx: &mut Ctx<'_>, args: Args<'_>, source: usize, form: Form) 
     for Found { member, score, distance_m, .. } in &found {
         stored.insert(member, if distances { distance_m / options.unit_m } else { *score }, limits);
     }
-    let value = (!found.is_empty()).then(|| Value::ZSet(Box::new(stored)));
+    let value = (!found.is_empty()).then(|| Value::ZSet(stored));
     let event = if matches!(form, Form::Search { .. }) { "geosearchstore" } else { "georadiusstore" };
     let changed = db.store_found(key, value, EventClass::ZSET, event);
     ctx.changed(if changed { found.len().max(1) } else { 0 });

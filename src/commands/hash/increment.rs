@@ -30,7 +30,7 @@ fn hincrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (key, field) = (args.at(1), args.at(2));
     let (mut db, reply, limits) = ctx.split_with_limits();
     let now = db.field_clock();
-    let mut entry = db.write_or_insert(key, || Value::Hash(Box::default()));
+    let mut entry = db.write_or_insert(key, || Value::Hash(Default::default()));
     let hash = entry.hash_mut()?;
     let (old, expire_at) = match hash.live(now).get_with_expiry(field) {
         Some((value, at)) => (value.as_int().ok_or(ErrorReply::Static("ERR hash value is not an integer"))?, at),
@@ -69,7 +69,7 @@ fn hincrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     };
     let (mut db, reply, limits) = ctx.split_with_limits();
     let now = db.field_clock();
-    let mut entry = db.write_or_insert(key, || Value::Hash(Box::default()));
+    let mut entry = db.write_or_insert(key, || Value::Hash(Default::default()));
     let hash = entry.hash_mut()?;
     let old = hash.live(now).get_with_expiry(field).map(|(value, at)| (value.to_vec(), at));
     let (old, expire_at) = old.unwrap_or_else(|| (b"0".to_vec(), None));

@@ -105,7 +105,7 @@ fn set(ctx: &mut Ctx<'_>, key: &[u8], pairs: Args<'_>, expiry: Expiry) -> Done {
     let count = pairs.len() / 2;
     let (mut db, _, limits) = ctx.split_with_limits();
     let now = db.field_clock();
-    let mut entry = db.write_or_insert(key, || Value::Hash(Box::default()));
+    let mut entry = db.write_or_insert(key, || Value::Hash(Default::default()));
     let hash = entry.hash_mut()?;
     hash.expect(count, limits);
     let had_expiries = hash.has_expiries();

@@ -56,7 +56,7 @@ fn set_fields(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<usize, ErrorReply> {
     let count = pairs.len() / 2;
     let (mut db, _, limits) = ctx.split_with_limits();
     let now = db.field_clock();
-    let mut entry = db.write_or_insert(args.at(1), || Value::Hash(Box::default()));
+    let mut entry = db.write_or_insert(args.at(1), || Value::Hash(Default::default()));
     let hash = entry.hash_mut()?;
     hash.expect(count, limits);
     let mut created = 0;
@@ -74,7 +74,7 @@ fn hsetnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (key, field, value) = (args.at(1), args.at(2), args.at(3));
     let (mut db, reply, limits) = ctx.split_with_limits();
     let now = db.field_clock();
-    let mut entry = db.write_or_insert(key, || Value::Hash(Box::default()));
+    let mut entry = db.write_or_insert(key, || Value::Hash(Default::default()));
     let hash = entry.hash_mut()?;
     if hash.live(now).contains(field) {
         reply.int(0);

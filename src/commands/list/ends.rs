@@ -89,7 +89,7 @@ fn push(ctx: &mut Ctx<'_>, args: Args<'_>, end: End, must_exist: bool) -> Done {
         reply.int(0);
         return Ok(());
     }
-    let mut entry = db.write_or_insert(key, || Value::List(Box::default()));
+    let mut entry = db.write_or_insert(key, || Value::List(List::default()));
     let list = entry.list_mut()?;
     list.push_all(end, elements.iter(), limits);
     reply.uint(list.len());

@@ -70,7 +70,7 @@ pub(super) fn shift(
         list.push(to, &element, limits);
     } else {
         is_empty = list.is_empty();
-        db.write_or_insert(destination, || Value::List(Box::new(List::new()))).list_mut()?.push(to, &element, limits);
+        db.write_or_insert(destination, || Value::List(List::new())).list_mut()?.push(to, &element, limits);
     }
     db.notify(EventClass::LIST, push_event(to), destination);
     db.took_elements(source, 1, is_empty, EventClass::LIST, pop_event(from));

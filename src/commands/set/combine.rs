@@ -116,7 +116,7 @@ impl Operation {
             result.add(member.text(&mut room), limits);
         });
         let count = result.len();
-        let found = (count > 0).then(|| Value::Set(Box::new(result)));
+        let found = (count > 0).then(|| Value::Set(result));
         let changed = db.store_found(destination, found, EventClass::SET, event);
         reply.uint(count);
         ctx.changed(usize::from(changed));

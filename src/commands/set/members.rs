@@ -82,7 +82,7 @@ fn find<'d>(db: &'d mut Db<'_>, key: &[u8]) -> Result<Option<&'d Set>, ErrorRepl
 fn sadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let members = args.from(2);
     let (mut db, reply, limits) = ctx.split_with_limits();
-    let make = || Value::Set(Box::new(Set::for_member(args.at(2), members.len(), limits)));
+    let make = || Value::Set(Set::for_member(args.at(2), members.len(), limits));
     let mut entry = db.write_or_insert(args.at(1), make);
     let set = entry.set_mut()?;
     set.expect(members.len(), limits);
@@ -130,7 +130,7 @@ fn smove(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         let is_empty = set.is_empty();
         db.took_elements(source, 1, is_empty, EventClass::SET, "srem");
     }
-    let make = || Value::Set(Box::new(Set::for_member(member, 1, limits)));
+    let make = || Value::Set(Set::for_member(member, 1, limits));
     let added = db.write_or_insert(destination, make).set_mut()?.add(member, limits);
     if added {
         db.notify(EventClass::SET, "sadd", destination);

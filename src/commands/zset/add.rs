@@ -130,7 +130,7 @@ fn add(ctx: &mut Ctx<'_>, key: &[u8], pairs: Args<'_>, options: AddOptions) -> D
     let mut entry = db.write_or_insert(key, || {
         let mut set = ZSet::new();
         set.expect(scores.len(), members.clone().map(<[u8]>::len).max().unwrap_or(0), limits);
-        Value::ZSet(Box::new(set))
+        Value::ZSet(set)
     });
     let set = entry.zset_mut()?;
     set.expect(scores.len(), 0, limits);

@@ -202,7 +202,7 @@ impl Operation {
         let options = Options::parse(args.from(3 + keys.len()), self, true, &mut sources)?;
         let result = algebra::settled(self.run(&sources, options.aggregate, limits), limits);
         reply.uint(result.len());
-        let found = (!result.is_empty()).then(|| Value::ZSet(Box::new(result)));
+        let found = (!result.is_empty()).then(|| Value::ZSet(result));
         let changed = db.store_found(destination, found, EventClass::ZSET, event);
         ctx.changed(usize::from(changed));
         Ok(())

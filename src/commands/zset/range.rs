@@ -165,7 +165,7 @@ fn zrangestore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         }
     }
     reply.uint(result.len());
-    let found = (!result.is_empty()).then(|| Value::ZSet(Box::new(result)));
+    let found = (!result.is_empty()).then(|| Value::ZSet(result));
     let changed = db.store_found(destination, found, EventClass::ZSET, "zrangestore");
     ctx.changed(usize::from(changed));
     Ok(())

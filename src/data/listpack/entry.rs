@@ -91,23 +91,6 @@ impl<'v> Entry<'v> {
     }
 }
 
-impl Entry<'_> {
-    /// Appends the entry.
-    pub(super) fn push_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.head[..self.head_len]);
-        out.extend_from_slice(self.text);
-        let body = self.body();
-        let width = back_width(body);
-        if width == 1 {
-            out.push(body as u8);
-        } else {
-            let from = out.len();
-            out.resize(from + width, 0);
-            write_back(&mut out[from..], body);
-        }
-    }
-}
-
 /// Bytes that an element of `len` bytes of text takes at most.
 #[must_use]
 pub fn entry_bytes(len: usize) -> usize {

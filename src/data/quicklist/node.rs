@@ -178,7 +178,7 @@ impl Node {
 
 fn unpack(plain: bool, packed: &[u8], size: usize) -> Body {
     let raw = lzf::decompress(packed, size).expect("what the node compressed itself");
-    if plain { Body::Plain(raw.into()) } else { Body::Packed(Listpack::trust(raw)) }
+    if plain { Body::Plain(raw.into()) } else { Body::Packed(Listpack::trust(&raw)) }
 }
 
 /// The elements of a node, looked at.

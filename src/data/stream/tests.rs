@@ -21,7 +21,7 @@ fn owned(range: Range<'_>) -> Vec<(StreamId, Fields)> {
 }
 
 fn reloaded(log: &Log) -> Result<Log, Corrupt> {
-    let nodes = log.nodes().map(|(key, pack)| (key, Listpack::validate(pack.bytes().to_vec()).unwrap())).collect();
+    let nodes = log.nodes().map(|(key, pack)| (key, Listpack::validate(pack.bytes()).unwrap())).collect();
     Log::from_nodes(nodes, log.len())
 }
 
@@ -232,7 +232,7 @@ proptest! {
         let at = at % bytes.len();
         bytes[at] = byte;
         for len in 0..=entries {
-            let Ok(pack) = Listpack::validate(bytes.clone()) else { continue };
+            let Ok(pack) = Listpack::validate(&bytes) else { continue };
             let Ok(mut log) = Log::from_nodes(vec![(key, pack)], len) else { continue };
             log.last_id = log.top_id().unwrap_or_default();
             let ids: Vec<StreamId> = owned(log.range(StreamId::MIN, StreamId::MAX)).into_iter().map(|(id, _)| id).collect();

@@ -36,19 +36,19 @@ pub fn read_value<R: BufRead>(input: &mut Input<R>, code: u8, limits: &Limits) -
         t::STRING => Loaded::Value(string_value(input.string()?)),
         t::LIST | t::LIST_ZIPLIST | t::LIST_QUICKLIST | t::LIST_QUICKLIST_2 => {
             let list = read_list(input, code, limits)?;
-            full(list.len(), || Value::List(Box::new(list)))
+            full(list.len(), || Value::List(list))
         }
         t::SET | t::SET_INTSET | t::SET_LISTPACK => {
             let set = read_set(input, code, limits)?;
-            full(set.len(), || Value::Set(Box::new(set)))
+            full(set.len(), || Value::Set(set))
         }
         t::HASH | t::HASH_ZIPMAP | t::HASH_ZIPLIST | t::HASH_LISTPACK | t::HASH_EXPIRY => {
             let hash = read_hash(input, code, limits)?;
-            full(hash.len(), || Value::Hash(Box::new(hash)))
+            full(hash.len(), || Value::Hash(hash))
         }
         t::ZSET_TEXT | t::ZSET | t::ZSET_ZIPLIST | t::ZSET_LISTPACK => {
             let zset = read_zset(input, code, limits)?;
-            full(zset.len(), || Value::ZSet(Box::new(zset)))
+            full(zset.len(), || Value::ZSet(zset))
         }
         t::MODULE => {
             let id = input.length()?;
@@ -108,7 +108,7 @@ fn read_node<R: BufRead>(input: &mut Input<R>) -> Result<Node> {
     match kind {
         _ if bytes.is_empty() => Err(input.corrupt("Quicklist node of no bytes")),
         container::PLAIN => Ok(Node::Plain(bytes)),
-        container::PACKED => Ok(Node::Packed(input.checked(Listpack::validate(bytes))?)),
+        container::PACKED => Ok(Node::Packed(input.checked(Listpack::validate(&bytes))?)),
         _ => Err(input.corrupt("Quicklist node of an unknown container")),
     }
 }
@@ -234,7 +234,7 @@ fn expected(count: u64, limits: &Limits) -> usize {
 
 fn read_listpack<R: BufRead>(input: &mut Input<R>) -> Result<Listpack> {
     let blob = input.string()?;
-    input.checked(Listpack::validate(blob))
+    input.checked(Listpack::validate(&blob))
 }
 
 /// The elements of a ziplist as a listpack.

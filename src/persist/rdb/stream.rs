@@ -98,7 +98,7 @@ fn read_node<R: BufRead>(input: &mut Input<R>) -> Result<(StreamId, Listpack)> {
         return Err(input.corrupt("Stream node key entry is not the size of a stream ID"));
     };
     let blob = input.string()?;
-    Ok((StreamId::from_bytes(key), input.checked(Listpack::validate(blob))?))
+    Ok((StreamId::from_bytes(key), input.checked(Listpack::validate(&blob))?))
 }
 
 fn read_id<R: BufRead>(input: &mut Input<R>) -> Result<StreamId> {

@@ -184,7 +184,7 @@ fn sort(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     }
     let stored = list.len();
     reply.uint(stored);
-    let found = (stored > 0).then(|| Value::List(Box::new(list)));
+    let found = (stored > 0).then(|| Value::List(list));
     let changed = db.store_found(destination, found, EventClass::LIST, "sortstore");
     ctx.changed(if changed { stored.max(1) } else { 0 });
     Ok(())
