@@ -3,9 +3,22 @@
 
 use super::parse::{self, TimeUnit};
 use crate::base::Millis;
-use crate::exec::Ctx;
+use crate::exec::{Arg, Ctx};
 use crate::keyspace::EventClass;
 use crate::resp::{Args, Argv, ErrorReply};
+
+/// What GETEX and HGETEX take: a time to come, or none any more.
+pub const EXPIRATION: Arg = Arg::one_of(
+    "expiration",
+    &[
+        Arg::int("seconds").token("EX"),
+        Arg::int("milliseconds").token("PX"),
+        Arg::unix_time("unix-time-seconds").token("EXAT"),
+        Arg::unix_time("unix-time-milliseconds").token("PXAT"),
+        Arg::flag("persist", "PERSIST"),
+    ],
+)
+.optional();
 
 /// One of the words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,11 @@
-//! The arguments of LMPOP and ZMPOP, which pop from the first of several keys that has something.
+//! Popping from the first of several keys that has something: the arguments of LMPOP and ZMPOP, and how all that block
+//! wait.
 
 use std::ops::Range;
 
-use super::parse;
+use super::parse::{self, TimeUnit};
+use crate::data::value::Kind;
+use crate::exec::{Ctx, Done};
 use crate::resp::{Args, ErrorReply};
 
 /// `numkeys key [key …] END [COUNT count]`
@@ -37,6 +40,28 @@ impl<'a, E> MultiPop<'a, E> {
         }
         Ok(MultiPop { keys: args.range(from + 1, end_at), end, count: count.unwrap_or(1) })
     }
+}
+
+/// Pops, as `pop` does it, which says whether there was anything; waits for a key to get a value of this kind otherwise,
+/// and sends the command as it was `sent` again then. A client that must not wait is told that there is nothing.
+pub fn pop_or_wait(
+    ctx: &mut Ctx<'_>,
+    sent: Args<'_>,
+    kind: Kind,
+    keys: Args<'_>,
+    timeout: &[u8],
+    pop: impl FnOnce(&mut Ctx<'_>) -> Result<bool, ErrorReply>,
+) -> Done {
+    let until = parse::wait_until(timeout, TimeUnit::Seconds, ctx.now)?;
+    if pop(ctx)? {
+        return Ok(());
+    }
+    if ctx.may_block() {
+        ctx.wait_for_value(kind, keys, until, sent);
+    } else {
+        ctx.reply().null_array();
+    }
+    Ok(())
 }
 
 /// The positions of `count` elements at the front or the back of `len`, or of as many as there are.

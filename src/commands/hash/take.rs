@@ -3,7 +3,7 @@
 use super::fields::find;
 use super::lifetime::{self, FIELDS, named_fields};
 use crate::commands::element;
-use crate::commands::expiry::{Expiry, ExpiryClause};
+use crate::commands::expiry::{EXPIRATION, Expiry, ExpiryClause};
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
 use crate::resp::{Args, ErrorReply};
 
@@ -22,21 +22,7 @@ pub const COMMANDS: &[Command] = &[
         .acl(Acl::HASH)
         .keys(&[KeySpec::range(1, 0, 1, READS_AND.union(KeyFlags::UPDATE))])
         .doc(Group::Hash, "9.0.0", "O(N)", "Gives the values of fields and may say when they end.")
-        .args(&[
-            Arg::key("key", 0),
-            Arg::one_of(
-                "expiration",
-                &[
-                    Arg::int("seconds").token("EX"),
-                    Arg::int("milliseconds").token("PX"),
-                    Arg::unix_time("unix-time-seconds").token("EXAT"),
-                    Arg::unix_time("unix-time-milliseconds").token("PXAT"),
-                    Arg::flag("persist", "PERSIST"),
-                ],
-            )
-            .optional(),
-            FIELDS,
-        ]),
+        .args(&[Arg::key("key", 0), EXPIRATION, FIELDS]),
 ];
 
 /// A field that was found, and whether it ends.

@@ -3,7 +3,7 @@
 use super::ends::pop_from_first;
 use super::parse_end;
 use super::shift::shift;
-use crate::commands::mpop::MultiPop;
+use crate::commands::mpop::{MultiPop, pop_or_wait};
 use crate::commands::parse::{self, TimeUnit};
 use crate::data::list::End;
 use crate::data::value::Kind;
@@ -79,33 +79,15 @@ fn brpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 
 fn pop(ctx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Done {
     let timeout_at = args.len() - 1;
-    let timeout = args.at(timeout_at);
-    pop_or_wait(ctx, args, args.range(1, timeout_at), timeout, end, None)
+    let keys = args.range(1, timeout_at);
+    pop_or_wait(ctx, args, Kind::List, keys, args.at(timeout_at), |ctx| pop_from_first(ctx, keys, end, None))
 }
 
 fn blmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let pop = MultiPop::parse(args, 2, parse_end)?;
-    pop_or_wait(ctx, args, pop.keys, args.at(1), pop.end, Some(pop.count))
-}
-
-fn pop_or_wait(
-    ctx: &mut Ctx<'_>,
-    sent: Args<'_>,
-    keys: Args<'_>,
-    timeout: &[u8],
-    end: End,
-    count: Option<usize>,
-) -> Done {
-    let until = parse::wait_until(timeout, TimeUnit::Seconds, ctx.now)?;
-    if pop_from_first(ctx, keys, end, count)? {
-        return Ok(());
-    }
-    if ctx.may_block() {
-        ctx.wait_for_value(Kind::List, keys, until, sent);
-    } else {
-        ctx.reply().null_array();
-    }
-    Ok(())
+    pop_or_wait(ctx, args, Kind::List, pop.keys, args.at(1), |ctx| {
+        pop_from_first(ctx, pop.keys, pop.end, Some(pop.count))
+    })
 }
 
 fn blmove(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {

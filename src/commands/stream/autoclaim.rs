@@ -1,13 +1,13 @@
 //! XAUTOCLAIM: a consumer takes over whatever has been pending for long enough.
 
-use super::claim::int_of;
+use super::claim::{end_claim, int_of};
 use super::id::range_start;
-use super::relay::{Relay, propagate};
+use super::relay::Relay;
 use super::reply::{push_entry, push_id};
 use super::{no_key_or_group, read_to_change};
 use crate::data::stream::{Delivery, Stream, StreamId};
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::{EventClass, TypedMut};
+use crate::keyspace::TypedMut;
 use crate::resp::{Args, ErrorReply};
 
 pub const COMMANDS: &[Command] = &[Command::new("xautoclaim", -6, xautoclaim)
@@ -100,14 +100,7 @@ fn xautoclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     for (id, _, _) in picked.iter().filter(|(_, _, exists)| !exists) {
         push_id(reply, *id);
     }
-    let created = found.is_none();
-    if created && claimed == 0 {
-        relay.create_consumer(consumer_name);
-    }
-    if created {
-        db.notify(EventClass::STREAM, "xgroup-createconsumer", key);
-    }
-    ctx.changed(picked.len() + usize::from(created));
-    propagate(ctx, relay.into_commands());
+    ctx.changed(picked.len());
+    end_claim(ctx, relay, consumer_name, found.is_none(), claimed);
     Ok(())
 }

@@ -152,14 +152,20 @@ fn xclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     if claimed + dropped == 0 && moved {
         relay.set_id(group.last_id, group.entries_read);
     }
-    let created = found.is_none();
-    if created && claimed == 0 {
-        relay.create_consumer(consumer_name);
-    }
-    if created {
-        db.notify(EventClass::STREAM, "xgroup-createconsumer", key);
-    }
-    ctx.changed(claimed + dropped + usize::from(moved) + usize::from(created));
-    propagate(ctx, relay.into_commands());
+    ctx.changed(claimed + dropped + usize::from(moved));
+    end_claim(ctx, relay, consumer_name, found.is_none(), claimed);
     Ok(())
+}
+
+/// What XCLAIM and XAUTOCLAIM end with: whoever listens is told of what was done, and of the consumer if it is new. Who
+/// claimed something is known by that.
+pub fn end_claim(ctx: &mut Ctx<'_>, mut relay: Relay<'_>, consumer: &[u8], created: bool, claimed: usize) {
+    if created {
+        if claimed == 0 {
+            relay.create_consumer(consumer);
+        }
+        ctx.notify(EventClass::STREAM, "xgroup-createconsumer", relay.key());
+        ctx.changed(1);
+    }
+    propagate(ctx, relay.into_commands());
 }

@@ -18,6 +18,11 @@ impl<'a> Relay<'a> {
         Relay { wanted: ctx.server.has_stream(), key, group, commands: Vec::new() }
     }
 
+    /// The key of the stream.
+    pub fn key(&self) -> &'a [u8] {
+        self.key
+    }
+
     fn push(&mut self, make: impl FnOnce(&mut Argv, &[u8], &[u8])) {
         if self.wanted {
             let mut argv = Argv::default();

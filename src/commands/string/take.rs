@@ -1,7 +1,7 @@
 //! GETDEL, GETEX, DELIFEQ: reading and removing, or giving another expiry, in one step.
 
 use super::get::push_string;
-use crate::commands::expiry::{Expiry, ExpiryClause, expire_now, is_past};
+use crate::commands::expiry::{EXPIRATION, Expiry, ExpiryClause, expire_now, is_past};
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
 use crate::keyspace::{EventClass, Typed};
 use crate::resp::{Args, Argv, ErrorReply};
@@ -18,20 +18,7 @@ pub const COMMANDS: &[Command] = &[
         .acl(Acl::STRING)
         .keys(&[KeySpec::range(1, 0, 1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::UPDATE))])
         .doc(Group::String, "6.2.0", "O(1)", "Gives the value of a key and sets or removes its expiry.")
-        .args(&[
-            Arg::key("key", 0),
-            Arg::one_of(
-                "expiration",
-                &[
-                    Arg::int("seconds").token("EX"),
-                    Arg::int("milliseconds").token("PX"),
-                    Arg::unix_time("unix-time-seconds").token("EXAT"),
-                    Arg::unix_time("unix-time-milliseconds").token("PXAT"),
-                    Arg::flag("persist", "PERSIST"),
-                ],
-            )
-            .optional(),
-        ]),
+        .args(&[Arg::key("key", 0), EXPIRATION]),
     Command::new("delifeq", 3, delifeq)
         .flags(Flags::FAST.union(Flags::WRITE))
         .acl(Acl::STRING)

@@ -1,8 +1,7 @@
 //! BZPOPMIN, BZPOPMAX, BZMPOP: what their namesakes without the B do, as soon as there is a sorted set.
 
 use super::pop::{Extreme, pop_from_first};
-use crate::commands::mpop::MultiPop;
-use crate::commands::parse::{self, TimeUnit};
+use crate::commands::mpop::{MultiPop, pop_or_wait};
 use crate::data::value::Kind;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
 use crate::resp::Args;
@@ -62,31 +61,13 @@ fn bzpopmax(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 
 fn pop(ctx: &mut Ctx<'_>, args: Args<'_>, from: Extreme) -> Done {
     let timeout_at = args.len() - 1;
-    let timeout = args.at(timeout_at);
-    pop_or_wait(ctx, args, args.range(1, timeout_at), timeout, from, None)
+    let keys = args.range(1, timeout_at);
+    pop_or_wait(ctx, args, Kind::ZSet, keys, args.at(timeout_at), |ctx| pop_from_first(ctx, keys, from, None))
 }
 
 fn bzmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let pop = MultiPop::parse(args, 2, Extreme::parse)?;
-    pop_or_wait(ctx, args, pop.keys, args.at(1), pop.end, Some(pop.count))
-}
-
-fn pop_or_wait(
-    ctx: &mut Ctx<'_>,
-    sent: Args<'_>,
-    keys: Args<'_>,
-    timeout: &[u8],
-    from: Extreme,
-    count: Option<usize>,
-) -> Done {
-    let until = parse::wait_until(timeout, TimeUnit::Seconds, ctx.now)?;
-    if pop_from_first(ctx, keys, from, count)? {
-        return Ok(());
-    }
-    if ctx.may_block() {
-        ctx.wait_for_value(Kind::ZSet, keys, until, sent);
-    } else {
-        ctx.reply().null_array();
-    }
-    Ok(())
+    pop_or_wait(ctx, args, Kind::ZSet, pop.keys, args.at(1), |ctx| {
+        pop_from_first(ctx, pop.keys, pop.end, Some(pop.count))
+    })
 }
