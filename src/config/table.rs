@@ -163,7 +163,7 @@ directives! {
     "rdbcompression" => rdbcompression: bool = true, YesNo;
     "rdbchecksum" => rdbchecksum: bool = true, YesNo, IMMUTABLE;
     "rdb-version-check" => rdb_version_check: RdbVersionCheck = RdbVersionCheck::Strict, one_of();
-    "rdb-save-incremental-fsync" => rdb_save_incremental_fsync: bool = true, YesNo, NOT_YET;
+    "rdb-save-incremental-fsync" => rdb_save_incremental_fsync: bool = true, YesNo;
     "rdb-del-sync-files" => rdb_del_sync_files: bool = false, YesNo;
     "stop-writes-on-bgsave-error" => stop_writes_on_bgsave_error: bool = true, YesNo;
     "sanitize-dump-payload" => sanitize_dump_payload: SanitizePayload = SanitizePayload::No, one_of(), NOT_YET;
@@ -179,7 +179,7 @@ directives! {
     "aof-load-truncated" => aof_load_truncated: bool = true, YesNo;
     "aof-use-rdb-preamble" => aof_use_rdb_preamble: bool = true, YesNo;
     "aof-timestamp-enabled" => aof_timestamp_enabled: bool = false, YesNo;
-    "aof-rewrite-incremental-fsync" => aof_rewrite_incremental_fsync: bool = true, YesNo, NOT_YET;
+    "aof-rewrite-incremental-fsync" => aof_rewrite_incremental_fsync: bool = true, YesNo;
     "aof-disable-auto-gc" => aof_disable_auto_gc: bool = false, YesNo;
 
     // Replication.

@@ -118,9 +118,14 @@ impl Server {
         }
     }
 
+    /// What is on disk is not known any more.
+    pub fn log_tells_nothing(&mut self) {
+        self.repl_input(Input::Fsynced(None));
+    }
+
     /// There is no append-only file any more.
     pub fn log_is_off(&mut self) {
-        self.repl_input(Input::Fsynced(None));
+        self.log_tells_nothing();
         let waiting: Vec<ClientId> = self.ack_waits.0.iter().copied().collect();
         for id in waiting {
             let parked = self.clients.get(id).and_then(|client| client.parked);

@@ -107,10 +107,13 @@ impl Server {
         if self.out_of_memory && self.needs_memory(client, command) {
             return Err(ErrorReply::Oom);
         }
+        // Who asks with PING whether the server is well is told as well.
+        if (writes || command.name == "ping")
+            && let Some(error) = self.disk_error()
+        {
+            return Err(error);
+        }
         if writes {
-            if let Some(error) = self.disk_error() {
-                return Err(error);
-            }
             if self.config.min_replicas_to_write > 0 && !self.repl.has_enough_good_replicas(self.mono()) {
                 return Err(ErrorReply::NoReplicas);
             }

@@ -2,10 +2,12 @@
 
 use super::effect::{Effect, LogLevel};
 use super::server::Server;
+use super::snapshot::{Job, Purpose};
 use crate::base::Millis;
+use crate::persist::aof::startup::rewrite_pause_secs;
 
-/// After a rewrite that failed the next one waits this long.
-const RETRY_MS: i64 = 60_000;
+/// After the first base of a log that failed the next try waits this long.
+const RETRY_MS: i64 = 1000;
 
 /// The size of the log: what was counted at some offset, and what was appended since.
 #[derive(Debug, Default)]
@@ -20,6 +22,12 @@ pub struct LogGrowth {
     pub rewrites: u64,
     pub last_seconds: Option<i64>,
     pub last_failed: bool,
+    /// Rewrites that failed in a row.
+    pub failures: u32,
+    /// A rewrite that was asked for while another snapshot was under way.
+    pub scheduled: bool,
+    /// The log is on, and has no base that it follows on yet.
+    needs_base: bool,
     last_try: Option<Millis>,
 }
 
@@ -32,6 +40,17 @@ impl LogGrowth {
     /// A rewrite begins at this offset of the log.
     pub fn begun(&mut self, offset: u64) {
         self.begun_at = offset;
+    }
+
+    /// The offset at which the rewrite under way began.
+    #[must_use]
+    pub fn begun_at(&self) -> u64 {
+        self.begun_at
+    }
+
+    /// The log is on, and nothing of it counts before its first base is complete.
+    pub fn lacks_base(&mut self) {
+        self.needs_base = true;
     }
 
     /// The rewrite is finished: its base has so many bytes.
@@ -70,7 +89,13 @@ impl Server {
             return;
         }
         let growth = &self.log_growth;
-        let must_wait = growth.last_failed && growth.last_try.is_some_and(|last| self.now.since(last) < RETRY_MS);
+        let rests = |ms: i64| growth.last_try.is_some_and(|last| self.now.since(last) < ms);
+        if growth.needs_base && !rests(RETRY_MS) {
+            self.log_growth.last_try = Some(self.now);
+            self.outbox.push(Effect::RewriteAof);
+            return;
+        }
+        let must_wait = rests(rewrite_pause_secs(growth.failures) * 1000);
         let config = &self.config;
         let excess = growth.excess_percent(
             self.aof.offset,
@@ -91,15 +116,36 @@ impl Server {
         self.log_growth.last_try = Some(self.now);
         match result {
             Ok(bytes) => {
+                self.log_growth.failures = 0;
+                self.log_growth.needs_base = false;
                 self.log_growth.rewrites += 1;
                 self.log_growth.rewritten(*bytes, self.aof.offset);
                 self.log(LogLevel::Notice, "Background AOF rewrite terminated with success");
                 self.log(LogLevel::Notice, "Background AOF rewrite finished successfully");
             }
             Err(error) => {
+                self.log_growth.failures += 1;
                 self.log(LogLevel::Warning, format!("Background AOF rewrite terminated with error: {error}"));
             }
         }
+    }
+
+    /// A rewrite could not even begin.
+    pub fn note_failed_rewrite(&mut self, now: Millis) {
+        self.now = now;
+        self.log_growth.last_failed = true;
+        self.log_growth.failures += 1;
+        self.log_growth.last_try = Some(now);
+    }
+
+    /// Gives up the rewrite under way. False when there is none.
+    pub fn cancel_rewrite(&mut self) -> bool {
+        self.log_growth.needs_base &= self.aof.is_on();
+        if let Some(Job { purpose: Purpose::AofBase, cancelled, .. }) = &mut self.job {
+            *cancelled = true;
+            return true;
+        }
+        false
     }
 }
 

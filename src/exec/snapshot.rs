@@ -64,7 +64,7 @@ pub struct Job {
     pub purpose: Purpose,
     pub started: Millis,
     dirty_at_start: u64,
-    cancelled: bool,
+    pub(super) cancelled: bool,
     finished_walk: bool,
 }
 
@@ -405,7 +405,9 @@ impl Server {
             }
             Purpose::AofBase => self.count_rewrite(job.started, &result),
         }
-        if std::mem::take(&mut self.saves.scheduled) {
+        if std::mem::take(&mut self.log_growth.scheduled) {
+            self.outbox.push(Effect::RewriteAof);
+        } else if std::mem::take(&mut self.saves.scheduled) {
             self.start_snapshot(Purpose::File(Save::InBackground));
         }
     }

@@ -1,114 +1,137 @@
-//! The append-only log on disk: appended to, made durable, begun anew with a base of the dataset.
+//! The append-only log on the real disk: one thread that writes it, makes it durable and changes its base.
+//!
+//! Whatever waits for the disk waits on that thread, and the server's threads never do: they ring it when there is
+//! something to write, and ask it for the rest by orders. While one batch is written and made durable the next one
+//! gathers.
 //!
 //! Lock order: the log's own mutex, then the server's. Whoever holds the log's mutex decides in which order bytes reach
 //! the file.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, watch};
-use tokio::task::spawn_blocking;
+use tokio::sync::{oneshot, watch};
 
-use super::disk;
+use super::disk::{self, RealDisk};
 use super::shared::{Shared, lock, now};
 use super::startup::plain;
 use crate::config::{AppendFsync, Config};
+use crate::exec::Effect;
 use crate::exec::latency::LatencyEvent;
 use crate::exec::snapshot::Purpose;
-use crate::persist::aof::{BaseFormat, LogFile, Manifest, names};
+use crate::persist::aof::{BaseFormat, Begun, Log, LogFile, Manifest, Place};
+use crate::persist::disk::Disk;
 
 /// How often `everysec` makes the log durable.
 const SYNC_PERIOD: Duration = Duration::from_secs(1);
 
+/// What the disk refused is tried again after this long.
+const RETRY_PERIOD: Duration = Duration::from_millis(100);
+
 /// Quicker writes are below every `latency-monitor-threshold`.
 const NOTED_USEC: u64 = 1000;
+
+/// A wait for more writers is at most this part of what making the log durable took, ...
+const GATHER_PART: u32 = 2;
+
+/// ... and at most this long.
+const GATHER_MAX: Duration = Duration::from_millis(2);
 
 /// The log of one server.
 pub struct Aof {
     inner: Mutex<Inner>,
+    orders: Mutex<Vec<Order>>,
+    thread: OnceLock<Thread>,
     /// The log is durable up to this offset.
     durable: watch::Sender<u64>,
-    /// Rung when bytes wait to be written.
-    pub filled: Notify,
+    /// How often connections have had to wait for that, ever, ...
+    arrivals: AtomicU64,
+    /// ... and the number of them that the thread waits for before its next round, while it does.
+    wanted: AtomicU64,
+    gathering: AtomicBool,
+    /// Counts how often the whole dataset was replaced (by a primary's).
+    dataset: AtomicU64,
 }
 
-#[derive(Default)]
 struct Inner {
-    /// The increment being appended to; none while the log is off.
-    file: Option<File>,
-    manifest: Manifest,
-    buf: Vec<u8>,
-    /// Bytes of `buf` are waiting for a disk that refused them.
-    stuck: bool,
-    /// The base being written.
-    base: Option<Base>,
-    unsynced: bool,
-    /// An fsync is under way.
-    syncing: bool,
-    /// Counts how often the whole dataset was replaced (by a primary's), ...
-    dataset: u64,
-    /// ... and which one the last complete base is of. What is appended behind that of another counts for nothing.
+    log: Log<RealDisk>,
+    /// The disk has refused something, and has been told to try again since.
+    failing: Option<Failing>,
+    /// The dataset of which the last complete base is. What is appended behind that of another counts for nothing.
     based_on: Option<u64>,
+    /// The dataset of which the base under way is.
+    rewriting: u64,
     /// What is written belongs to this offset of the replication stream.
     stream_offset: u64,
+    /// When the log was made durable last.
+    synced_at: Instant,
+    /// The arrivals that are answered.
+    released: u64,
 }
 
-impl Inner {
-    /// The log is on disk up to this offset of the replication stream.
-    fn tell_durable(&self, shared: &Shared, stream_offset: u64) {
-        if self.based_on == Some(self.dataset) {
-            shared.with(|server| server.log_is_durable(stream_offset));
-        }
-    }
-
-    /// Where nothing waits for the disk, everything is on it; also what the stream has and the log does not need.
-    fn tell_if_idle(&self, shared: &Shared) {
-        let waits = self.unsynced || self.syncing || self.stuck;
-        if self.file.is_some() && !waits && self.based_on == Some(self.dataset) {
-            shared.with(|server| {
-                if server.aof.pending() == 0 {
-                    server.log_is_durable(server.repl.offset());
-                }
-            });
-        }
-    }
+/// What the disk has refused.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Failing {
+    Write,
+    Sync,
 }
 
-#[derive(Clone, Copy)]
-struct Base {
-    format: BaseFormat,
-    /// It began together with an increment, which stays when it is finished.
-    opened: bool,
-    dataset: u64,
+enum Order {
+    /// Begin a new base; with `switch_on` the log is switched on thereby.
+    BeginBase {
+        switch_on: bool,
+    },
+    /// The base is complete in this file.
+    FinishBase {
+        temp: PathBuf,
+        done: oneshot::Sender<std::io::Result<()>>,
+    },
+    /// The base under way has failed.
+    AbandonBase,
+    /// These files have been deleted.
+    Forget(Vec<LogFile>),
+    /// Write everything, durably if so asked.
+    Settle {
+        fsync: bool,
+        done: oneshot::Sender<std::io::Result<()>>,
+    },
+    Close,
 }
 
 impl Default for Aof {
     fn default() -> Aof {
-        Aof { inner: Mutex::default(), durable: watch::channel(0).0, filled: Notify::new() }
+        Aof {
+            inner: Mutex::new(Inner {
+                log: Log::new(RealDisk),
+                failing: None,
+                based_on: None,
+                rewriting: 0,
+                stream_offset: 0,
+                synced_at: Instant::now(),
+                released: 0,
+            }),
+            orders: Mutex::default(),
+            thread: OnceLock::new(),
+            durable: watch::channel(0).0,
+            arrivals: AtomicU64::new(0),
+            wanted: AtomicU64::new(u64::MAX),
+            gathering: AtomicBool::new(false),
+            dataset: AtomicU64::new(0),
+        }
     }
 }
 
-/// The log's directory.
+/// Where the log of this configuration is.
 #[must_use]
-pub fn directory(config: &Config) -> PathBuf {
-    disk::data_path(config, &config.appenddirname)
-}
-
-fn file_name(config: &Config) -> String {
-    String::from_utf8_lossy(&config.appendfilename).into_owned()
-}
-
-/// Writes the manifest, durably.
-///
-/// # Errors
-/// What the system says.
-pub fn write_manifest(config: &Config, manifest: &Manifest) -> io::Result<()> {
-    let dir = directory(config);
-    fs::create_dir_all(&dir)?;
-    disk::replace_file(&dir.join(names::manifest(&file_name(config))), &manifest.format(), true)
+pub fn place(config: &Config) -> Place {
+    Place {
+        dir: disk::data_path(config, &config.appenddirname),
+        name: String::from_utf8_lossy(&config.appendfilename).into_owned(),
+        keep_history: config.aof_disable_auto_gc,
+    }
 }
 
 impl Aof {
@@ -116,181 +139,393 @@ impl Aof {
     ///
     /// # Errors
     /// What the system says.
-    pub fn open(&self, shared: &Shared, config: &Config, mut manifest: Manifest) -> io::Result<()> {
+    pub fn open(&self, shared: &Shared, config: &Config, manifest: Manifest) -> std::io::Result<()> {
         let mut inner = lock(&self.inner);
-        let dir = directory(config);
-        fs::create_dir_all(&dir)?;
-        let is_new = manifest.increments.is_empty();
-        if is_new {
-            manifest.open_increment(&file_name(config));
-        }
-        let name = &manifest.increments[manifest.increments.len() - 1].name;
-        inner.file = Some(append_to(&dir, name)?);
-        delete_history(config, &dir, &mut manifest);
-        write_manifest(config, &manifest)?;
-        let size = |file: &LogFile| fs::metadata(path_in(&dir, &file.name)).map_or(0, |meta| meta.len());
-        let bytes = manifest.to_load().map(size).sum();
-        inner.manifest = manifest;
-        inner.based_on = Some(inner.dataset);
+        inner.log.open(place(config), manifest)?;
+        delete(&mut inner.log);
+        let log = &inner.log;
+        let size = |file: &LogFile| log.disk().len(&log.place().path(&file.name)).unwrap_or(0);
+        let bytes = log.manifest().to_load().map(size).sum();
+        inner.based_on = Some(self.dataset.load(Ordering::Relaxed));
         let server = &mut *shared.server();
         server.aof.switch(true);
         server.log_growth.opened(bytes, server.aof.offset);
         Ok(())
     }
 
-    /// Writes what is waiting. With `fsync` it is durable on return. What the disk refuses is kept and tried again.
-    pub fn flush(&self, shared: &Shared, fsync: bool) {
-        let mut inner = lock(&self.inner);
-        let inner = &mut *inner;
-        let Some(file) = &mut inner.file else { return };
-        let (offset, stream_offset) = {
-            let mut server = shared.server();
-            if inner.stuck {
-                let mut more = Vec::new();
-                server.aof.take(&mut more);
-                inner.buf.append(&mut more);
-            } else {
-                server.aof.take(&mut inner.buf);
-            }
-            (server.aof.offset, server.repl.offset())
-        };
-        let started = Instant::now();
-        let result = write_whole(file, &inner.buf).and_then(|()| if fsync { file.sync_data() } else { Ok(()) });
-        let event = if fsync { LatencyEvent::AofFsyncAlways } else { LatencyEvent::AofWrite };
-        let usec = started.elapsed().as_micros() as u64;
-        if usec >= NOTED_USEC {
-            shared.server().note_latency(event, usec);
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(self: &Arc<Aof>, shared: &Arc<Shared>) -> std::io::Result<()> {
+        let (aof, shared) = (Arc::clone(self), Arc::clone(shared));
+        let handle = thread::Builder::new().name("aof".to_owned()).spawn(move || aof.run(&shared))?;
+        let _ = self.thread.set(handle.thread().clone());
+        Ok(())
+    }
+
+    /// There is something to write.
+    pub fn ring(&self) {
+        if !self.gathering.load(Ordering::Acquire) {
+            self.wake();
         }
-        match result {
-            Ok(()) => {
-                inner.unsynced = !fsync && (inner.unsynced || !inner.buf.is_empty());
-                inner.buf.clear();
-                if std::mem::take(&mut inner.stuck) {
-                    shared.server().aof_error = None;
-                    shared.logger.warning(format_args!("AOF write error looks solved. The server can write again."));
-                }
-                inner.stream_offset = stream_offset;
-                if fsync {
-                    self.durable.send_replace(offset);
-                    inner.tell_durable(shared, stream_offset);
-                }
-            }
-            Err(error) => {
-                let text = plain(&error);
-                if !std::mem::replace(&mut inner.stuck, true) {
-                    shared.logger.warning(format_args!("Error writing to the AOF file: {text}"));
-                }
-                shared.server().aof_error = Some(text);
-            }
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
         }
+    }
+
+    fn order(&self, order: Order) {
+        lock(&self.orders).push(order);
+        self.wake();
+    }
+
+    /// Begins a new base: what is appended from now on goes to a new increment, and a snapshot of the dataset as it is
+    /// becomes the base. With `switch_on` a log that is off is switched on thereby; without, it gets a base only.
+    pub fn begin_base(&self, switch_on: bool) {
+        self.order(Order::BeginBase { switch_on });
+    }
+
+    /// The base that was begun is complete and durable in the file `temp`: it takes its name, and what it replaces is
+    /// deleted.
+    ///
+    /// # Errors
+    /// What the system says; the old base and all increments stay.
+    pub async fn finish_base(&self, temp: PathBuf) -> std::io::Result<()> {
+        let (done, result) = oneshot::channel();
+        self.order(Order::FinishBase { temp, done });
+        result.await.unwrap_or_else(|_| Err(std::io::ErrorKind::BrokenPipe.into()))
+    }
+
+    /// The base that was begun has failed.
+    pub fn abandon_base(&self) {
+        self.order(Order::AbandonBase);
+    }
+
+    /// Writes what is waiting. With `fsync` it is durable then.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn settle(&self, fsync: bool) -> std::io::Result<()> {
+        let (done, result) = oneshot::channel();
+        self.order(Order::Settle { fsync, done });
+        result.await.unwrap_or_else(|_| Err(std::io::ErrorKind::BrokenPipe.into()))
+    }
+
+    /// Stops appending.
+    pub fn close(&self) {
+        self.order(Order::Close);
     }
 
     /// The dataset is replaced by another one: the log says nothing of it before its next base is complete.
     pub fn dataset_replaced(&self) {
-        lock(&self.inner).dataset += 1;
+        self.dataset.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Waits until the log is durable up to `offset`.
     pub async fn wait_durable(&self, offset: u64) {
         let mut durable = self.durable.subscribe();
+        if *durable.borrow_and_update() >= offset {
+            return;
+        }
+        if self.arrivals.fetch_add(1, Ordering::AcqRel) + 1 >= self.wanted.load(Ordering::Acquire) {
+            self.wake();
+        }
         // The sender lives as long as the log.
         let _ = durable.wait_for(|at| *at >= offset).await;
     }
 
-    /// The files that hold the log, in order.
-    pub fn files(&self) -> Vec<LogFile> {
-        lock(&self.inner).manifest.to_load().cloned().collect()
+    /// The files that hold the log, in order, with their paths.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let inner = lock(&self.inner);
+        inner.log.manifest().to_load().map(|file| inner.log.place().path(&file.name)).collect()
     }
 
-    /// Stops appending.
-    pub fn close(&self, shared: &Shared) {
-        self.flush(shared, true);
+    fn run(&self, shared: &Arc<Shared>) {
+        loop {
+            // The guard must not live as long as the loop: what is performed may give orders.
+            let orders = std::mem::take(&mut *lock(&self.orders));
+            for order in orders {
+                self.perform(shared, order);
+            }
+            let mut inner = lock(&self.inner);
+            let pause = self.pass(shared, &mut inner);
+            drop(inner);
+            if let Some(pause) = pause {
+                thread::park_timeout(pause);
+            }
+        }
+    }
+
+    fn perform(&self, shared: &Arc<Shared>, order: Order) {
         let mut inner = lock(&self.inner);
-        inner.file = None;
-        shared.with(|server| {
-            server.aof.switch(false);
-            server.log_is_off();
+        let inner = &mut *inner;
+        match order {
+            Order::BeginBase { switch_on } => self.begin(shared, inner, switch_on),
+            Order::FinishBase { temp, done } => {
+                let result = inner.log.finish_rewrite(&temp);
+                if result.is_ok() {
+                    inner.based_on = Some(inner.rewriting);
+                    self.delete_beside(inner);
+                }
+                let _ = done.send(result);
+            }
+            Order::AbandonBase => inner.log.abandon_rewrite(),
+            Order::Forget(files) => inner.log.forget(&files),
+            Order::Settle { fsync, done } => {
+                let taken = take(shared, inner);
+                let result = inner.log.write().and_then(|()| if fsync { inner.log.sync() } else { Ok(()) });
+                if fsync && result.is_ok() {
+                    self.tell_durable(shared, inner, &taken);
+                }
+                let _ = done.send(result);
+            }
+            Order::Close => {
+                let taken = take(shared, inner);
+                if let Err(error) = inner.log.write().and_then(|()| inner.log.sync()) {
+                    let text = plain(&error);
+                    shared.logger.warning(format_args!("Fail to fsync the AOF file: {text}."));
+                }
+                inner.log.close();
+                inner.failing = None;
+                shared.with(|server| {
+                    server.aof.switch(false);
+                    server.aof_error = None;
+                    server.cancel_rewrite();
+                    server.log_tells_nothing();
+                });
+                // Nobody is to wait for a log that there is not.
+                self.advance(taken.offset);
+            }
+        }
+    }
+
+    /// Writes what there is, makes it durable when that is due, and says how long to rest then; `None` for not at all.
+    fn pass(&self, shared: &Arc<Shared>, inner: &mut Inner) -> Option<Duration> {
+        if !inner.log.is_on() {
+            return Some(SYNC_PERIOD);
+        }
+        // Whoever waits now waits for no more than what is taken next.
+        let answered = self.arrivals.load(Ordering::Acquire);
+        let taken = take(shared, inner);
+        let policy = taken.policy;
+        let started = Instant::now();
+        let written = inner.log.write();
+        if policy != AppendFsync::Always {
+            note(shared, LatencyEvent::AofWrite, started);
+        }
+        if let Err(error) = written {
+            return self.refused(shared, inner, policy, Failing::Write, &error);
+        }
+        if inner.failing == Some(Failing::Write) {
+            self.solved(shared, inner);
+        }
+        let due = match policy {
+            AppendFsync::Always => true,
+            AppendFsync::EverySecond => inner.synced_at.elapsed() >= SYNC_PERIOD,
+            AppendFsync::Never => false,
+        };
+        if due && inner.log.is_unsynced() {
+            let started = Instant::now();
+            let synced = inner.log.sync();
+            if policy == AppendFsync::Always {
+                note(shared, LatencyEvent::AofFsyncAlways, started);
+            }
+            inner.synced_at = Instant::now();
+            if let Err(error) = synced {
+                return self.refused(shared, inner, policy, Failing::Sync, &error);
+            }
+            if inner.failing == Some(Failing::Sync) {
+                // What the disk has lost when it failed it may call durable now: a new base holds all of it.
+                self.solved(shared, inner);
+                shared.with(|server| server.outbox.push(Effect::RewriteAof));
+            }
+            let arrived = self.arrivals.load(Ordering::Acquire);
+            let took = started.elapsed();
+            self.tell_durable(shared, inner, &taken);
+            let released = answered - std::mem::replace(&mut inner.released, answered);
+            if policy == AppendFsync::Always && released + (arrived - answered) > 1 {
+                self.gather(arrived + released, took);
+                return None;
+            }
+        } else if !inner.log.is_unsynced() {
+            self.tell_durable(shared, inner, &taken);
+        }
+        Some(SYNC_PERIOD.saturating_sub(inner.synced_at.elapsed()).max(Duration::from_millis(1)))
+    }
+
+    /// Those whose replies have just left write again at once, most likely: so that they need not wait for two rounds of
+    /// the disk, the next round begins when all have come back (`wanted` arrivals), or after a moment.
+    fn gather(&self, wanted: u64, took: Duration) {
+        self.wanted.store(wanted, Ordering::Release);
+        self.gathering.store(true, Ordering::Release);
+        let until = Instant::now() + (took / GATHER_PART).min(GATHER_MAX);
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let all_here = self.arrivals.load(Ordering::Acquire) >= wanted;
+            if left.is_zero() || all_here || !lock(&self.orders).is_empty() {
+                break;
+            }
+            thread::park_timeout(left);
+        }
+        self.gathering.store(false, Ordering::Release);
+        self.wanted.store(u64::MAX, Ordering::Release);
+    }
+
+    /// The disk has refused something. Under `always` the process ends: it may neither answer nor go on without. Else
+    /// writes are refused until the disk takes it.
+    fn refused(
+        &self,
+        shared: &Shared,
+        inner: &mut Inner,
+        policy: AppendFsync,
+        what: Failing,
+        error: &std::io::Error,
+    ) -> Option<Duration> {
+        let text = plain(error);
+        let logger = &shared.logger;
+        let is_new = inner.failing.replace(what) != Some(what);
+        match what {
+            Failing::Write if is_new => logger.warning(format_args!("Error writing to the AOF file: {text}")),
+            Failing::Sync if is_new => logger.warning(format_args!("Fail to fsync the AOF file: {text}")),
+            _ => {}
+        }
+        if policy == AppendFsync::Always {
+            match what {
+                Failing::Write => logger.warning(format_args!(
+                    "Can't recover from AOF write error when the AOF fsync policy is 'always'. Exiting..."
+                )),
+                Failing::Sync => logger.warning(format_args!(
+                    "Can't persist AOF for fsync error when the AOF fsync policy is 'always': {text}. Exiting..."
+                )),
+            }
+            std::process::exit(1);
+        }
+        shared.server().aof_error = Some(text);
+        Some(RETRY_PERIOD)
+    }
+
+    fn solved(&self, shared: &Shared, inner: &mut Inner) {
+        inner.failing = None;
+        shared.server().aof_error = None;
+        shared.logger.warning(format_args!("AOF write error looks solved. The server can write again."));
+    }
+
+    fn advance(&self, offset: u64) {
+        self.durable.send_if_modified(|at| {
+            let newer = *at < offset;
+            *at = offset.max(*at);
+            newer
         });
     }
 
-    /// Begins a new base: what is appended from now on goes to a new increment, and a snapshot of the dataset as it is
-    /// becomes the base. With `switch_on` the log is switched on thereby; without, a log that is off gets a base only.
-    /// False when another snapshot is under way: try again later.
-    ///
-    /// # Errors
-    /// What the system says; the old log goes on.
-    pub fn begin_base(&self, shared: &Shared, switch_on: bool) -> io::Result<bool> {
-        let mut inner = lock(&self.inner);
-        let inner = &mut *inner;
-        let config = shared.server().config.clone();
-        let dir = directory(&config);
-        fs::create_dir_all(&dir)?;
-        if inner.file.is_none() {
-            inner.manifest = read_manifest(&config)?;
-            if !switch_on {
-                let begun = begin_snapshot(shared, None);
-                inner.base = begun.map(|format| Base { format, opened: false, dataset: inner.dataset });
-                return Ok(begun.is_some());
-            }
+    fn tell_durable(&self, shared: &Shared, inner: &Inner, taken: &Taken) {
+        self.advance(taken.offset);
+        if inner.log.has_base() && inner.based_on == Some(self.dataset.load(Ordering::Relaxed)) {
+            shared.with(|server| server.log_is_durable(taken.stream_offset));
         }
-        let mut manifest = inner.manifest.clone();
-        let name = manifest.open_increment(&file_name(&config)).name.clone();
-        let file = append_to(&dir, &name)?;
-        if inner.file.is_some() {
-            // A crash before the base is complete loads the old base and both increments.
-            write_manifest(&config, &manifest)?;
-        }
-        let Some(format) = begin_snapshot(shared, Some(&mut inner.buf)) else {
-            let _ = fs::remove_file(path_in(&dir, &name));
-            return Ok(false);
-        };
-        if let Some(old) = &mut inner.file {
-            write_whole(old, &inner.buf)?;
-            old.sync_data()?;
-        }
-        inner.buf.clear();
-        if inner.file.is_none() {
-            inner.based_on = None;
-        }
-        inner.file = Some(file);
-        inner.manifest = manifest;
-        inner.base = Some(Base { format, opened: true, dataset: inner.dataset });
-        Ok(true)
     }
 
-    /// The base that was begun is complete in the file `temp`: it takes its name, and what it replaces is deleted.
-    ///
-    /// # Errors
-    /// What the system says; the old base and all increments stay.
-    pub fn finish_base(&self, shared: &Shared, temp: &Path) -> io::Result<()> {
-        let mut inner = lock(&self.inner);
+    fn begin(&self, shared: &Arc<Shared>, inner: &mut Inner, switch_on: bool) {
         let config = shared.server().config.clone();
-        let dir = directory(&config);
-        let Base { format, opened, dataset } = inner.base.take().ok_or(io::ErrorKind::NotFound)?;
-        let base = inner.manifest.next_base(&file_name(&config), format);
-        fs::rename(temp, path_in(&dir, &base.name))?;
-        disk::sync_dir(&path_in(&dir, &base.name))?;
-        let mut manifest = inner.manifest.clone();
-        manifest.replace_base(base, opened);
-        write_manifest(&config, &manifest)?;
-        delete_history(&config, &dir, &mut manifest);
-        write_manifest(&config, &manifest)?;
-        inner.manifest = manifest;
-        inner.based_on = Some(dataset);
-        Ok(())
+        let first = !inner.log.has_base();
+        let begun = if inner.log.is_on() {
+            inner.log.begin_rewrite(|before| begin_snapshot(shared, Some(before)))
+        } else {
+            let log = &mut inner.log;
+            log.find(place(&config)).and_then(|()| {
+                if switch_on {
+                    log.begin_rewrite(|before| begin_snapshot(shared, Some(before)))
+                } else {
+                    Ok(log.begin_base_only(|| begin_snapshot(shared, None)))
+                }
+            })
+        };
+        match begun {
+            Ok(Begun::Yes) => {
+                inner.rewriting = self.dataset.load(Ordering::Relaxed);
+                if first && switch_on {
+                    inner.based_on = None;
+                    shared.server().log_growth.lacks_base();
+                }
+                if !first {
+                    // Before the new increment began all of the old one was made durable.
+                    let offset = shared.server().log_growth.begun_at();
+                    self.advance(offset);
+                }
+            }
+            Ok(Begun::NotNow) => shared.server().log_growth.scheduled = true,
+            Err(error) => {
+                let text = plain(&error);
+                shared.logger.warning(format_args!("Can't begin a new base of the AOF: {text}"));
+                shared.with(|server| {
+                    if !server.cancel_rewrite() {
+                        server.note_failed_rewrite(now());
+                    }
+                });
+            }
+        }
+    }
+
+    /// Deletes what is not needed any more, which may take long, on another thread.
+    fn delete_beside(&self, inner: &Inner) {
+        let files = inner.log.garbage();
+        if files.is_empty() {
+            return;
+        }
+        let paths: Vec<PathBuf> = files.iter().map(|file| inner.log.place().path(&file.name)).collect();
+        // The order is given at once: a file that stays, because the process ends first, is not known to anybody.
+        let spawned = thread::Builder::new().name("aof-delete".to_owned()).spawn(move || {
+            for path in paths {
+                let _ = std::fs::remove_file(path);
+            }
+        });
+        if spawned.is_ok() {
+            lock(&self.orders).push(Order::Forget(files));
+        }
     }
 }
 
-/// Begins the snapshot that becomes a base, unless another one is under way. `waiting` takes what is not yet in the
+/// What has been taken from the server: up to this offset of the log and of the replication stream.
+struct Taken {
+    offset: u64,
+    stream_offset: u64,
+    policy: AppendFsync,
+}
+
+/// Takes what the server has appended.
+fn take(shared: &Shared, inner: &mut Inner) -> Taken {
+    let mut server = shared.server();
+    inner.log.fill(|buf| server.aof.take(buf));
+    inner.stream_offset = server.repl.offset();
+    let yields = server.config.no_appendfsync_on_rewrite && server.job.is_some();
+    let policy = if yields && server.config.appendfsync == AppendFsync::EverySecond {
+        AppendFsync::Never
+    } else {
+        server.config.appendfsync
+    };
+    Taken { offset: server.aof.offset, stream_offset: inner.stream_offset, policy }
+}
+
+fn note(shared: &Shared, event: LatencyEvent, started: Instant) {
+    let usec = started.elapsed().as_micros() as u64;
+    if usec >= NOTED_USEC {
+        shared.server().note_latency(event, usec);
+    }
+}
+
+/// Begins the snapshot that becomes a base, unless another one is under way. `before` takes what belongs to the
 /// increments before: the log is on from here. The form of the base, or `None` if there is none.
-fn begin_snapshot(shared: &Shared, waiting: Option<&mut Vec<u8>>) -> Option<BaseFormat> {
+fn begin_snapshot(shared: &Shared, before: Option<&mut Vec<u8>>) -> Option<BaseFormat> {
     let mut server = shared.server();
     let server = &mut *server;
     if !server.may_snapshot() {
         return None;
     }
-    if let Some(waiting) = waiting {
-        server.aof.take(waiting);
+    if let Some(before) = before {
+        server.aof.take(before);
         server.aof.switch(true);
     }
     server.log_growth.begun(server.aof.offset);
@@ -300,101 +535,12 @@ fn begin_snapshot(shared: &Shared, waiting: Option<&mut Vec<u8>>) -> Option<Base
     Some(if server.config.aof_use_rdb_preamble { BaseFormat::Rdb } else { BaseFormat::Commands })
 }
 
-/// Deletes the files that nobody needs any more, unless they are to be kept.
-fn delete_history(config: &Config, dir: &Path, manifest: &mut Manifest) {
-    if config.aof_disable_auto_gc {
-        return;
-    }
-    for old in manifest.take_history() {
+/// Deletes the files that nobody needs any more.
+fn delete(log: &mut Log<RealDisk>) {
+    let files = log.garbage();
+    for file in &files {
         // One that cannot be deleted does no harm.
-        let _ = fs::remove_file(path_in(dir, &old.name));
+        let _ = log.disk().remove(&log.place().path(&file.name));
     }
-}
-
-/// The manifest on disk; an empty one if there is none.
-fn read_manifest(config: &Config) -> io::Result<Manifest> {
-    match fs::read(directory(config).join(names::manifest(&file_name(config)))) {
-        Ok(text) => Manifest::parse(&text).map_err(io::Error::other),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Manifest::default()),
-        Err(error) => Err(error),
-    }
-}
-
-/// Appends all of `bytes`; a part that was written before an error is taken back, so that no torn command stays.
-fn write_whole(file: &mut File, bytes: &[u8]) -> io::Result<()> {
-    if bytes.is_empty() {
-        return Ok(());
-    }
-    let len = file.metadata()?.len();
-    file.write_all(bytes).inspect_err(|_| {
-        let _ = file.set_len(len);
-    })
-}
-
-fn append_to(dir: &Path, name: &[u8]) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path_in(dir, name))
-}
-
-pub(super) fn path_in(dir: &Path, name: &[u8]) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt;
-    dir.join(std::ffi::OsStr::from_bytes(name))
-}
-
-/// Writes the log for ever: as soon as there is something, durable as `appendfsync` asks.
-pub async fn run(shared: Arc<Shared>, aof: Arc<Aof>) {
-    let mut second = tokio::time::interval(SYNC_PERIOD);
-    loop {
-        tokio::select! {
-            () = aof.filled.notified() => {
-                if shared.server().config.appendfsync == AppendFsync::Always {
-                    let (shared, aof) = (Arc::clone(&shared), Arc::clone(&aof));
-                    let _ = spawn_blocking(move || aof.flush(&shared, true)).await;
-                } else {
-                    aof.flush(&shared, false);
-                }
-            }
-            _ = second.tick() => {
-                let policy = sync_policy(&shared);
-                let due = { let inner = lock(&aof.inner); (inner.unsynced || inner.stuck) && !inner.syncing };
-                if due && policy != AppendFsync::Never {
-                    let (shared, aof) = (Arc::clone(&shared), Arc::clone(&aof));
-                    tokio::spawn(async move { sync_in_background(shared, aof).await });
-                } else if due {
-                    aof.flush(&shared, false);
-                } else {
-                    lock(&aof.inner).tell_if_idle(&shared);
-                }
-            }
-        }
-    }
-}
-
-/// What is due every second; nothing but writing while a snapshot needs the disk, if that is wanted.
-fn sync_policy(shared: &Shared) -> AppendFsync {
-    let server = shared.server();
-    let yields = server.config.no_appendfsync_on_rewrite && server.job.is_some();
-    if yields { AppendFsync::Never } else { server.config.appendfsync }
-}
-
-/// One fsync away from the main thread; appending goes on meanwhile.
-async fn sync_in_background(shared: Arc<Shared>, aof: Arc<Aof>) {
-    aof.flush(&shared, false);
-    let (file, stream_offset) = {
-        let mut inner = lock(&aof.inner);
-        let Some(file) = inner.file.as_ref().and_then(|f| f.try_clone().ok()) else { return };
-        inner.unsynced = false;
-        inner.syncing = true;
-        (file, inner.stream_offset)
-    };
-    let result = spawn_blocking(move || file.sync_data()).await;
-    lock(&aof.inner).syncing = false;
-    match result {
-        Ok(Ok(())) => lock(&aof.inner).tell_durable(&shared, stream_offset),
-        Ok(Err(error)) => {
-            let text = plain(&error);
-            shared.logger.warning(format_args!("Error making the AOF file durable: {text}"));
-            lock(&aof.inner).unsynced = true;
-        }
-        Err(_) => {}
-    }
+    log.forget(&files);
 }

@@ -6,15 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::aof::{self, Aof};
-use super::disk;
+use super::disk::{self, RealDisk};
 use super::load::{self, LoadError};
 use super::shared::{Shared, now};
 use super::startup::plain;
 use crate::config::Config;
 use crate::exec::loading::LoadedFacts;
 use crate::persist::aof::startup::{Found, Start, Verdict, decide_start, judge_damage};
-use crate::persist::aof::{AofError, AofReader, Manifest, Record, names};
-use crate::persist::aof::{BaseFormat, reader::has_rdb_preamble};
+use crate::persist::aof::{
+    AofError, AofReader, BaseFormat, Manifest, Place, Record, log, names, reader::has_rdb_preamble,
+};
 use crate::persist::rdb::{Aux, RdbReader, RdbWriter, ReadOptions, WriteOptions};
 
 /// How long one slice of a log may take.
@@ -68,64 +69,86 @@ async fn load_file(shared: &Shared, config: &Config) -> Result<LoadedFacts, Vec<
 
 async fn load_log(shared: &Arc<Shared>, aof: &Aof, config: &Config) -> Result<(), Vec<String>> {
     let io = |what: &str, error: std::io::Error| vec![format!("{what}: {}", plain(&error))];
-    let name = String::from_utf8_lossy(&config.appendfilename).into_owned();
-    let dir = aof::directory(config);
-    let manifest = match fs::read(dir.join(names::manifest(&name))) {
+    let place = aof::place(config);
+    let manifest = match fs::read(place.manifest()) {
         Ok(text) => Some(Manifest::parse(&text).map_err(|error| vec![error.to_string()])?),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(io("Fatal error: can't open the AOF manifest file", error)),
     };
     let single = disk::data_path(config, &config.appendfilename);
     let base_present =
-        manifest.as_ref().and_then(|m| m.base.as_ref()).is_some_and(|base| aof::path_in(&dir, &base.name).exists());
-    let found = Found { manifest, single_file: single.is_file(), base_present };
-    let manifest = match decide_start(found, &name) {
+        manifest.as_ref().and_then(|m| m.base.as_ref()).is_some_and(|base| place.path(&base.name).exists());
+    let increments_present = has_increments(&place).map_err(|e| io("Can't read the directory of the AOF", e))?;
+    let found = Found { manifest, single_file: single.is_file(), base_present, increments_present };
+    let manifest = match decide_start(found, &place.name) {
         Start::Load(manifest) => manifest,
         Start::Upgrade(manifest) => {
-            aof::write_manifest(config, &manifest).map_err(|e| io("Can't write the AOF manifest", e))?;
-            fs::rename(&single, dir.join(&name)).map_err(|e| io("Can't move the AOF into its directory", e))?;
-            disk::sync_dir(&dir.join(&name)).map_err(|e| io("Can't move the AOF into its directory", e))?;
+            log::upgrade(&RealDisk, &place, &single, &manifest)
+                .map_err(|e| io("Can't move the AOF into its directory", e))?;
             shared.logger.notice(format_args!("Successfully migrated an old-style AOF"));
             manifest
         }
+        Start::Refuse => {
+            return Err(vec![format!(
+                "Fatal error: {} holds increments of an append-only file, but no manifest that names them. Bring back \
+                 {}, or move the files away to begin with an empty dataset.",
+                place.dir.display(),
+                place.manifest().display()
+            )]);
+        }
         Start::Create => {
-            let manifest = create_base(config, &name).map_err(|e| io("Can't create the AOF base file", e))?;
+            let manifest = create_base(shared, config, &place).map_err(|e| io("Can't create the AOF base file", e))?;
             return aof.open(shared, config, manifest).map_err(|e| io("Can't open the append-only file", e));
         }
     };
-    let total: u64 =
-        manifest.to_load().map(|file| fs::metadata(aof::path_in(&dir, &file.name)).map_or(0, |m| m.len())).sum();
+    let total: u64 = manifest.to_load().map(|file| fs::metadata(place.path(&file.name)).map_or(0, |m| m.len())).sum();
     shared.with(|server| server.begin_loading(now(), total, false));
     let files: Vec<_> = manifest.to_load().cloned().collect();
     for (i, file) in files.iter().enumerate() {
-        let path = aof::path_in(&dir, &file.name);
+        let path = place.path(&file.name);
         load_log_file(shared, config, &path, i + 1 == files.len()).await?;
     }
     aof.open(shared, config, manifest).map_err(|e| io("Can't open the append-only file", e))
 }
 
-/// A base of the dataset as it is before anything was ever written: empty.
-fn create_base(config: &Config, name: &str) -> std::io::Result<Manifest> {
-    let mut manifest = Manifest::default();
-    let format = if config.aof_use_rdb_preamble { BaseFormat::Rdb } else { BaseFormat::Commands };
-    let base = manifest.next_base(name, format);
-    let aux = Aux {
-        server_version: crate::exec::state::COMPAT_VERSION,
-        ctime_secs: now().secs(),
-        used_memory_bytes: 0,
-        replication: None,
-        aof_base: true,
+/// Whether the directory of the log holds increments that are not empty.
+fn has_increments(place: &Place) -> std::io::Result<bool> {
+    let entries = match fs::read_dir(&place.dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
     };
-    let mut out = Vec::new();
-    let options =
-        WriteOptions { checksum: config.rdbchecksum, compress: config.rdbcompression, ..WriteOptions::default() };
-    if format == BaseFormat::Rdb {
-        RdbWriter::begin(&mut out, options, &aux).finish(&mut out);
+    for entry in entries {
+        let entry = entry?;
+        let is_increment = entry.file_name().to_str().is_some_and(|name| names::is_increment(&place.name, name));
+        if is_increment && entry.metadata()?.len() > 0 {
+            return Ok(true);
+        }
     }
-    let dir = aof::directory(config);
-    fs::create_dir_all(&dir)?;
-    disk::replace_file(&aof::path_in(&dir, &base.name), &out, true)?;
-    manifest.base = Some(base);
+    Ok(false)
+}
+
+/// A base of the dataset as it is before anything was ever written: empty.
+fn create_base(shared: &Shared, config: &Config, place: &Place) -> std::io::Result<Manifest> {
+    let format = if config.aof_use_rdb_preamble { BaseFormat::Rdb } else { BaseFormat::Commands };
+    let mut bytes = Vec::new();
+    if format == BaseFormat::Rdb {
+        let aux = Aux {
+            server_version: crate::exec::state::COMPAT_VERSION,
+            ctime_secs: now().secs(),
+            used_memory_bytes: 0,
+            replication: None,
+            aof_base: true,
+        };
+        let options =
+            WriteOptions { checksum: config.rdbchecksum, compress: config.rdbcompression, ..WriteOptions::default() };
+        RdbWriter::begin(&mut bytes, options, &aux).finish(&mut bytes);
+    }
+    let manifest = log::create_base(&RealDisk, place, format, &bytes)?;
+    if let Some(base) = &manifest.base {
+        let name = String::from_utf8_lossy(&base.name);
+        shared.logger.notice(format_args!("Creating AOF base file {name} on server start"));
+    }
     Ok(manifest)
 }
 
@@ -137,7 +160,10 @@ pub(super) async fn load_log_file(
 ) -> Result<(), Vec<String>> {
     let shown = path.display().to_string();
     let fatal = |error: &dyn std::fmt::Display| vec![format!("Fatal error: can't read the AOF file {shown}: {error}")];
-    let file = File::open(path).map_err(|error| fatal(&plain(&error)))?;
+    let file = File::open(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => vec![format!("The AOF file {shown} doesn't exist")],
+        _ => vec![format!("Fatal error: can't open the append log file {shown} for reading: {}", plain(&error))],
+    })?;
     let mut reader = BufReader::with_capacity(256 << 10, file);
     let mut offset = 0;
     let head = reader.fill_buf().map_err(|error| fatal(&plain(&error)))?;

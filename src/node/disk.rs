@@ -1,12 +1,79 @@
 //! Files of the data directory: written to a temporary file, made durable, and renamed over the old one.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
+use crate::persist::aof::names;
+use crate::persist::disk::{Disk, DiskFile};
+
+/// The real disk.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    type File = File;
+
+    fn create(&self, path: &Path) -> io::Result<File> {
+        OpenOptions::new().append(true).create(true).open(path).and_then(|file| {
+            file.set_len(0)?;
+            Ok(file)
+        })
+    }
+
+    fn append_to(&self, path: &Path) -> io::Result<File> {
+        OpenOptions::new().append(true).create(true).open(path)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        fs::read(path)
+    }
+
+    fn len(&self, path: &Path) -> io::Result<u64> {
+        fs::metadata(path).map(|meta| meta.len())
+    }
+
+    fn make_dir(&self, path: &Path) -> io::Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(path)?;
+        sync_dir(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+}
+
+impl DiskFile for File {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Write::write(self, bytes)
+    }
+
+    fn cut(&mut self, len: u64) -> io::Result<()> {
+        self.set_len(len)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.metadata().map(|meta| meta.len())
+    }
+}
 
 /// Writes `bytes` to `path` so that a crash leaves the old content or the new. With `fsync` it is durable on return.
 ///
@@ -47,6 +114,12 @@ pub fn data_path(config: &Config, name: &[u8]) -> PathBuf {
 #[must_use]
 pub fn rdb_path(config: &Config) -> PathBuf {
     data_path(config, &config.dbfilename)
+}
+
+/// The file that the base of a log is written to before it takes its name.
+#[must_use]
+pub fn temp_base_path(config: &Config) -> PathBuf {
+    data_path(config, names::temp_rewrite(std::process::id()).as_bytes())
 }
 
 /// The file a snapshot is written to before it takes its name.

@@ -8,7 +8,7 @@ use std::io::{BufReader, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::aof::{self, Aof};
+use super::aof::Aof;
 use super::shared::{Shared, now};
 use super::startup::plain;
 use super::{boot, disk, load};
@@ -34,9 +34,6 @@ pub fn begin(shared: &Arc<Shared>, aof: &Arc<Aof>, request: ReloadRequest) {
             }
         }
     });
-    if let Ok(None) = opened {
-        aof.flush(&shared, false);
-    }
     let merge = matches!(request.source, ReloadSource::File { merge: true, .. });
     match opened {
         Ok(reader) => drop(tokio::spawn(async move {
@@ -80,11 +77,11 @@ fn write_file(server: &mut Server, config: &Config, path: &Path) -> std::io::Res
 }
 
 async fn read_log(shared: &Shared, aof: &Aof) -> Result<(), Vec<String>> {
+    aof.settle(false).await.map_err(|error| vec![format!("Error writing to the AOF file: {}", plain(&error))])?;
     let config = shared.server().config.clone();
-    let dir = aof::directory(&config);
     let files = aof.files();
-    for (i, file) in files.iter().enumerate() {
-        boot::load_log_file(shared, &config, &aof::path_in(&dir, &file.name), i + 1 == files.len()).await?;
+    for (i, path) in files.iter().enumerate() {
+        boot::load_log_file(shared, &config, path, i + 1 == files.len()).await?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::aof::{self, Aof};
+use super::aof::Aof;
 use super::bus::Bus;
 use super::exports::Exports;
 use super::listen::IoThreads;
@@ -67,6 +67,8 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
     else {
         return give_up(&logger, "Can't listen for signals");
     };
+    // Beyond a limit on the size of files a write fails, as on a full disk; without a handler the process would end.
+    let _too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
     startup::write_pid(&config, &logger);
     let bound = match listeners::bind_all(&config, &logger) {
         Ok(bound) => bound,
@@ -109,7 +111,6 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
         exports: Exports::new(Arc::clone(&shared)),
         shared: Arc::clone(&shared),
         nodes_lock,
-        base_scheduled: false,
         alarm: None,
         new_hz: None,
         config_requests: Vec::new(),
@@ -141,7 +142,9 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
     {
         logger.warning(format_args!("Can't tell the service manager that the server is up: {}", plain(&error)));
     }
-    tokio::spawn(aof::run(Arc::clone(&shared), Arc::clone(&aof)));
+    if let Err(error) = aof.start(&shared) {
+        return give_up(&logger, &format!("Can't start the thread of the append-only file: {}", plain(&error)));
+    }
     let mut bus_tick = tokio::time::interval(BUS_TICK);
     let mut cron = cron_at(config.hz);
     bus_tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -171,10 +174,6 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
             }
         }
         machine.perform_all();
-        if machine.base_scheduled && shared.server().may_snapshot() {
-            machine.begin_base();
-            machine.perform_all();
-        }
         if let Some(hz) = machine.new_hz.take() {
             cron = cron_at(hz);
         }
@@ -330,7 +329,9 @@ async fn shut_down(shared: &Arc<Shared>, aof: &Arc<Aof>, request: &ShutdownReque
     let save = request.save.unwrap_or(!config.save.is_empty()) && !shared.server().is_loading();
     if shared.server().aof.is_on() {
         logger.notice(format_args!("Calling fsync() on the AOF file."));
-        aof.flush(shared, true);
+        if let Err(error) = aof.settle(true).await {
+            logger.warning(format_args!("Fail to fsync the AOF file: {}.", plain(&error)));
+        }
     }
     if save {
         logger.notice(format_args!("Saving the final RDB snapshot before exiting."));

@@ -100,7 +100,7 @@ impl Shared {
     /// server locked, so that effects of two threads keep their order.
     pub fn collect(&self, server: &mut Server) {
         if server.aof.pending() > 0 {
-            self.aof.filled.notify_one();
+            self.aof.ring();
         }
         if server.outbox.is_empty() {
             return;

@@ -1,21 +1,25 @@
 //! Carries a snapshot's bytes from the state machine to a file, or lets them go to replicas.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::aof::Aof;
-use super::disk;
+use super::disk::{self, RealDisk};
 use super::shared::{Shared, now};
 use super::startup::plain;
 use crate::exec::ClientId;
 use crate::exec::client::ClientFlags;
 use crate::exec::snapshot::{Purpose, Slice};
+use crate::persist::snapshot_file::SnapshotFile;
 use crate::repl::{Input, ReplicaId};
+
+/// A file is written in chunks of about this size.
+const CHUNK_BYTES: usize = 512 << 10;
 
 /// How long to wait for receivers that are behind.
 const BEHIND_PAUSE: Duration = Duration::from_millis(2);
@@ -38,36 +42,37 @@ enum Target {
 
 /// Takes the snapshot that has just begun to its end.
 pub async fn carry(shared: Arc<Shared>, aof: Arc<Aof>) {
-    let target = {
+    let (target, in_steps) = {
         let server = shared.server();
+        let config = &server.config;
         match server.job.as_ref().map(|job| &job.purpose) {
             None => return,
-            Some(Purpose::AofBase) => Target::AofBase { temp: disk::temp_rdb_path(&server.config) },
-            Some(Purpose::File(_)) => {
-                Target::File { temp: disk::temp_rdb_path(&server.config), name: disk::rdb_path(&server.config) }
+            Some(Purpose::AofBase) => {
+                (Target::AofBase { temp: disk::temp_base_path(config) }, config.aof_rewrite_incremental_fsync)
             }
-            Some(purpose @ Purpose::Replicas(request)) if purpose.is_file() => Target::File {
-                temp: disk::temp_rdb_path(&server.config),
-                name: sync_path(&shared_dir(&server.config), request.snapshot.0),
-            },
-            Some(Purpose::Replicas(_)) => Target::Replicas,
+            Some(Purpose::File(_)) => {
+                let target = Target::File { temp: disk::temp_rdb_path(config), name: disk::rdb_path(config) };
+                (target, config.rdb_save_incremental_fsync)
+            }
+            Some(purpose @ Purpose::Replicas(request)) if purpose.is_file() => {
+                let name = sync_path(&shared_dir(config), request.snapshot.0);
+                (Target::File { temp: disk::temp_rdb_path(config), name }, config.rdb_save_incremental_fsync)
+            }
+            Some(Purpose::Replicas(_)) => (Target::Replicas, false),
         }
     };
     let result = match target {
-        Target::File { temp, name } => {
-            let result = to_file(&shared, &temp).await;
-            let result = match result {
-                Ok(Some(len)) => finish_file(&temp, &name).map(|()| Some(len)),
-                other => other,
-            };
-            if !matches!(result, Ok(Some(_))) {
-                let _ = fs::remove_file(&temp);
+        Target::File { temp, name } => match to_file(&shared, temp, in_steps).await {
+            Ok(Some(file)) => on_disk(move || file.place(&RealDisk, &name)).await.map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        },
+        Target::AofBase { temp } => match to_file(&shared, temp.clone(), in_steps).await {
+            Ok(Some(file)) => finish_base(&aof, file, temp).await.map(Some),
+            other => {
+                aof.abandon_base();
+                other.map(|_| None)
             }
-            result
-        }
-        Target::AofBase { temp } => match to_file(&shared, &temp).await {
-            Ok(Some(len)) => aof.finish_base(&shared, &temp).map(|()| Some(len)),
-            other => other,
         },
         Target::Replicas => to_replicas(&shared).await,
     };
@@ -79,32 +84,90 @@ pub async fn carry(shared: Arc<Shared>, aof: Arc<Aof>) {
     shared.with(|server| server.snapshot_ended(now(), result));
 }
 
-/// The bytes in the file, or `None` when nobody wants them any more.
-async fn to_file(shared: &Shared, temp: &Path) -> io::Result<Option<u64>> {
-    let mut file = File::create(temp)?;
-    let mut len = 0;
+/// Does something that waits for the disk beside everything else.
+async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    spawn_blocking(work).await?
+}
+
+/// A file whose chunks are written beside everything else, one at a time.
+struct Writing {
+    idle: Option<SnapshotFile<File>>,
+    busy: Option<JoinHandle<(SnapshotFile<File>, io::Result<()>)>>,
+}
+
+impl Writing {
+    /// The file, when its last chunk is written.
+    async fn file(&mut self) -> io::Result<SnapshotFile<File>> {
+        if let Some(busy) = self.busy.take() {
+            let (file, result) = busy.await?;
+            self.idle = Some(file);
+            result?;
+        }
+        self.idle.take().ok_or_else(|| io::ErrorKind::BrokenPipe.into())
+    }
+
+    async fn write(&mut self, chunk: Vec<u8>) -> io::Result<()> {
+        let mut file = self.file().await?;
+        self.busy = Some(spawn_blocking(move || {
+            let result = file.write(&chunk);
+            (file, result)
+        }));
+        Ok(())
+    }
+}
+
+/// All bytes in the file (not durable yet), or `None` when nobody wants them any more. Nothing is left after an error.
+async fn to_file(shared: &Shared, temp: PathBuf, in_steps: bool) -> io::Result<Option<SnapshotFile<File>>> {
+    let path = temp.clone();
+    let file = on_disk(move || SnapshotFile::create(&RealDisk, &path, in_steps)).await?;
+    let mut writing = Writing { idle: Some(file), busy: None };
+    let result = fill(shared, &mut writing).await;
+    if !matches!(result, Ok(Some(_))) {
+        // What is being written must not be written on behind the next snapshot's back.
+        drop(writing.file().await);
+        let _ = fs::remove_file(&temp);
+    }
+    result
+}
+
+/// The walk goes on while a chunk is written.
+async fn fill(shared: &Shared, writing: &mut Writing) -> io::Result<Option<SnapshotFile<File>>> {
+    let mut chunk = Vec::new();
     loop {
-        let mut chunk = Vec::new();
         let slice = shared.with(|server| server.snapshot_slice(now(), &mut chunk));
-        if !chunk.is_empty() {
-            len += chunk.len() as u64;
-            file = spawn_blocking(move || file.write_all(&chunk).map(|()| file)).await??;
+        if chunk.len() >= CHUNK_BYTES || slice == Slice::Complete {
+            writing.write(std::mem::take(&mut chunk)).await?;
         }
         match slice {
             Slice::More => tokio::task::yield_now().await,
             Slice::Behind => tokio::time::sleep(BEHIND_PAUSE).await,
             Slice::Cancelled => return Ok(None),
-            Slice::Complete => {
-                spawn_blocking(move || file.sync_all()).await??;
-                return Ok(Some(len));
-            }
+            Slice::Complete => return writing.file().await.map(Some),
         }
     }
 }
 
-fn finish_file(temp: &Path, name: &Path) -> io::Result<()> {
-    fs::rename(temp, name)?;
-    disk::sync_dir(name)
+/// Makes the base durable and gives it to the log.
+async fn finish_base(aof: &Aof, mut file: SnapshotFile<File>, temp: PathBuf) -> io::Result<u64> {
+    let synced = on_disk(move || {
+        let result = file.sync();
+        Ok((file, result))
+    })
+    .await?;
+    let (file, result) = synced;
+    let result = match result {
+        Ok(()) => aof.finish_base(temp).await,
+        Err(error) => {
+            aof.abandon_base();
+            Err(error)
+        }
+    };
+    let len = file.written_bytes();
+    if let Err(error) = result {
+        file.discard(&RealDisk);
+        return Err(error);
+    }
+    Ok(len)
 }
 
 async fn to_replicas(shared: &Shared) -> io::Result<Option<u64>> {

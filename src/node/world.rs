@@ -33,8 +33,6 @@ pub struct Machine {
     pub exports: Exports,
     /// The lock on the cluster's configuration file, held as long as the process lives.
     pub nodes_lock: Option<std::fs::File>,
-    /// A new base of the AOF waits for another snapshot to end.
-    pub base_scheduled: bool,
     /// When waits of clients end.
     pub alarm: Option<Millis>,
     /// How often the server's own work is due, when that has changed.
@@ -107,18 +105,6 @@ impl Machine {
         self.shared.with(|server| server.finish_ok(token, result));
     }
 
-    /// Begins a new base of the AOF, now or when the snapshot under way has ended.
-    pub fn begin_base(&mut self) {
-        let on = self.shared.server().config.appendonly;
-        match self.aof.begin_base(&self.shared, on) {
-            Ok(begun) => self.base_scheduled = !begun,
-            Err(error) => {
-                let text = plain(&error);
-                self.shared.logger.warning(format_args!("Can't begin a new base of the AOF: {text}"));
-            }
-        }
-    }
-
     fn reconfigure(&mut self, names: &[&'static str]) {
         let config = self.shared.server().config.clone();
         if names.contains(&"loglevel") {
@@ -156,8 +142,14 @@ impl World for Machine {
             Effect::RewriteConfig { token } => self.rewrite_config(token),
             Effect::ApplyConfig(request) => self.config_requests.push(*request),
             Effect::Reconfigure { names } => self.reconfigure(&names),
-            Effect::SwitchAof { on: true } | Effect::RewriteAof => self.begin_base(),
-            Effect::SwitchAof { on: false } => self.aof.close(&self.shared),
+            Effect::SwitchAof { on: true } | Effect::RewriteAof => {
+                let on = self.shared.server().config.appendonly;
+                self.aof.begin_base(on);
+            }
+            Effect::SwitchAof { on: false } => {
+                self.shared.with(crate::exec::Server::log_is_off);
+                self.aof.close();
+            }
             Effect::Sleep { micros, token } => {
                 // The whole server is meant to stand still: that is what the command is for.
                 let mut server = self.shared.server();

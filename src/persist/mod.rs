@@ -1,16 +1,20 @@
 //! The formats on disk and in DUMP payloads, over `Read` and `Write`: no files, no clock, no sockets.
 //!
 //! - [`aof`]: the append-only log: manifest, names, reading, appending, decisions
+//! - [`disk`]: the door to the disk behind which tests put one that fails
 //! - [`dump`]: the payload of DUMP and RESTORE
 //! - [`rdb`]: the snapshot file, written (version 10, which Redis 7.0 reads) and read (every version)
+//! - [`snapshot_file`]: a snapshot on its way into a file
 //! - [`ziplist`], [`zipmap`]: compact structures of old servers, read only
 
 pub mod aof;
+pub mod disk;
 pub mod dump;
 #[cfg(test)]
 mod oracle;
 pub mod rdb;
 #[cfg(test)]
 mod samples;
+pub mod snapshot_file;
 pub mod ziplist;
 pub mod zipmap;

@@ -79,13 +79,19 @@ fn bgsave(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         2 if args.is(1, "cancel") => return cancel(ctx),
         _ => return Err(ErrorReply::Syntax),
     };
+    let in_exec = ctx.server.unit.is_nested();
     match ctx.server.job.as_ref().map(|job| &job.purpose) {
+        // The commands behind it belong to the same moment.
+        None if in_exec => {
+            ctx.server.saves.scheduled = true;
+            ctx.reply().simple("Background saving scheduled");
+        }
         None => {
             ctx.server.start_snapshot(Purpose::File(Save::InBackground));
             ctx.reply().simple("Background saving started");
         }
         Some(Purpose::File(_)) => return Err(IN_PROGRESS),
-        Some(_) if schedule => {
+        Some(_) if schedule || in_exec => {
             ctx.server.saves.scheduled = true;
             ctx.reply().simple("Background saving scheduled");
         }
@@ -122,6 +128,7 @@ fn bgrewriteaof(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
             return Err(ErrorReply::Static("ERR Background append only file rewriting already in progress"));
         }
         Some(_) => "Background append only file rewriting scheduled",
+        None if ctx.server.unit.is_nested() => "Background append only file rewriting scheduled",
         None => "Background append only file rewriting started",
     };
     ctx.effect(Effect::RewriteAof);

@@ -21,6 +21,13 @@ pub fn increment(appendfilename: &str, seq: u64) -> Vec<u8> {
     format!("{appendfilename}.{seq}.incr.aof").into_bytes()
 }
 
+/// Whether a file is called like an increment.
+#[must_use]
+pub fn is_increment(appendfilename: &str, name: &str) -> bool {
+    let number = name.strip_prefix(appendfilename).and_then(|rest| rest.strip_prefix('.')?.strip_suffix(".incr.aof"));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
 #[must_use]
 pub fn manifest(appendfilename: &str) -> String {
     format!("{appendfilename}.manifest")
@@ -53,6 +60,12 @@ mod tests {
         assert_eq!(base("appendonly.aof", 1, BaseFormat::Rdb), b"appendonly.aof.1.base.rdb");
         assert_eq!(base("appendonly.aof", 2, BaseFormat::Commands), b"appendonly.aof.2.base.aof");
         assert_eq!(increment("a", 12), b"a.12.incr.aof");
+        assert!(is_increment("a", "a.12.incr.aof"));
+        assert!(
+            !is_increment("a", "a.x.incr.aof")
+                && !is_increment("a", "a..incr.aof")
+                && !is_increment("a", "b.1.incr.aof")
+        );
         assert_eq!(manifest("a"), "a.manifest");
         assert_eq!(temp_manifest("a"), "temp-a.manifest");
         assert_eq!(temp_increment("a"), "temp-a.incr");

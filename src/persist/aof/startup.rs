@@ -12,6 +12,8 @@ pub struct Found {
     pub single_file: bool,
     /// Whether the base that the manifest names is in the log's directory.
     pub base_present: bool,
+    /// Whether there is an increment with something in it.
+    pub increments_present: bool,
 }
 
 /// What to do first.
@@ -23,13 +25,15 @@ pub enum Start {
     Load(Manifest),
     /// There is no log: write a base from the dataset as it is, which is empty.
     Create,
+    /// There are increments and nothing that says what they belong to: do not start, a new log would take their names.
+    Refuse,
 }
 
 /// Looks at the disk and decides. A half-done upgrade (manifest written, file not moved yet) is taken up again.
 #[must_use]
 pub fn decide_start(found: Found, appendfilename: &str) -> Start {
     let single = LogFile { name: appendfilename.as_bytes().to_vec(), seq: 1 };
-    let Found { manifest, single_file, base_present } = found;
+    let Found { manifest, single_file, base_present, increments_present } = found;
     match manifest {
         Some(manifest) if !manifest.is_empty() => {
             let upgrading = single_file
@@ -40,6 +44,7 @@ pub fn decide_start(found: Found, appendfilename: &str) -> Start {
             if upgrading { Start::Upgrade(manifest) } else { Start::Load(manifest) }
         }
         _ if single_file => Start::Upgrade(Manifest { base: Some(single), ..Manifest::default() }),
+        _ if increments_present => Start::Refuse,
         _ => Start::Create,
     }
 }
@@ -92,15 +97,6 @@ pub fn judge_damage(error: &AofError, name: &str, is_last: bool, load_truncated:
     }
 }
 
-/// Whether the log has grown enough for an automatic rewrite. `base_len` is its length after the last
-/// rewrite (at start-up: the length of the base file); `percentage` 0 switches automatic rewrites off.
-#[must_use]
-pub fn rewrite_is_due(len: u64, base_len: u64, min_len: u64, percentage: u64) -> bool {
-    let base = u128::from(base_len.max(1));
-    let growth = (u128::from(len) * 100 / base).saturating_sub(100);
-    percentage > 0 && len > min_len && growth >= u128::from(percentage)
-}
-
 /// How long automatic rewrites pause after this many failures in a row: not for the first two, then
 /// one minute, doubling up to an hour.
 #[must_use]
@@ -134,13 +130,26 @@ mod tests {
             (Some("file b.aof seq 1 type b\n"), true, false, false, true),
             (Some(full), true, false, false, true),
         ] {
-            let found = Found { manifest: text.map(manifest), single_file, base_present };
+            let found = Found { manifest: text.map(manifest), single_file, base_present, increments_present: false };
             let start = decide_start(found, "a.aof");
             assert_eq!(matches!(start, Start::Upgrade(_)), upgrade, "{text:?}");
             assert_eq!(matches!(start, Start::Load(_)), load, "{text:?}");
             if let Start::Upgrade(manifest) = start {
                 assert_eq!(manifest.format(), base_only.as_bytes());
             }
+        }
+    }
+
+    #[test]
+    fn a_log_without_its_manifest_is_not_begun_anew() {
+        for (text, start) in [(None, Start::Refuse), (Some("# empty\n"), Start::Refuse)] {
+            let found = Found {
+                manifest: text.map(manifest),
+                single_file: false,
+                base_present: false,
+                increments_present: true,
+            };
+            assert_eq!(decide_start(found, "a.aof"), start);
         }
     }
 
@@ -159,12 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn rewrites() {
-        assert!(!rewrite_is_due(100, 0, 100, 100));
-        assert!(rewrite_is_due(101, 0, 100, 100));
-        assert!(!rewrite_is_due(199, 100, 10, 100));
-        assert!(rewrite_is_due(200, 100, 10, 100));
-        assert!(!rewrite_is_due(u64::MAX, 1, 0, 0));
+    fn pauses_grow() {
         let pauses: Vec<i64> = (0..12).map(|n| rewrite_pause_secs(n) / 60).collect();
         assert_eq!(pauses, [0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60]);
     }

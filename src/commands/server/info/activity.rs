@@ -15,6 +15,11 @@ pub(super) fn persistence(info: &mut Info<'_>) {
     let ok = |failed: bool| if failed { "err" } else { "ok" };
     info.flag("loading", server.is_loading());
     info.flag("async_loading", server.is_loading_aside());
+    // Nothing is copied for a snapshot.
+    info.field("current_cow_peak", 0);
+    info.field("current_cow_size", 0);
+    info.field("current_cow_size_age", 0);
+    info.field("current_fork_perc", "0.00");
     let (written, total) = server.keyspace.snapshot().map_or((0, 0), Snapshot::progress);
     info.field("current_save_keys_processed", written);
     info.field("current_save_keys_total", total);
@@ -25,23 +30,30 @@ pub(super) fn persistence(info: &mut Info<'_>) {
     info.field("rdb_last_bgsave_time_sec", saves.last_seconds.unwrap_or(-1));
     info.field("rdb_current_bgsave_time_sec", saving.unwrap_or(-1));
     info.field("rdb_saves", saves.count);
+    info.field("rdb_last_cow_size", 0);
     let (loaded, expired) = server.last_load;
     info.field("rdb_last_load_keys_expired", expired);
     info.field("rdb_last_load_keys_loaded", loaded);
     info.flag("aof_enabled", server.config.appendonly);
     info.flag("aof_rewrite_in_progress", rewriting.is_some());
-    info.field("aof_current_rewrite_time_sec", rewriting.unwrap_or(-1));
     let growth = &server.log_growth;
+    info.flag("aof_rewrite_scheduled", growth.scheduled);
     info.field("aof_last_rewrite_time_sec", growth.last_seconds.unwrap_or(-1));
+    info.field("aof_current_rewrite_time_sec", rewriting.unwrap_or(-1));
     info.field("aof_last_bgrewrite_status", ok(growth.last_failed));
     info.field("aof_rewrites", growth.rewrites);
+    info.field("aof_rewrites_consecutive_failures", growth.failures);
     info.field("aof_last_write_status", ok(server.aof_error.is_some()));
     // Nothing is forked for it, but keys are being sent as they are.
     info.flag("slot_migration_fork_in_progress", server.migrations.is_walking());
+    info.field("aof_last_cow_size", 0);
     if server.aof.is_on() {
         info.field("aof_current_size", growth.current_bytes(server.aof.offset));
         info.field("aof_base_size", growth.base_bytes());
+        info.flag("aof_pending_rewrite", growth.scheduled);
         info.field("aof_buffer_length", server.aof.pending());
+        info.field("aof_pending_bio_fsync", 0);
+        info.field("aof_delayed_fsync", 0);
     }
     if let Some(loading) = &server.loading {
         let total = loading.total_bytes;
