@@ -33,6 +33,8 @@ impl Server {
         client.last_interaction = now;
         self.lap = Some(self.stopwatch.micros());
         let (mut next, mut prefetched) = (from, from);
+        let holds_replies = self.holds_replies();
+        self.keyspace.note_unsettled(holds_replies);
         while next < batch.len()
             && (client.parked.is_none() || self.joins_orders(&client, batch.command(buf, next)))
             && !client.is_closing()
@@ -40,8 +42,12 @@ impl Server {
             if next == prefetched {
                 prefetched = self.prefetch(&client, buf, batch, next);
             }
+            let (log_at, reply_from) = (self.aof.offset, client.reply.buf.len());
             match self.dispatch(&mut client, batch.command(buf, next)) {
                 Step::Done => {
+                    if holds_replies && self.aof.offset == log_at {
+                        self.settle_reply(&mut client, batch.command(buf, next), reply_from);
+                    }
                     next += 1;
                     if client.reply.buf.len() >= LOOK_BYTES {
                         self.check_output(&mut client);

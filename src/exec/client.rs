@@ -85,6 +85,8 @@ pub enum Parked {
 pub struct Client {
     pub id: ClientId,
     pub reply: Reply,
+    /// With `appendfsync always`: so much of the output shows nothing that is not on disk.
+    pub settled_bytes: usize,
     pub db: u32,
     pub authenticated: bool,
     pub flags: ClientFlags,
@@ -130,6 +132,7 @@ impl Client {
         Client {
             id,
             reply: Reply::default(),
+            settled_bytes: 0,
             db: 0,
             authenticated: false,
             flags: ClientFlags::empty(),

@@ -257,13 +257,6 @@ impl Server {
         !repl.pending(replica, 1)[0].is_empty()
     }
 
-    /// With `appendfsync always`: the offset of the log that must be durable before replies leave, if there are any.
-    #[must_use]
-    pub fn durable_offset_needed(&self, has_replies: bool) -> Option<u64> {
-        let always = self.config.appendfsync == crate::config::AppendFsync::Always;
-        (has_replies && always && self.aof.is_on()).then_some(self.aof.offset)
-    }
-
     /// The stream has something new: replicas that can take it are woken, once a batch.
     pub(super) fn wake_replicas(&mut self) {
         let Server { repl, outbox, .. } = self;

@@ -258,6 +258,15 @@ impl Server {
             Purpose::File(_) | Purpose::AofBase => true,
         };
         if told {
+            if hashes > 0 && !matches!(purpose, Purpose::Replicas(_)) {
+                self.log(
+                    LogLevel::Warning,
+                    format!(
+                        "Hashes with fields that expire: {hashes}. The file tells of that in the form of Valkey 9, which \
+                         Redis does not read"
+                    ),
+                );
+            }
             return Reader::Valkey9;
         }
         if hashes == 0 {

@@ -319,6 +319,7 @@ impl Db<'_> {
         if self.ks.observed {
             self.ks.touched.push((self.index, key.into()));
         }
+        self.ks.unsettled.add(self.index, key);
         if self.ks.snapshot.is_some() {
             self.ks.snapshot_before_change(self.index, table, key);
         }

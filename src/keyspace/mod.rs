@@ -16,6 +16,7 @@ mod slot_walk;
 mod snapshot;
 mod tables;
 mod typed;
+mod unsettled;
 
 pub use access::AccessPolicy;
 pub use db::{Db, SetExpire};
@@ -32,6 +33,7 @@ pub use typed::{Typed, TypedMut};
 use crate::base::{Millis, Rng, Slot, key_slot};
 use crate::data::value::Kind;
 use event::Events;
+use unsettled::Unsettled;
 
 /// A key that something happened to, and its database.
 pub type KeyIn = (u32, Box<[u8]>);
@@ -68,6 +70,7 @@ pub struct Keyspace {
     rewritten: bool,
     events: Events,
     snapshot: Option<Box<Snapshot>>,
+    unsettled: Unsettled,
     lazy: LazyFree,
     garbage: Garbage,
 }
@@ -99,6 +102,7 @@ impl Keyspace {
             rewritten: false,
             events: Events::default(),
             snapshot: None,
+            unsettled: Unsettled::default(),
             lazy: LazyFree::default(),
             garbage: Garbage::default(),
         }
@@ -157,7 +161,7 @@ impl Keyspace {
 
     /// Whether changes of keys have to be told to anybody.
     fn is_followed(&self) -> bool {
-        self.observed || self.snapshot.is_some()
+        self.observed || self.snapshot.is_some() || self.unsettled.is_on()
     }
 
     pub fn set_observed(&mut self, observed: bool) {
@@ -236,12 +240,14 @@ impl Keyspace {
 
     /// Exchanges two databases.
     pub fn swap(&mut self, a: u32, b: u32) {
+        self.unsettled.all();
         self.dbs.swap(a as usize, b as usize);
         self.snapshot_swapped(a, b);
     }
 
     /// Empties one database, or all of them, and gives the old tables away (freeing them can wait).
     pub fn flush(&mut self, db: Option<u32>) -> Vec<Tables> {
+        self.unsettled.all();
         let (from, to) = db.map_or((0, self.databases()), |db| (db, db + 1));
         let mut old = Vec::new();
         for db in from..to {

@@ -6,9 +6,10 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::{Keyspace, Tables};
-use crate::data::dict::position_reached;
+use crate::data::dict::{hash_bytes, position_reached};
 use crate::data::entry::Entry;
 
 /// Where a snapshot goes: a file, a replica, a digest.
@@ -34,6 +35,53 @@ enum Source {
     Own(Tables),
 }
 
+/// Keys by two keyed hashes of 64 bits each, which say as much as the key and take a fraction of its room: a snapshot
+/// under full load has a great many of them.
+#[derive(Default)]
+struct DoneKeys {
+    seed: u64,
+    keys: HashSet<u128, BuildHasherDefault<Ready>>,
+}
+
+impl DoneKeys {
+    fn print(&self, db: u32, hash: u64, key: &[u8]) -> u128 {
+        u128::from(hash) << 64 | u128::from(hash_bytes(self.seed ^ u64::from(db), key))
+    }
+
+    /// False when it was there.
+    fn insert(&mut self, db: u32, hash: u64, key: &[u8]) -> bool {
+        let print = self.print(db, hash, key);
+        self.keys.insert(print)
+    }
+
+    /// Whether it was there.
+    fn remove(&mut self, db: u32, hash: impl FnOnce() -> u64, key: &[u8]) -> bool {
+        if self.keys.is_empty() {
+            return false;
+        }
+        let print = self.print(db, hash(), key);
+        self.keys.remove(&print)
+    }
+}
+
+/// What is hashed already needs no hashing.
+#[derive(Default)]
+struct Ready(u64);
+
+impl Hasher for Ready {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u128(&mut self, print: u128) {
+        self.0 = print as u64;
+    }
+}
+
 /// A snapshot under way.
 pub struct Snapshot {
     sources: Vec<Source>,
@@ -42,7 +90,7 @@ pub struct Snapshot {
     table: usize,
     cursor: u64,
     /// Keys ahead of the walk that are done with: handed over early, or younger than the snapshot.
-    skip: HashSet<(u32, Box<[u8]>)>,
+    skip: DoneKeys,
     sink: Box<dyn EntrySink>,
     written: usize,
     total: usize,
@@ -87,7 +135,7 @@ impl Keyspace {
             db: 0,
             table: 0,
             cursor: 0,
-            skip: HashSet::new(),
+            skip: DoneKeys { seed: self.rng.next_u64(), ..DoneKeys::default() },
             sink,
             written: 0,
             total: self.len(),
@@ -143,8 +191,9 @@ impl Keyspace {
                 *table = next;
             }
             let number = *db as u32;
-            *cursor = tables.get(*table).scan(*cursor, &mut |entry| {
-                if skip.is_empty() || !skip.remove(&(number, Box::from(entry.key()))) {
+            let source = tables.get(*table);
+            *cursor = source.scan(*cursor, &mut |entry| {
+                if !skip.remove(number, || source.hash(entry.key()), entry.key()) {
                     sink.entry(number, entry);
                     *written += 1;
                 }
@@ -162,8 +211,9 @@ impl Keyspace {
         let Some(mut snapshot) = self.snapshot.take() else { return };
         if let Some(db) = snapshot.number_of(live) {
             let source = self.dbs[live as usize].get(table);
-            if !snapshot.is_past(db, table, source.hash(key))
-                && snapshot.skip.insert((db as u32, key.into()))
+            let hash = source.hash(key);
+            if !snapshot.is_past(db, table, hash)
+                && snapshot.skip.insert(db as u32, hash, key)
                 && let Some(entry) = source.find(key)
             {
                 snapshot.sink.entry(db as u32, entry);

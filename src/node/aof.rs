@@ -284,9 +284,12 @@ impl Aof {
             }
             Order::Close => {
                 let taken = take(shared, inner);
-                if let Err(error) = inner.log.write().and_then(|()| inner.log.sync()) {
-                    let text = plain(&error);
-                    shared.logger.warning(format_args!("Fail to fsync the AOF file: {text}."));
+                match inner.log.write().and_then(|()| inner.log.sync()) {
+                    Ok(()) => self.tell_durable(shared, inner, &taken),
+                    Err(error) => {
+                        let text = plain(&error);
+                        shared.logger.warning(format_args!("Fail to fsync the AOF file: {text}."));
+                    }
                 }
                 inner.log.close();
                 inner.failing = None;
@@ -294,7 +297,12 @@ impl Aof {
                     server.aof.switch(false);
                     server.aof_error = None;
                     server.cancel_rewrite();
-                    server.log_tells_nothing();
+                    if server.config.appendonly {
+                        // It has been switched on again meanwhile, and is about to begin anew.
+                        server.log_tells_nothing();
+                    } else {
+                        server.log_is_off();
+                    }
                 });
                 // Nobody is to wait for a log that there is not.
                 self.advance(taken.offset);
@@ -422,10 +430,14 @@ impl Aof {
     }
 
     fn tell_durable(&self, shared: &Shared, inner: &Inner, taken: &Taken) {
+        let counts = inner.log.has_base() && inner.based_on == Some(self.dataset.load(Ordering::Relaxed));
+        shared.with(|server| {
+            server.keyspace.log_settled();
+            if counts {
+                server.log_is_durable(taken.stream_offset);
+            }
+        });
         self.advance(taken.offset);
-        if inner.log.has_base() && inner.based_on == Some(self.dataset.load(Ordering::Relaxed)) {
-            shared.with(|server| server.log_is_durable(taken.stream_offset));
-        }
     }
 
     fn begin(&self, shared: &Arc<Shared>, inner: &mut Inner, switch_on: bool) {
@@ -499,6 +511,7 @@ struct Taken {
 fn take(shared: &Shared, inner: &mut Inner) -> Taken {
     let mut server = shared.server();
     inner.log.fill(|buf| server.aof.take(buf));
+    server.keyspace.log_taken();
     inner.stream_offset = server.repl.offset();
     let yields = server.config.no_appendfsync_on_rewrite && server.job.is_some();
     let policy = if yields && server.config.appendfsync == AppendFsync::EverySecond {
@@ -526,6 +539,7 @@ fn begin_snapshot(shared: &Shared, before: Option<&mut Vec<u8>>) -> Option<BaseF
     }
     if let Some(before) = before {
         server.aof.take(before);
+        server.keyspace.log_taken();
         server.aof.switch(true);
     }
     server.log_growth.begun(server.aof.offset);

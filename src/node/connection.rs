@@ -215,6 +215,7 @@ impl<S: Socket> Connection<S> {
         }
         let read = if self.next > had { self.batch.done_bytes(self.next) - self.batch.done_bytes(had) } else { 0 };
         let written = client.reply.buf.len();
+        let settled = std::mem::take(&mut client.settled_bytes) == written;
         client.net_input_bytes += read as u64;
         client.query_bytes = self.buf.len() - self.batch.done_bytes(self.next);
         client.query_capacity = self.buf.capacity();
@@ -244,7 +245,7 @@ impl<S: Socket> Connection<S> {
         counters.writes_processed += u64::from(written > 0);
         self.limits.bulk_max_bytes = server.config.proto_max_bulk_len as u64;
         self.query_max_bytes = server.config.client_query_buffer_limit;
-        self.hold_until = server.durable_offset_needed(!self.out.is_empty());
+        self.hold_until = server.durable_offset_needed(!settled);
         if is_replica && self.delayed != server.config.repl_disable_tcp_nodelay {
             self.delayed = !self.delayed;
             self.stream.delay_small_writes(self.delayed);
@@ -294,6 +295,9 @@ impl<S: Socket> Connection<S> {
             self.unwritten.store(self.out.len() - self.written, Ordering::Relaxed);
             if rung {
                 self.run_batch();
+                if let Some(offset) = self.hold_until.take() {
+                    self.shared.aof.wait_durable(offset).await;
+                }
             }
         }
         self.written = 0;

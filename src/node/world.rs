@@ -146,10 +146,7 @@ impl World for Machine {
                 let on = self.shared.server().config.appendonly;
                 self.aof.begin_base(on);
             }
-            Effect::SwitchAof { on: false } => {
-                self.shared.with(crate::exec::Server::log_is_off);
-                self.aof.close();
-            }
+            Effect::SwitchAof { on: false } => self.aof.close(),
             Effect::Sleep { micros, token } => {
                 // The whole server is meant to stand still: that is what the command is for.
                 let mut server = self.shared.server();

@@ -109,3 +109,32 @@ fn a_stock_replica_acknowledges_without_its_disk() {
     assert_eq!(call::<i64>(&mut client, "WAIT 1 0").unwrap(), 1);
     assert_eq!(pair(&mut client, "WAITAOF 0 1 50"), (0, 0));
 }
+
+/// With `appendfsync always` a reply that could show what is not on disk waits, and others do not.
+#[test]
+fn replies_wait_for_the_disk_only_where_they_show_what_is_not_on_it() {
+    let server = Server::start(ServerKind::Node, "appendonly yes\nappendfsync always");
+    let _: () = server.call("SET other value").unwrap();
+    let mut reader = server.connect();
+    let mut writers: Vec<_> = (0..4).map(|_| server.connect()).collect();
+    std::thread::scope(|scope| {
+        for (i, writer) in writers.iter_mut().enumerate() {
+            scope.spawn(move || {
+                for n in 1..=50u64 {
+                    let told: u64 = redis::cmd("INCR").arg(format!("n{i}")).query(writer).unwrap();
+                    assert_eq!(told, n);
+                }
+            });
+        }
+        for _ in 0..200 {
+            let mut pipe = redis::pipe();
+            pipe.cmd("GET").arg("other").cmd("PING").cmd("GET").arg("n0").cmd("DBSIZE").cmd("GET").arg("other");
+            let (first, pong, _, size, last): (String, String, Option<u64>, u64, String) =
+                pipe.query(&mut reader).unwrap();
+            assert_eq!((first.as_str(), pong.as_str(), last.as_str()), ("value", "PONG", "value"));
+            assert!((1..=5).contains(&size));
+        }
+    });
+    let sum: u64 = (0..4).map(|i| server.call::<u64>(&format!("GET n{i}")).unwrap()).sum();
+    assert_eq!(sum, 200);
+}
