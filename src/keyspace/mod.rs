@@ -264,6 +264,7 @@ impl Keyspace {
 
     /// Puts the databases of `other`, which has as many, in the place of the own ones. Gives the old tables away.
     pub fn take_over(&mut self, other: Keyspace) -> Vec<Tables> {
+        self.unsettled.all();
         let mut old = Vec::new();
         for (db, tables) in (0..self.databases()).zip(other.dbs) {
             let tables = std::mem::replace(&mut self.dbs[db as usize], tables);
