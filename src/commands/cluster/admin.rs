@@ -3,6 +3,7 @@
 use super::topology::net;
 use crate::cluster::{AdminCommand, AdminReply, SetSlot};
 use crate::exec::client::ClientFlags;
+use crate::exec::slot_migration::Operation;
 use crate::exec::slot_orders::Ordered;
 use crate::exec::{Ctx, Done};
 use crate::resp::{Args, ErrorReply};
@@ -38,6 +39,13 @@ pub fn admin(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 fn setslot(ctx: &mut Ctx<'_>, set: SetSlot) -> Done {
     if ctx.client.is(ClientFlags::PRIMARY) {
         return ctx.server.order_slot_replicated(&set);
+    }
+    let migrations = &ctx.server.migrations;
+    if migrations.is_moving(Operation::Import, set.slot) {
+        return Err(ErrorReply::Static("ERR Slot import in progress."));
+    }
+    if migrations.is_moving(Operation::Export, set.slot) {
+        return Err(ErrorReply::Static("ERR Slot export in progress."));
     }
     let may_block = ctx.may_block();
     if ctx.server.order_slot(ctx.client, set, may_block)? == Ordered::Performed {

@@ -5,13 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 
-use crate::base::{Millis, Rng};
+use crate::base::{Millis, Rng, key_slot};
 use crate::cluster::{Engine, Input, LinkId, Output};
 use crate::commands::bench::Bench;
 use crate::config::{Config, Guard};
+use crate::data::Limits;
+use crate::exec::loading::LoadedFacts;
 use crate::exec::server::Stopwatch;
 use crate::exec::slot_migration::{ExportLink, Pull};
 use crate::exec::{ClientId, Effect, Server};
+use crate::persist::rdb::{Event, RdbReader, ReadOptions};
+use crate::resp::Argv;
 use crate::resp::request::{Batch, RequestLimits, RequestParser};
 
 /// Every look at the clock takes time, so that slices come to their end.
@@ -70,18 +74,28 @@ fn config(me: usize) -> Config {
     Config { cluster_enabled: true, port, enable_debug_command: Guard::Yes, ..Config::default() }
 }
 
+fn join(server: &mut Server, me: usize) {
+    let cluster = Server::cluster_config(&server.config);
+    let engine = Engine::restore(cluster, Rng::seeded(me as u64), server.clock(), &conf(me)).expect("a good file");
+    server.join(engine);
+}
+
+/// Operation, slots, state and message of each job, the newest first.
+fn jobs_of(server: &Server) -> String {
+    let line = |job: &crate::exec::slot_migration::Job| {
+        format!("{:?} {} {} {}", job.operation, job.ranges.text(), job.state.name(), job.message).trim().to_owned()
+    };
+    server.migrations.jobs().map(line).collect::<Vec<_>>().join("\n")
+}
+
 impl Pair {
     fn start() -> Pair {
         let clock = Arc::new(AtomicU64::new(1_000_000));
         let mut nodes: Vec<Bench> =
             (0..2).map(|i| Bench::start_by(config(i), Box::new(Ticking(Arc::clone(&clock))))).collect();
         for (i, bench) in nodes.iter_mut().enumerate() {
-            let server = &mut bench.server;
-            let cluster = Server::cluster_config(&server.config);
-            let engine =
-                Engine::restore(cluster, Rng::seeded(i as u64), server.clock(), &conf(i)).expect("a good file");
-            server.join(engine);
-            server.booted(None);
+            join(&mut bench.server, i);
+            bench.server.booted(None);
         }
         let operators = nodes.iter_mut().map(Bench::client).collect();
         let mut pair = Pair { nodes, operators, clock, wires: Vec::new(), partitioned: false };
@@ -230,12 +244,8 @@ impl Pair {
         reply
     }
 
-    /// One line for each job: operation, slots, state, message.
     fn jobs(&self, i: usize) -> String {
-        let line = |job: &crate::exec::slot_migration::Job| {
-            format!("{:?} {} {} {}", job.operation, job.ranges.text(), job.state.name(), job.message).trim().to_owned()
-        };
-        self.nodes[i].server.migrations.jobs().map(line).collect::<Vec<_>>().join("\n")
+        jobs_of(&self.nodes[i].server)
     }
 
     fn migrate(&mut self, slots: &str) {
@@ -280,7 +290,7 @@ fn slots_move_with_their_keys_and_are_hidden_until_then() {
     );
     assert_eq!(pair.call(0, "GET {b}1"), "-MOVED 3300 127.0.0.1:7001");
     assert_eq!(pair.call(1, "GET {b}1999"), "1999");
-    let slot = crate::base::key_slot(b"b");
+    let slot = key_slot(b"b");
     pair.run_until("what is left is deleted", |pair| pair.nodes[0].server.keyspace.slot_len(0, slot) == 0);
     assert_eq!((pair.keys(0), pair.keys(1)), (1, 2000));
     assert_eq!(pair.call(0, "CLUSTER COUNTKEYSINSLOT 3300"), ":0");
@@ -372,6 +382,74 @@ fn what_cannot_be_migrated_is_refused_in_the_words_clients_know() {
     assert_eq!(pair.call(0, "CLUSTER SETSLOT 5 STABLE"), "OK");
     pair.migrate("0 1");
     assert_eq!(pair.call(0, &migrate), "-ERR I am already migrating slot 0.");
+    assert_eq!(pair.call(0, &format!("CLUSTER SETSLOT 1 MIGRATING {b}")), "-ERR Slot export in progress.");
+}
+
+#[test]
+fn what_ended_in_the_middle_of_an_import_starts_without_it() {
+    let clock = Arc::new(AtomicU64::new(1_000_000));
+    let mut bench = Bench::start_by(config(1), Box::new(Ticking(clock)));
+    let (now, server) = (bench.now, &mut bench.server);
+    join(server, 1);
+    server.begin_loading(now, 0, false);
+    server.begin_replay(now);
+    let name = "d".repeat(40);
+    for line in [
+        format!("CLUSTER SYNCSLOTS ESTABLISH SOURCE {} NAME {name} SLOTSRANGE 3300 3300", IDS[0]),
+        "SET {b} x".to_owned(),
+        "SET a x".to_owned(),
+    ] {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        assert_eq!(server.replay(Argv::of(&words).args()), Ok(()));
+    }
+    server.end_replay();
+    server.end_loading(now, &LoadedFacts::default(), Ok(()));
+    assert_eq!(jobs_of(server), "Import 3300-3300 occurring-on-primary");
+    assert_eq!(server.keyspace.len(), 1, "what was being imported is not shown");
+    server.booted(None);
+    for _ in 0..5 {
+        server.cron(now);
+        server.bus_tick(now);
+    }
+    assert_eq!(jobs_of(server), "Import 3300-3300 failed Process restarted");
+    assert_eq!((server.keyspace.len(), server.keyspace.slot_len(0, key_slot(b"b"))), (1, 0));
+}
+
+#[test]
+fn files_and_log_tell_of_imports() {
+    let mut pair = Pair::start();
+    for n in 0..1000 {
+        pair.call(0, &format!("SET {{b}}{n} {n}"));
+    }
+    pair.nodes[1].log();
+    pair.migrate("3300 3300");
+    for _ in 0..8 {
+        pair.pull();
+    }
+    let mut file = Vec::new();
+    let written = pair.nodes[1].server.write_dataset(|bytes| {
+        file.extend_from_slice(bytes);
+        Ok::<(), ()>(())
+    });
+    assert_eq!(written, Ok(()));
+    let mut reader = RdbReader::open(&file[..], ReadOptions::default(), &Limits::default()).expect("a good file");
+    let (mut imports, mut keys) = (Vec::new(), 0);
+    loop {
+        match reader.next().expect("a good file") {
+            Event::SlotImport { job, ranges } => imports.push((job.len(), ranges)),
+            Event::Entry(_) => keys += 1,
+            Event::End { .. } => break,
+            _ => {}
+        }
+    }
+    assert_eq!(imports, [(40, vec![(3300, 3300)])]);
+    assert!(keys > 0 && keys < 1000, "{keys}");
+    pair.run_until("it is over", Pair::is_over);
+    let log = pair.nodes[1].log();
+    let lines: Vec<&str> = log.lines().collect();
+    assert!(lines[0].starts_with("CLUSTER SYNCSLOTS ESTABLISH SOURCE aaaa"), "{}", lines[0]);
+    assert!(lines.last().is_some_and(|line| line.starts_with("CLUSTER SYNCSLOTS FINISH STATE success NAME ")), "{log}");
+    assert_eq!(lines.iter().filter(|line| line.starts_with("SET {b}")).count(), 1000);
 }
 
 fn line() -> impl Strategy<Value = String> {
@@ -429,7 +507,7 @@ proptest! {
             }
             alone.now = pair.now();
             let expected = alone.call(client, line);
-            let i = usize::from(pair.nodes[1].server.cluster.as_ref().is_some_and(|e| e.owns(crate::base::key_slot(b"b")))
+            let i = usize::from(pair.nodes[1].server.cluster.as_ref().is_some_and(|e| e.owns(key_slot(b"b")))
                 && !line.contains("{c}"));
             let reply = pair.call(i, line);
             (expected, reply)
@@ -450,7 +528,7 @@ proptest! {
         }
         pair.run_until("it is over", Pair::is_over);
         prop_assert_eq!(pair.jobs(1), "Import 3000-5100 success");
-        pair.run_until("swept", |pair| pair.nodes[0].server.keyspace.slot_len(0, crate::base::key_slot(b"b")) == 0);
+        pair.run_until("swept", |pair| pair.nodes[0].server.keyspace.slot_len(0, key_slot(b"b")) == 0);
         for tag in ["{b}", "{bar}", "{c}"] {
             for n in (0..6).map(|n| n.to_string()).chain((0..150).map(|n| format!(":{n}"))) {
                 let line = format!("DEBUG DIGEST-VALUE {tag}{n};PEXPIRETIME {tag}{n}");
