@@ -115,6 +115,7 @@ impl Server {
         if self.repl.fsynced() != Some(offset) {
             self.repl_input(Input::Fsynced(Some(offset)));
             self.finish_ack_waits();
+            self.look_at_copies();
         }
     }
 

@@ -80,7 +80,7 @@ pub fn step(job: &mut Job, now: Clock, limits: Limits, event: Event<'_>) -> Vec<
         return Vec::new();
     }
     if job.state == State::FailoverGranted {
-        return granted_step(job, now, event);
+        return granted_step(job, now, limits, event);
     }
     match event {
         Event::Connected { authenticates } if job.state == State::Connecting => {
@@ -185,11 +185,16 @@ fn tick(job: &mut Job, now: Clock, limits: Limits, idle_ms: i64) -> Vec<Action> 
 }
 
 /// The target may own the slots already.
-fn granted_step(job: &mut Job, now: Clock, event: Event<'_>) -> Vec<Action> {
+fn granted_step(job: &mut Job, now: Clock, limits: Limits, event: Event<'_>) -> Vec<Action> {
     match event {
         Event::Owned(Ownership::Targets) => {
             job.enter(now, State::Success);
             vec![Action::End]
+        }
+        Event::LinkLost => {
+            // A target that lives has claimed the slots by now, or gives the import up: it is not waited for to the end.
+            job.paused_until = job.paused_until.min(Some(now.mono + GRANTED_PAUSE_MS.max(limits.failover_ms)));
+            Vec::new()
         }
         Event::Tick { .. } if !is_paused(job, now) => {
             job.fail(now, State::Failed, why::UNPAUSED_GRANTED);

@@ -23,7 +23,7 @@ pub enum Ownership {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event<'a> {
     Heard(Message),
-    /// Replicas and disk have all of the slots' keys, or have had their time.
+    /// Replicas and disk have what has come, or have had their time.
     Copied,
     Owned(Ownership),
     LinkLost,
@@ -50,8 +50,11 @@ pub enum Event<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
     Send(Message),
-    /// See that replicas and disk have what has come, then tell [`Event::Copied`].
-    Copy,
+    /// See that replicas and disk have what has come, then tell [`Event::Copied`]. `paused`: writes are held back
+    /// meanwhile.
+    Copy {
+        paused: bool,
+    },
     /// Claim the slots.
     TakeOver,
     /// Delete the keys of those slots that are not this node's, then tell [`Event::Cleaned`].
@@ -83,6 +86,10 @@ pub fn step(job: &mut Job, now: Clock, silence_ms: i64, event: Event<'_>) -> Vec
         (State::CleaningUp, _) => Vec::new(),
         (State::OccurringOnPrimary, event) => followed(job, now, event),
         (_, Event::Heard(message)) => heard(job, now, message),
+        (State::ReceivingSnapshot, Event::Copied) => {
+            job.enter(now, State::WaitingForPaused);
+            vec![Action::Send(Message::RequestPause)]
+        }
         (State::WaitingForPaused, Event::Copied) => {
             job.enter(now, State::FailoverRequested);
             job.paused_until = Some(now.mono + CLAIM_MAX_MS);
@@ -122,11 +129,10 @@ fn heard(job: &mut Job, now: Clock, message: Message) -> Vec<Action> {
             job.acked = now.wall;
             Vec::new()
         }
-        (Message::SnapshotEof, State::ReceivingSnapshot) => {
-            job.enter(now, State::WaitingForPaused);
-            vec![Action::Send(Message::RequestPause)]
-        }
-        (Message::Paused, State::WaitingForPaused) => vec![Action::Copy],
+        // The source deletes its keys as soon as the slots are claimed: replicas and disk get the bulk of them before
+        // writes are held back, and the rest afterwards.
+        (Message::SnapshotEof, State::ReceivingSnapshot) => vec![Action::Copy { paused: false }],
+        (Message::Paused, State::WaitingForPaused) => vec![Action::Copy { paused: true }],
         (Message::FailoverGranted, State::FailoverRequested)
             if job.paused_until.is_some_and(|until| now.mono >= until) =>
         {

@@ -98,7 +98,7 @@ impl World {
         for action in import::step(job, now, LIMITS.silence_ms, event) {
             match action {
                 import::Action::Send(message) => self.to_source.push_back(Some(message)),
-                import::Action::Copy => again.push(import::Event::Copied),
+                import::Action::Copy { .. } => again.push(import::Event::Copied),
                 import::Action::TakeOver => {
                     assert!(!self.kept, "the source keeps the slots");
                     self.claimed = true;

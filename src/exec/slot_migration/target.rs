@@ -9,14 +9,28 @@ use super::message::{Establish, Finish, Message};
 use super::ranges::SlotRanges;
 use super::{Job, JobName, Operation, State, why};
 use crate::base::{Millis, NodeId, Slot};
+use crate::config::AppendFsync;
 use crate::exec::client::{Client, ClientFlags, ClientId, ReplyMode};
 use crate::exec::effect::Effect;
 use crate::exec::server::Server;
 use crate::repl::ReplicaState;
 use crate::resp::{Args, ErrorReply};
 
-/// How long the hand-over waits for replicas and disk, at most: writes are held back meanwhile.
-const COPY_MAX_MS: i64 = 1000;
+/// How long replicas and disk are waited for, at most: while writes are held back, and before. `appendfsync everysec` has
+/// its turn in the latter.
+const PAUSED_COPY_MAX_MS: i64 = 1000;
+const COPY_MAX_MS: i64 = 2500;
+
+/// A wait for replicas and disk.
+#[derive(Clone, Copy, Debug)]
+struct Copying {
+    /// Of the replication stream.
+    offset: u64,
+    /// Monotonic: when it ends anyway.
+    until: Millis,
+    /// The log has to be on disk as well.
+    disk: bool,
+}
 
 /// One import's client and what it is to be told.
 #[derive(Debug)]
@@ -24,8 +38,7 @@ pub(super) struct Receiving {
     /// None where this node only follows, or has dropped it.
     client: Option<ClientId>,
     out: Vec<u8>,
-    /// The hand-over waits until replicas have this offset of the stream, until this monotonic time.
-    copying: Option<(u64, Millis)>,
+    copying: Option<Copying>,
 }
 
 impl Server {
@@ -213,11 +226,16 @@ impl Server {
                     message.push(&mut receiving.out);
                 }
             }
-            Action::Copy => {
-                let until = self.mono() + COPY_MAX_MS;
-                let offset = self.repl.offset();
+            Action::Copy { paused } => {
+                let until = self.mono() + if paused { PAUSED_COPY_MAX_MS } else { COPY_MAX_MS };
+                let disk = match self.config.appendfsync {
+                    AppendFsync::Always => true,
+                    AppendFsync::EverySecond => !paused,
+                    AppendFsync::Never => false,
+                };
+                let copying = Copying { offset: self.repl.offset(), until, disk: disk && self.aof.is_on() };
                 if let Some(receiving) = self.migrations.imports.get_mut(&name) {
-                    receiving.copying = Some((offset, until));
+                    receiving.copying = Some(copying);
                 }
                 self.repl.request_acks(self.mono());
                 self.drain_repl();
@@ -262,12 +280,15 @@ impl Server {
         }
     }
 
-    /// Whether the replicas have what was imported, so that whoever is promoted has it. The log follows by itself.
+    /// Whether replicas and disk have what was imported, so that whoever is promoted or started again has it.
     pub(in crate::exec) fn look_at_copies(&mut self) {
         let now = self.mono();
         let repl = &self.repl;
         let online = repl.replicas().filter(|(_, replica)| replica.state == ReplicaState::Online).count();
-        let is_ready = |(offset, until): &mut (u64, Millis)| now >= *until || repl.acked_by(*offset) >= online;
+        let is_ready = |Copying { offset, until, disk }: &mut Copying| {
+            let on_disk = !*disk || repl.fsynced().is_some_and(|fsynced| fsynced >= *offset);
+            now >= *until || (on_disk && repl.acked_by(*offset) >= online)
+        };
         let imports = self.migrations.imports.iter_mut();
         let ready: Vec<JobName> =
             imports.filter_map(|(name, receiving)| receiving.copying.take_if(is_ready).map(|_| *name)).collect();
