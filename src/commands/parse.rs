@@ -47,8 +47,10 @@ pub fn wait_until(arg: &[u8], unit: TimeUnit, now: Millis) -> Result<Option<Mill
     const OUT_OF_RANGE: ErrorReply = ErrorReply::Static("ERR timeout is out of range");
     let ms = match unit {
         TimeUnit::Seconds => {
-            let seconds = num::parse_f64(arg);
-            let ms = seconds.ok_or(ErrorReply::Static("ERR timeout is not a float or out of range"))? * 1000.0;
+            let seconds =
+                num::parse_f64_rounded(arg).ok_or(ErrorReply::Static("ERR timeout is not a float or out of range"))?;
+            // What is too small for a double is not for ever.
+            let ms = if seconds == 0.0 && num::parse_f64(arg).is_none() { 1.0 } else { seconds * 1000.0 };
             if ms > i64::MAX as f64 {
                 return Err(OUT_OF_RANGE);
             }
@@ -118,6 +120,8 @@ mod tests {
         assert_eq!(until("-0", TimeUnit::Seconds), Ok(None));
         assert_eq!(until("0.0001", TimeUnit::Seconds), Ok(Some(Millis(5001))));
         assert_eq!(until("1.5", TimeUnit::Seconds), Ok(Some(Millis(6500))));
+        assert_eq!(until("1e-400", TimeUnit::Seconds), Ok(Some(Millis(5001))));
+        assert_eq!(until("0x1.8p1", TimeUnit::Seconds), Ok(Some(Millis(8000))));
         assert_eq!(until("7", TimeUnit::Millis), Ok(Some(Millis(5007))));
         for (arg, unit, error) in [
             ("x", TimeUnit::Seconds, "ERR timeout is not a float or out of range"),
@@ -127,6 +131,7 @@ mod tests {
             ("-inf", TimeUnit::Seconds, "ERR timeout is negative"),
             ("-1", TimeUnit::Millis, "ERR timeout is negative"),
             ("inf", TimeUnit::Seconds, "ERR timeout is out of range"),
+            ("1e400", TimeUnit::Seconds, "ERR timeout is out of range"),
             ("1e18", TimeUnit::Seconds, "ERR timeout is out of range"),
             ("9223372036854775.807", TimeUnit::Seconds, "ERR timeout is out of range"),
             ("9223372036854775807", TimeUnit::Millis, "ERR timeout is out of range"),

@@ -185,7 +185,7 @@ impl Server {
         let now = self.now;
         let result = (command.handler)(&mut Ctx { server: self, client, command, now }, args);
         let ended = self.stopwatch.micros();
-        let usec = ended.saturating_sub(started);
+        let usec = ended.saturating_sub(started) + std::mem::take(&mut self.asked_sleep_usec);
         self.lap = self.lap.map(|_| ended);
 
         // What waits now is counted at its end.

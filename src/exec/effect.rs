@@ -37,8 +37,8 @@ pub enum Effect {
     SnapshotStarted,
     /// Queue the file of a finished snapshot on a replica's connection, then tell the replication engine.
     SendSnapshotFile { snapshot: crate::repl::SnapshotId, replica: crate::repl::ReplicaId },
-    /// Write the configuration file anew and answer with [`super::Server::config_rewritten`].
-    RewriteConfig { token: Token },
+    /// Write the configuration file anew and answer to the token. `whole`: with every directive, at its default or not.
+    RewriteConfig { token: Token, whole: bool },
     /// Do what a changed configuration needs before it holds (sockets, directory, limits), and answer with
     /// [`super::Server::config_applied`].
     ApplyConfig(Box<ConfigRequest>),
@@ -54,6 +54,8 @@ pub enum Effect {
     Reload(ReloadRequest),
     /// End the process badly (DEBUG PANIC and its like).
     Crash(Crash),
+    /// Begin the process anew (DEBUG RESTART, DEBUG CRASH-AND-RECOVER). The token is answered when that fails.
+    Restart(RestartRequest),
     /// Free these large values beside everything else.
     Free(Box<crate::keyspace::Garbage>),
     /// End the process.
@@ -82,9 +84,19 @@ pub enum ReloadSource {
 /// How a process can end that nobody asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Crash {
+    Assertion,
     Panic,
     Segfault,
     OutOfMemory,
+}
+
+/// How the process is to begin anew.
+#[derive(Clone, Copy, Debug)]
+pub struct RestartRequest {
+    pub token: Token,
+    pub delay_ms: u64,
+    /// The configuration is rewritten and the dataset saved before; else everything ends where it is.
+    pub graceful: bool,
 }
 
 /// A CONFIG SET that something outside has to agree to.

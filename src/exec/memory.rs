@@ -12,6 +12,9 @@ use crate::resp::Argv;
 /// Between two looks at the clock so many keys are evicted.
 const KEYS_PER_LOOK: u32 = 16;
 
+/// What an allocator without controls says of each.
+const NO_CONTROLS: &str = "No such file or directory";
+
 /// Tells how much memory is in use, at any moment and at little cost. Handed in by the owner.
 pub trait MemoryMeter: Send {
     /// Bytes allocated, without what is about to be freed.
@@ -19,6 +22,22 @@ pub trait MemoryMeter: Send {
 
     /// Gives pages that nothing uses back to the system.
     fn purge(&self) {}
+
+    /// Reads a number among the allocator's own controls, and sets it if there is a value.
+    ///
+    /// # Errors
+    /// The system's words for why not.
+    fn control(&self, _name: &[u8], _value: Option<u64>) -> Result<u64, String> {
+        Err(NO_CONTROLS.to_owned())
+    }
+
+    /// As [`MemoryMeter::control`], for a text; none can be set.
+    ///
+    /// # Errors
+    /// The system's words for why not.
+    fn control_text(&self, _name: &[u8]) -> Result<Vec<u8>, String> {
+        Err(NO_CONTROLS.to_owned())
+    }
 
     /// The allocator's own statistics, for people.
     fn report(&self) -> String {

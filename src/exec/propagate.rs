@@ -195,6 +195,18 @@ impl Server {
         }
     }
 
+    /// Sends a command to the replicas that this server itself has not run (DEBUG REPLICATE): their data may be other
+    /// data from then on. Nothing happens on a replica, whose replicas get its primary's bytes.
+    pub fn feed_replicas(&mut self, args: Args<'_>) {
+        if !self.repl.is_primary() {
+            return;
+        }
+        self.scratch.clear();
+        push_command(&mut self.scratch, args);
+        let now = Millis((self.stopwatch.micros() / 1000) as i64);
+        self.repl.propagate(now, None, &self.scratch);
+    }
+
     /// `db` is `None` for what belongs to no database: MULTI, EXEC, and messages about slot migrations.
     pub(super) fn emit(&mut self, db: Option<u32>, args: Args<'_>, replicas_only: bool) {
         let stamp = self.config.aof_timestamp_enabled.then(|| self.now.secs());

@@ -202,6 +202,8 @@ pub struct Server {
     /// as a small command.
     pub(super) lap: Option<u64>,
     pub(super) scratch: Vec<u8>,
+    /// How long the running command lets the server stand still: it is performed later, and is its time nevertheless.
+    pub asked_sleep_usec: u64,
     /// The running command came from the primary: its replicas are fed the primary's own bytes.
     pub(super) client_is_primary_stream: bool,
     /// Which client an answer from outside finishes.
@@ -282,6 +284,7 @@ impl Server {
             last_load: (0, 0),
             lap: None,
             scratch: Vec::new(),
+            asked_sleep_usec: 0,
             client_is_primary_stream: false,
             waiting: BTreeMap::new(),
             next_token: 0,

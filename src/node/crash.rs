@@ -10,6 +10,7 @@ use crate::exec::effect::Crash;
 /// Ends the process at once. Nothing is saved.
 pub fn crash(logger: &Logger, how: Crash) {
     match how {
+        Crash::Assertion => logger.warning(format_args!("Crash asked for: DEBUG ASSERT")),
         Crash::Panic => logger.warning(format_args!("Crash asked for: DEBUG PANIC")),
         Crash::Segfault => {
             logger.warning(format_args!("Crash asked for: DEBUG SEGFAULT"));

@@ -94,6 +94,15 @@ pub fn replace_file(path: &Path, bytes: &[u8], fsync: bool) -> io::Result<()> {
     if fsync { sync_dir(path) } else { Ok(()) }
 }
 
+/// Brings the configuration file up to date. `whole`: with every directive.
+///
+/// # Errors
+/// What the system says; the old file is untouched.
+pub fn rewrite_config(path: &Path, config: &Config, whole: bool) -> io::Result<()> {
+    let old = fs::read(path).unwrap_or_default();
+    replace_file(path, &if whole { config.rewrite_whole(&old) } else { config.rewrite(&old) }, true)
+}
+
 /// Makes a rename in the directory of `path` durable.
 ///
 /// # Errors

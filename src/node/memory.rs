@@ -8,6 +8,7 @@ use std::sync::mpsc::{Sender, channel};
 use tikv_jemalloc_ctl::{epoch, stats, stats_print, thread};
 
 use super::os;
+use super::startup::plain;
 use crate::exec::memory::MemoryMeter;
 use crate::keyspace::Garbage;
 
@@ -78,6 +79,14 @@ impl MemoryMeter for Meter {
 
     fn purge(&self) {
         os::purge_allocator();
+    }
+
+    fn control(&self, name: &[u8], value: Option<u64>) -> Result<u64, String> {
+        os::allocator_number(name, value).map_err(|error| plain(&error))
+    }
+
+    fn control_text(&self, name: &[u8]) -> Result<Vec<u8>, String> {
+        os::allocator_text(name).map_err(|error| plain(&error))
     }
 
     fn report(&self) -> String {

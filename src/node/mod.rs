@@ -20,6 +20,7 @@ pub mod os;
 pub mod primary;
 pub mod reconfigure;
 pub mod reload;
+pub mod restart;
 pub mod run;
 pub mod shared;
 pub mod snapshot;

@@ -4,6 +4,7 @@
 //! The one file outside `data` and `base` with unsafe code.
 #![allow(unsafe_code)]
 
+use std::ffi::{CStr, CString};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
@@ -40,6 +41,68 @@ pub fn purge_allocator() {
     // It fails only where it is not known, and then nothing has happened.
     unsafe {
         tikv_jemalloc_sys::mallctl(c"arena.4096.purge".as_ptr(), ptr::null_mut(), ptr::null_mut(), ptr::null_mut(), 0);
+    }
+}
+
+/// Controls of the allocator that may be set. Others take addresses, or change what must not change under a running
+/// process.
+fn may_be_set(name: &[u8]) -> bool {
+    name == b"epoch" || name.ends_with(b".dirty_decay_ms") || name.ends_with(b".muzzy_decay_ms")
+}
+
+/// Controls of the allocator that are texts.
+const ALLOCATOR_TEXTS: &[&[u8]] = &[
+    b"config.malloc_conf",
+    b"opt.dss",
+    b"opt.junk",
+    b"opt.metadata_thp",
+    b"opt.percpu_arena",
+    b"opt.stats_print_opts",
+    b"opt.thp",
+    b"opt.zero_realloc",
+    b"version",
+];
+
+/// Reads a number of 8 bytes among the allocator's controls, and sets it if there is a value.
+pub fn allocator_number(name: &[u8], value: Option<u64>) -> io::Result<u64> {
+    if value.is_some() && !may_be_set(name) {
+        return Err(io::Error::from_raw_os_error(libc::EPERM));
+    }
+    let name = CString::new(name).map_err(|_| io::Error::from_raw_os_error(libc::ENOENT))?;
+    let (mut old, mut old_len) = (0u64, size_of::<u64>());
+    let mut value = value;
+    let new: *mut libc::c_void = value.as_mut().map_or(ptr::null_mut(), |value| ptr::from_mut(value).cast());
+    let new_len = if new.is_null() { 0 } else { size_of::<u64>() };
+    // SAFETY: the name ends with a zero. What is read goes into a live integer of the length that is told; the allocator
+    // refuses a control of another length. What is set is a number of milliseconds or the epoch, by `may_be_set`.
+    let code = unsafe {
+        tikv_jemalloc_sys::mallctl(name.as_ptr(), ptr::from_mut(&mut old).cast(), &raw mut old_len, new, new_len)
+    };
+    if code == 0 { Ok(old) } else { Err(io::Error::from_raw_os_error(code)) }
+}
+
+/// Reads a text among the allocator's controls.
+pub fn allocator_text(name: &[u8]) -> io::Result<Vec<u8>> {
+    if !ALLOCATOR_TEXTS.contains(&name) {
+        return Err(io::Error::from_raw_os_error(libc::ENOENT));
+    }
+    let name = CString::new(name).map_err(|_| io::Error::from_raw_os_error(libc::ENOENT))?;
+    let mut text: *const libc::c_char = ptr::null();
+    let mut len = size_of_val(&text);
+    // SAFETY: the name ends with a zero, and is one of those whose value is the address of a text that lives and stays
+    // as it is as long as the process. What is read goes into a live pointer of the length that is told.
+    unsafe {
+        let code = tikv_jemalloc_sys::mallctl(
+            name.as_ptr(),
+            ptr::from_mut(&mut text).cast(),
+            &raw mut len,
+            ptr::null_mut(),
+            0,
+        );
+        if code != 0 {
+            return Err(io::Error::from_raw_os_error(code));
+        }
+        Ok(if text.is_null() { Vec::new() } else { CStr::from_ptr(text).to_bytes().to_vec() })
     }
 }
 
@@ -292,6 +355,21 @@ mod tests {
         // 2024-02-29 23:45:07 UTC, half past five hours further east.
         assert_eq!(local_time(1_709_250_307), expected);
         std::fs::write(dir.join("done"), "").unwrap();
+    }
+
+    #[test]
+    fn controls_of_the_allocator() {
+        let code = |result: io::Result<u64>| result.map_err(|error| error.raw_os_error().unwrap());
+        assert_eq!(code(allocator_number(b"no.such", None)), Err(libc::ENOENT));
+        assert_eq!(code(allocator_number(b"a\0b", None)), Err(libc::ENOENT));
+        // A truth value has one byte.
+        assert_eq!(code(allocator_number(b"background_thread", None)), Err(libc::EINVAL));
+        assert_eq!(code(allocator_number(b"stats.allocated", Some(1))), Err(libc::EPERM));
+        let old = allocator_number(b"arenas.dirty_decay_ms", None).unwrap();
+        assert_eq!(code(allocator_number(b"arenas.dirty_decay_ms", Some(old + 1))), Ok(old));
+        assert_eq!(code(allocator_number(b"arenas.dirty_decay_ms", Some(old))), Ok(old + 1));
+        assert!(allocator_text(b"version").unwrap().starts_with(b"5."));
+        assert_eq!(allocator_text(b"stats.allocated").unwrap_err().raw_os_error(), Some(libc::ENOENT));
     }
 
     #[test]

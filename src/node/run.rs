@@ -22,7 +22,7 @@ use super::startup::{self, Prepared, give_up, plain};
 use super::supervisor::Supervisor;
 use super::unix_socket::UnixSocket;
 use super::world::Machine;
-use super::{boot, disk, gauges, reconfigure};
+use super::{boot, disk, gauges, reconfigure, restart};
 use crate::base::{Millis, Rng};
 use crate::cluster;
 use crate::commands;
@@ -115,6 +115,7 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
         new_hz: None,
         config_requests: Vec::new(),
         ending: None,
+        restart: None,
     };
     // While it loads, clients are answered (with LOADING).
     shared.server().begin_loading(now(), 0, false);
@@ -179,6 +180,9 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
         }
         for request in std::mem::take(&mut machine.config_requests) {
             reconfigure::apply(&shared, &mut listeners, request).await;
+        }
+        if let Some(request) = machine.restart.take() {
+            restart::begin_anew(&shared, &aof, &prepared.start, request).await;
         }
         if let Some(request) = machine.ending.take()
             && shut_down(&shared, &aof, &request).await
@@ -323,7 +327,7 @@ fn end_by_signal(server: &mut Server, flags: ShutdownFlags) {
 }
 
 /// Ends the server as asked. False when it must not end: the dataset could not be saved.
-async fn shut_down(shared: &Arc<Shared>, aof: &Arc<Aof>, request: &ShutdownRequest) -> bool {
+pub(super) async fn shut_down(shared: &Arc<Shared>, aof: &Arc<Aof>, request: &ShutdownRequest) -> bool {
     let logger = &shared.logger;
     let config = shared.server().config.clone();
     let save = request.save.unwrap_or(!config.save.is_empty()) && !shared.server().is_loading();

@@ -23,6 +23,16 @@ pub struct Prepared {
     /// What the process was called, for its title.
     pub program: String,
     pub title: Option<os::ProcessTitle>,
+    pub start: Start,
+}
+
+/// How the process was started, for a start of the same kind.
+#[derive(Clone, Debug)]
+pub struct Start {
+    pub program: PathBuf,
+    /// All of them, the program's name first.
+    pub args: Vec<Vec<u8>>,
+    pub directory: PathBuf,
 }
 
 /// Reads the command line (`argv[0]` first) and prepares the process, or says how it ends at once.
@@ -49,11 +59,13 @@ pub fn prepare(argv: &[Vec<u8>]) -> Result<Prepared, ExitCode> {
             eprintln!("Sentinel mode is not in this version of node: start a stock sentinel, it watches node as well.");
             Err(ExitCode::FAILURE)
         }
-        Invocation::Serve(serve) => serving(&serve, program),
+        Invocation::Serve(serve) => serving(&serve, program, argv),
     }
 }
 
-fn serving(serve: &Serve, program: String) -> Result<Prepared, ExitCode> {
+fn serving(serve: &Serve, program: String, argv: &[Vec<u8>]) -> Result<Prepared, ExitCode> {
+    // The configuration may lead elsewhere.
+    let directory = std::env::current_dir().unwrap_or_default();
     let executable = std::env::current_exe().unwrap_or_default();
     let config_file = serve.config_file.as_deref().map(|p| absolute(Path::new(OsStr::from_bytes(p))));
     let config = load_config(serve).map_err(|text| {
@@ -71,7 +83,8 @@ fn serving(serve: &Serve, program: String) -> Result<Prepared, ExitCode> {
         eprintln!("{text}");
         ExitCode::FAILURE
     })?;
-    Ok(Prepared { config, logger, config_file, executable, program, title })
+    let start = Start { program: executable.clone(), args: argv.to_vec(), directory };
+    Ok(Prepared { config, logger, config_file, executable, program, title, start })
 }
 
 fn load_config(serve: &Serve) -> Result<Config, String> {

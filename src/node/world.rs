@@ -18,7 +18,7 @@ use super::startup::plain;
 use crate::base::Millis;
 use crate::cluster;
 use crate::config::LogLevel;
-use crate::exec::effect::{self, ConfigRequest, ShutdownRequest};
+use crate::exec::effect::{self, ConfigRequest, RestartRequest, ShutdownRequest};
 use crate::exec::{Effect, Token, World};
 use crate::resp::ErrorReply;
 
@@ -41,6 +41,8 @@ pub struct Machine {
     pub config_requests: Vec<ConfigRequest>,
     /// The end of the process, once it has been decided.
     pub ending: Option<ShutdownRequest>,
+    /// The process is to begin anew.
+    pub restart: Option<RestartRequest>,
 }
 
 impl Machine {
@@ -89,18 +91,15 @@ impl Machine {
         }
     }
 
-    fn rewrite_config(&self, token: Token) {
+    fn rewrite_config(&self, token: Token, whole: bool) {
         let (path, config) = {
             let server = self.shared.server();
             (server.facts.config_file.clone(), server.config.clone())
         };
         let result = match path {
             None => Err(ErrorReply::Static("ERR The server is running without a config file")),
-            Some(path) => {
-                let old = std::fs::read(&path).unwrap_or_default();
-                disk::replace_file(std::path::Path::new(&path), &config.rewrite(&old), true)
-                    .map_err(|error| ErrorReply::text_of(format!("ERR Rewriting config file: {}", plain(&error))))
-            }
+            Some(path) => disk::rewrite_config(std::path::Path::new(&path), &config, whole)
+                .map_err(|error| ErrorReply::text_of(format!("ERR Rewriting config file: {}", plain(&error)))),
         };
         self.shared.with(|server| server.finish_ok(token, result));
     }
@@ -139,7 +138,7 @@ impl World for Machine {
             Effect::SendSnapshotFile { snapshot, replica } => {
                 tokio::spawn(snapshot::send_file(Arc::clone(&self.shared), snapshot.0, replica));
             }
-            Effect::RewriteConfig { token } => self.rewrite_config(token),
+            Effect::RewriteConfig { token, whole } => self.rewrite_config(token, whole),
             Effect::ApplyConfig(request) => self.config_requests.push(*request),
             Effect::Reconfigure { names } => self.reconfigure(&names),
             Effect::SwitchAof { on: true } | Effect::RewriteAof => {
@@ -157,6 +156,7 @@ impl World for Machine {
             }
             Effect::Reload(request) => reload::begin(&self.shared, &self.aof, request),
             Effect::Crash(how) => crash::crash(&self.shared.logger, how),
+            Effect::Restart(request) => self.restart = Some(request),
             Effect::Free(garbage) => self.reaper.free(garbage),
             Effect::Shutdown(request) => self.ending = Some(request),
             Effect::Log(level, text) => self.shared.logger.log(log_level(level), format_args!("{text}")),

@@ -91,7 +91,7 @@ fn resetstat(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
 
 fn rewrite(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
     let token = ctx.park();
-    ctx.effect(Effect::RewriteConfig { token });
+    ctx.effect(Effect::RewriteConfig { token, whole: false });
     Ok(())
 }
 

@@ -95,7 +95,7 @@ fn other_answers_from_outside_stand_in_their_place() {
     let one = bench.client();
     bench.send(one, "MULTI;SET a 1;CONFIG REWRITE;GET a;EXEC");
     let token = bench.effects().into_iter().find_map(|effect| match effect {
-        Effect::RewriteConfig { token } => Some(token),
+        Effect::RewriteConfig { token, .. } => Some(token),
         _ => None,
     });
     bench.server.finish_ok(token.expect("CONFIG REWRITE asks the outside"), Ok(()));

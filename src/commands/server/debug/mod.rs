@@ -1,6 +1,9 @@
 //! DEBUG: for tests, when `enable-debug-command` allows it.
 
+mod clients;
 mod digest;
+mod lists;
+mod process;
 mod protocol;
 mod reload;
 mod switches;
@@ -28,11 +31,39 @@ struct Action {
 
 const ACTIONS: &[Action] = &[
     Action {
+        name: "ASSERT",
+        shown: "",
+        args: 2..=2,
+        text: "Ends the server as if something had turned out false that must be true.",
+        run: switches::assertion,
+    },
+    Action {
         name: "CHANGE-REPL-ID",
         shown: "",
         args: 2..=2,
         text: "Takes a new replication id and forgets the old one: every replica needs all data anew.",
         run: switches::change_repl_id,
+    },
+    Action {
+        name: "CLIENT-EVICTION",
+        shown: "",
+        args: 2..=2,
+        text: "Tells how many clients hold how much memory.",
+        run: clients::eviction,
+    },
+    Action {
+        name: "CONFIG-REWRITE-FORCE-ALL",
+        shown: "",
+        args: 2..=2,
+        text: "Rewrites the configuration file, with every directive in it.",
+        run: process::rewrite_config,
+    },
+    Action {
+        name: "CRASH-AND-RECOVER",
+        shown: " [<milliseconds>]",
+        args: 2..=3,
+        text: "Begins the process anew after a while, without saving anything.",
+        run: process::crash_and_recover,
     },
     Action {
         name: "DIGEST",
@@ -64,6 +95,13 @@ const ACTIONS: &[Action] = &[
         run: values::key_stats,
     },
     Action {
+        name: "LEAK",
+        shown: " <string>",
+        args: 3..=3,
+        text: "Forgets memory of this size for good.",
+        run: process::leak,
+    },
+    Action {
         name: "LISTPACK",
         shown: " <key>",
         args: 3..=3,
@@ -78,6 +116,20 @@ const ACTIONS: &[Action] = &[
         run: reload::load_aof,
     },
     Action { name: "LOG", shown: " <message>", args: 3..=3, text: "Writes a line into the log.", run: switches::log },
+    Action {
+        name: "MALLCTL",
+        shown: " <key> [<val>]",
+        args: 3..=4,
+        text: "Tells, or sets, a number among the controls of the allocator.",
+        run: process::allocator_number,
+    },
+    Action {
+        name: "MALLCTL-STR",
+        shown: " <key>",
+        args: 3..=3,
+        text: "Tells a text among the controls of the allocator.",
+        run: process::allocator_text,
+    },
     Action { name: "OBJECT", shown: " <key>", args: 3..=3, text: "Tells how a value is kept.", run: values::object },
     Action {
         name: "OOM",
@@ -115,6 +167,13 @@ const ACTIONS: &[Action] = &[
         run: protocol::protocol,
     },
     Action {
+        name: "QUICKLIST",
+        shown: " <key> [<0|1>]",
+        args: 3..=4,
+        text: "Writes the nodes of a list into the log, with 1 its elements as well.",
+        run: lists::quicklist,
+    },
+    Action {
         name: "QUICKLIST-PACKED-THRESHOLD",
         shown: " <size>",
         args: 3..=3,
@@ -127,6 +186,20 @@ const ACTIONS: &[Action] = &[
         args: 2..=usize::MAX,
         text: "Saves the dataset (unless NOSAVE), empties it (unless NOFLUSH) and reads it from the RDB file; with MERGE the file's keys replace those that are there.",
         run: reload::reload,
+    },
+    Action {
+        name: "REPLICATE",
+        shown: " <command> [<arg> ...]",
+        args: 3..=usize::MAX,
+        text: "Sends a command to the replicas that is not run here.",
+        run: clients::replicate,
+    },
+    Action {
+        name: "RESTART",
+        shown: " [<milliseconds>]",
+        args: 2..=3,
+        text: "Saves the configuration and the dataset, and begins the process anew after a while.",
+        run: process::restart,
     },
     Action {
         name: "SEGFAULT",

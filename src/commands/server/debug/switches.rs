@@ -45,8 +45,13 @@ pub fn sleep(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let secs = num::parse_f64(args.at(2)).filter(|secs| secs.is_finite() && *secs >= 0.0);
     let micros = (secs.ok_or(ErrorReply::NotFloat)? * 1e6) as u64;
     let token = ctx.park();
+    ctx.server.asked_sleep_usec = micros;
     ctx.effect(Effect::Sleep { micros, token });
     Ok(())
+}
+
+pub fn assertion(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
+    crash(ctx, Crash::Assertion)
 }
 
 pub fn panic(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {

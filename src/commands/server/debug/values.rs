@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use super::lists;
 use crate::base::glob;
 use crate::commands::parse;
 use crate::config::parse_bytes;
@@ -19,18 +20,23 @@ pub fn object(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     /// Bytes of a payload of DUMP beside the value: its type, the version and the checksum.
     const FRAME_BYTES: usize = 11;
     let (now, compress) = (ctx.now, ctx.server.config.rdbcompression);
+    let limits = ctx.server.config.limits.clone();
     let (mut db, reply) = ctx.split();
     let entry = db.peek(args.at(2)).ok_or(ErrorReply::NoSuchKey)?;
     let mut payload = Vec::new();
     crate::persist::dump::dump(&mut payload, entry.value(), compress);
-    reply.simple(&format!(
+    let mut text = format!(
         "Value at:{:p} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
         std::ptr::from_ref(entry),
         entry.encoding().name(),
         payload.len() - FRAME_BYTES,
         entry.access(),
         AccessPolicy::idle_seconds(entry.access(), now)
-    ));
+    );
+    if let ValueRef::List(list) = entry.value() {
+        lists::push_facts(&mut text, list, &limits);
+    }
+    reply.simple(&text);
     Ok(())
 }
 
