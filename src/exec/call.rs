@@ -31,7 +31,8 @@ impl Server {
         self.now = now;
         self.unit.reset();
         client.last_interaction = now;
-        self.lap = Some(self.stopwatch.micros());
+        let began = self.stopwatch.micros();
+        self.lap = Some(began);
         let (mut next, mut prefetched) = (from, from);
         let holds_replies = self.holds_replies();
         self.keyspace.note_unsettled(holds_replies);
@@ -41,6 +42,10 @@ impl Server {
         {
             if next == prefetched {
                 prefetched = self.prefetch(&client, buf, batch, next);
+                if prefetched > next + 1 {
+                    self.stats.prefetch_batches += 1;
+                    self.stats.prefetch_entries += (prefetched - next) as u64;
+                }
             }
             let (log_at, reply_from) = (self.aof.offset, client.reply.buf.len());
             match self.dispatch(&mut client, batch.command(buf, next)) {
@@ -66,7 +71,8 @@ impl Server {
                 }
             }
         }
-        self.lap = None;
+        self.stats.turns += 1;
+        self.stats.turns_usec += self.lap.take().map_or(0, |ended| ended.saturating_sub(began));
         self.ask_for_orders(&client);
         self.check_output(&mut client);
         self.clients.put(client);

@@ -36,7 +36,7 @@ impl Server {
         let stats = &self.stats;
         let network = [stats.net_input_bytes, stats.net_output_bytes, stats.repl_input_bytes, stats.repl_output_bytes];
         let [input, output, repl_input, repl_output] = network;
-        let totals = [stats.commands, input, output, repl_input, repl_output];
+        let totals = [stats.commands, input, output, repl_input, repl_output, stats.turns];
         self.stats.rate.sample(now, totals);
         self.memory_cron();
     }
@@ -83,6 +83,12 @@ impl Server {
     #[must_use]
     pub fn average_ttl_ms(&self, db: u32) -> i64 {
         self.expire_cursor.mean_ttl_ms(db)
+    }
+
+    /// How many percent of the keys with an expiry are expired and still there, about.
+    #[must_use]
+    pub fn stale_percent(&self) -> f64 {
+        self.expire_cursor.stale_percent()
     }
 
     fn rehash(&mut self) {

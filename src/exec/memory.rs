@@ -91,6 +91,12 @@ impl Server {
         (self.aof.pending() + self.backlog_excess_bytes) as u64
     }
 
+    /// By how much slow replicas make the backlog longer than it should be.
+    #[must_use]
+    pub fn backlog_excess_bytes(&self) -> u64 {
+        self.backlog_excess_bytes as u64
+    }
+
     /// Each tick: sums up what changes slowly.
     pub(super) fn memory_cron(&mut self) {
         self.backlog_excess_bytes = self.repl.memory().saturating_sub(self.config.repl_backlog_size);

@@ -66,6 +66,8 @@ pub struct Facts {
     pub total_system_memory_bytes: u64,
     /// As redis-server's `--version` would name it, for `redis_version` and the log.
     pub server_name: String,
+    /// The service manager that hears from this process: `systemd`, `upstart` or `no`.
+    pub supervised: &'static str,
 }
 
 /// Readings that only the owner can take, refreshed by it now and then.
@@ -80,6 +82,13 @@ pub struct Gauges {
     /// Keys of large values that wait for being freed, and how many have been.
     pub lazy_free_pending: u64,
     pub lazy_freed: u64,
+    /// Memory that the allocator has offered back to the system and may still take again.
+    pub allocator_muzzy_bytes: u64,
+    /// CPU time of the main thread.
+    pub main_sys_us: u64,
+    pub main_user_us: u64,
+    /// Connections that are kept for the next MIGRATE.
+    pub migrate_connections: u64,
 }
 
 /// Who may run commands now.

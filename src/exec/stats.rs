@@ -46,6 +46,19 @@ pub struct Stats {
     /// Connections closed because they sent more than `client-query-buffer-limit`.
     pub closed_for_input: u64,
     pub evicted_clients: u64,
+    /// Passwords that were wrong.
+    pub auth_failures: u64,
+    /// Payloads of RESTORE, each of which is checked in full.
+    pub payloads_checked: u64,
+    /// Batches of pipelined commands whose keys were asked for ahead, and how many commands were in them.
+    pub prefetch_batches: u64,
+    pub prefetch_entries: u64,
+    /// What further I/O threads read and wrote.
+    pub threaded_reads: u64,
+    pub threaded_writes: u64,
+    /// Turns of clients: each a batch of commands run in one go. And the time that their commands took.
+    pub turns: u64,
+    pub turns_usec: u64,
     pub rate: Rate,
 }
 
@@ -67,8 +80,8 @@ impl Stats {
     }
 }
 
-/// Commands, input and output bytes, and those of replication alone.
-const RATES: usize = 5;
+/// Commands, input and output bytes, those of replication alone, and turns of clients.
+const RATES: usize = 6;
 
 /// The instantaneous rates of INFO stats: the mean of the last samples.
 #[derive(Debug, Default)]

@@ -37,16 +37,33 @@ pub struct ExpireCursor {
     places: Vec<Place>,
     /// For each database the mean of what the keys looked at had still to live, the latest counting most.
     mean_ttl_ms: Vec<f64>,
+    /// How many percent of the keys with an expiry are expired and still there, about: what the cycles found.
+    stale_percent: f64,
 }
 
 /// How much one key counts in the mean of what is left to live.
 const MEAN_SHARE: f64 = 0.02;
+
+/// How much one cycle counts in the share of expired keys.
+const CYCLE_SHARE: f64 = 0.05;
 
 impl ExpireCursor {
     /// What the keys with an expiry of a database have still to live, about; 0 when that is not known.
     #[must_use]
     pub fn mean_ttl_ms(&self, db: u32) -> i64 {
         self.mean_ttl_ms.get(db as usize).map_or(0, |mean| *mean as i64)
+    }
+
+    /// How many percent of the keys with an expiry are expired and still there, about.
+    #[must_use]
+    pub fn stale_percent(&self) -> f64 {
+        self.stale_percent
+    }
+
+    /// A cycle has looked at so many keys and found so many of them expired.
+    fn note_cycle(&mut self, seen: usize, expired: usize) {
+        let found = if seen > 0 { expired as f64 * 100.0 / seen as f64 } else { 0.0 };
+        self.stale_percent += (found - self.stale_percent) * CYCLE_SHARE;
     }
 }
 
@@ -73,18 +90,22 @@ impl Keyspace {
         }
         at.places.resize(self.dbs.len(), Place::default());
         at.mean_ttl_ms.resize(self.dbs.len(), 0.0);
+        let (mut all_seen, mut all_deleted) = (0, 0);
         for _ in 0..self.dbs.len() {
             loop {
                 let (seen, deleted) = self.expire_sample(at, effort.sample());
+                (all_seen, all_deleted) = (all_seen + seen, all_deleted + deleted);
                 if deleted * 100 <= seen * effort.acceptable_percent() {
                     break;
                 }
                 if !more() {
+                    at.note_cycle(all_seen, all_deleted);
                     return true;
                 }
             }
             at.db = (at.db + 1) % self.dbs.len();
         }
+        at.note_cycle(all_seen, all_deleted);
         false
     }
 

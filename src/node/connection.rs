@@ -66,6 +66,8 @@ pub struct Connection<S> {
     hungry: bool,
     /// Its small writes were told to wait for more (`repl-disable-tcp-nodelay`).
     delayed: bool,
+    /// Served by a further I/O thread.
+    beside: bool,
 }
 
 /// Why a connection woke up.
@@ -92,6 +94,13 @@ impl Socket for UnixStream {
 }
 
 impl<S: Socket> Connection<S> {
+    /// Says that it is a further I/O thread that serves this connection.
+    #[must_use]
+    pub fn beside(mut self, beside: bool) -> Connection<S> {
+        self.beside = beside;
+        self
+    }
+
     pub fn new(shared: Arc<Shared>, id: ClientId, stream: S) -> Connection<S> {
         let bell = shared.add_bell(id);
         let (limits, query_max_bytes, unwritten) = {
@@ -106,6 +115,7 @@ impl<S: Socket> Connection<S> {
             shared,
             id,
             bell,
+            beside: false,
             hung: None,
             stream,
             buf: Vec::new(),
@@ -243,6 +253,8 @@ impl<S: Socket> Connection<S> {
         counters.net_output_bytes += written as u64;
         counters.reads_processed += u64::from(read > 0);
         counters.writes_processed += u64::from(written > 0);
+        counters.threaded_reads += u64::from(self.beside && read > 0);
+        counters.threaded_writes += u64::from(self.beside && written > 0);
         self.limits.bulk_max_bytes = server.config.proto_max_bulk_len as u64;
         self.query_max_bytes = server.config.client_query_buffer_limit;
         self.hold_until = server.durable_offset_needed(!settled);

@@ -3,11 +3,13 @@
 use std::sync::OnceLock;
 
 use super::memory::Memory;
+use super::migrate::Targets;
+use super::os;
 use crate::exec::server::Gauges;
 
-/// Reads everything; what cannot be read keeps its old value.
+/// Reads everything; what cannot be read keeps its old value. To be called on the main thread.
 #[must_use]
-pub fn read(old: &Gauges, memory: &Memory) -> Gauges {
+pub fn read(old: &Gauges, memory: &Memory, targets: &Targets) -> Gauges {
     let mut gauges = *old;
     memory.read();
     (gauges.lazy_free_pending, gauges.lazy_freed) = memory.lazy_free_counts();
@@ -20,15 +22,23 @@ pub fn read(old: &Gauges, memory: &Memory) -> Gauges {
     if let Some(bytes) = resident_bytes() {
         gauges.rss_bytes = bytes;
     }
-    if let Some((user_us, sys_us)) = cpu_times() {
+    if let Some((user_us, sys_us)) = cpu_times("/proc/self/stat") {
         (gauges.cpu_user_us, gauges.cpu_sys_us) = (user_us, sys_us);
     }
+    if let Some((user_us, sys_us)) = cpu_times("/proc/thread-self/stat") {
+        (gauges.main_user_us, gauges.main_sys_us) = (user_us, sys_us);
+    }
+    // 4096 stands for all arenas.
+    if let Ok(pages) = os::allocator_number(b"stats.arenas.4096.pmuzzy", None) {
+        gauges.allocator_muzzy_bytes = pages * rustix::param::page_size() as u64;
+    }
+    gauges.migrate_connections = targets.idle_count(gauges.migrate_connections);
     gauges
 }
 
-/// CPU time of the process in user mode and in the kernel, in microseconds.
-fn cpu_times() -> Option<(u64, u64)> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+/// CPU time of a process or thread in user mode and in the kernel, in microseconds.
+fn cpu_times(stat: &str) -> Option<(u64, u64)> {
+    let stat = std::fs::read_to_string(stat).ok()?;
     // The program's name is in parentheses and may hold anything, so the numbers are counted from its end.
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
     let tick_us = 1_000_000 / rustix::param::clock_ticks_per_second().max(1);

@@ -49,8 +49,10 @@ impl IoThreads {
         self.handles.is_empty()
     }
 
-    fn next(&self) -> &Handle {
-        &self.handles[self.next.fetch_add(1, Ordering::Relaxed) % self.handles.len()]
+    /// The runtime for the next connection, and whether that is another than the main thread's.
+    fn next(&self) -> (&Handle, bool) {
+        let i = self.next.fetch_add(1, Ordering::Relaxed) % self.handles.len();
+        (&self.handles[i], i > 0)
     }
 }
 
@@ -134,14 +136,14 @@ fn welcome(shared: &Arc<Shared>, threads: &IoThreads, stream: TcpStream, peer: S
             .with_retries(3);
         let _ = socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive);
     }
-    let handle = threads.next();
+    let (handle, beside) = threads.next();
     let shared = Arc::clone(shared);
     if threads.len() == 1 {
         handle.spawn(Connection::new(shared, id, stream).serve());
     } else if let Ok(stream) = stream.into_std() {
         handle.spawn(async move {
             match TcpStream::from_std(stream) {
-                Ok(stream) => Connection::new(shared, id, stream).serve().await,
+                Ok(stream) => Connection::new(shared, id, stream).beside(beside).serve().await,
                 Err(_) => shared.with(|server| server.disconnect(id)),
             }
         });

@@ -40,6 +40,12 @@ pub struct Targets {
 }
 
 impl Targets {
+    /// How many connections are kept; `otherwise` while somebody takes or gives one.
+    #[must_use]
+    pub fn idle_count(&self, otherwise: u64) -> u64 {
+        self.idle.try_lock().map_or(otherwise, |idle| idle.len() as u64)
+    }
+
     /// Performs one request and tells the server how it went.
     pub async fn perform(&self, shared: Arc<Shared>, request: MigrateRequest) {
         let outcome = self.migrate(&request).await;

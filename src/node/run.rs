@@ -85,7 +85,7 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
         Ok(reaper) => reaper,
         Err(error) => return give_up(&logger, &format!("Can't start the thread that frees memory: {}", plain(&error))),
     };
-    let mut server = new_server(&prepared, &memory);
+    let mut server = new_server(&prepared, &memory, supervisor.as_ref());
     let nodes_lock = match join_cluster(&mut server, &logger) {
         Ok(lock) => lock,
         Err(text) => return give_up(&logger, &text),
@@ -154,7 +154,7 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
             () = shared.outbox_filled.notified() => {}
             Some((link, stream)) = accepted.recv() => machine.bus.take_in(link, stream),
             _ = cron.tick() => shared.with(|server| {
-                server.gauges = gauges::read(&server.gauges, &memory);
+                server.gauges = gauges::read(&server.gauges, &memory, &machine.targets);
                 server.cron(now());
             }),
             _ = bus_tick.tick() => {
@@ -222,7 +222,7 @@ fn cron_at(hz: u32) -> tokio::time::Interval {
     cron
 }
 
-fn new_server(prepared: &Prepared, memory: &Arc<Memory>) -> Server {
+fn new_server(prepared: &Prepared, memory: &Arc<Memory>, supervisor: Option<&Supervisor>) -> Server {
     let os = rustix::system::uname();
     Server::new(Setup {
         commands: CommandTable::new(&commands::all()),
@@ -243,6 +243,7 @@ fn new_server(prepared: &Prepared, memory: &Arc<Memory>) -> Server {
             allocator: startup::ALLOCATOR.to_owned(),
             total_system_memory_bytes: gauges::total_system_memory(),
             server_name: "node".to_owned(),
+            supervised: supervisor.map_or("no", Supervisor::name),
         },
         config: prepared.config.clone(),
     })

@@ -31,6 +31,14 @@ impl Supervisor {
         }
     }
 
+    /// As INFO names it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Supervisor::Systemd(_) => "systemd",
+            Supervisor::Upstart => "upstart",
+        }
+    }
+
     /// The server is up.
     pub fn ready(&self, status: &str) -> io::Result<()> {
         match self {

@@ -50,6 +50,7 @@ fn auth(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 fn authenticate(ctx: &mut Ctx<'_>, user: &[u8], password: &[u8]) -> Done {
     let expected = ctx.server.config.requirepass.as_slice();
     if user != b"default" || !(expected.is_empty() || same_secret(expected, password)) {
+        ctx.server.stats.auth_failures += 1;
         return Err(ErrorReply::WrongPass);
     }
     ctx.client.authenticated = true;

@@ -120,6 +120,7 @@ fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     if ttl < 0 {
         return Err(ErrorReply::Static("ERR Invalid TTL value, must be >= 0"));
     }
+    ctx.server.stats.payloads_checked += 1;
     let checksum = !ctx.server.switches.checksums_skipped;
     let limits = &ctx.server.config.limits;
     let value = read_payload(args.at(3), limits, VersionCheck::Strict, checksum).map_err(refusal)?;

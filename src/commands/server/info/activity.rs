@@ -69,7 +69,7 @@ pub(super) fn stats(info: &mut Info<'_>) {
     let server = info.server;
     let stats = &server.stats;
     let (hits, misses, expired) = server.keyspace.lookup_stats();
-    let [commands, input, output, repl_input, repl_output] = stats.rate.per_second();
+    let [commands, input, output, repl_input, repl_output, turns] = stats.rate.per_second();
     let kib = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
     info.field("total_connections_received", stats.connections);
     info.field("total_commands_processed", stats.commands);
@@ -88,6 +88,7 @@ pub(super) fn stats(info: &mut Info<'_>) {
     info.field("sync_partial_err", stats.sync_partial_err);
     info.field("expired_keys", expired);
     info.field("expired_fields", server.keyspace.expired_fields());
+    info.field("expired_stale_perc", format_args!("{:.2}", server.stale_percent()));
     info.field("expired_time_cap_reached_count", stats.expire_cycles_cut);
     info.field("expire_cycle_cpu_milliseconds", stats.expire_cycle_us / 1000);
     info.field("evicted_keys", stats.evicted_keys);
@@ -107,12 +108,22 @@ pub(super) fn stats(info: &mut Info<'_>) {
     info.field("tracking_total_prefixes", prefixes);
     info.field("latest_fork_usec", 0);
     info.field("total_forks", 0);
+    info.field("migrate_cached_sockets", server.gauges.migrate_connections);
     info.field("unexpected_error_replies", stats.unexpected_errors);
     info.field("total_error_replies", stats.errors);
+    info.field("dump_payload_sanitizations", stats.payloads_checked);
     info.field("client_query_buffer_limit_disconnections", stats.closed_for_input);
     info.field("client_output_buffer_limit_disconnections", stats.closed_for_output);
     info.field("total_reads_processed", stats.reads_processed);
     info.field("total_writes_processed", stats.writes_processed);
+    info.field("io_threaded_reads_processed", stats.threaded_reads);
+    info.field("io_threaded_writes_processed", stats.threaded_writes);
+    info.field("io_threaded_total_prefetch_batches", stats.prefetch_batches);
+    info.field("io_threaded_total_prefetch_entries", stats.prefetch_entries);
+    info.field("eventloop_cycles", stats.turns);
+    info.field("eventloop_duration_cmd_sum", stats.turns_usec);
+    info.field("instantaneous_eventloop_cycles_per_sec", turns);
+    info.field("acl_access_denied_auth", stats.auth_failures);
 }
 
 pub(super) fn replication(info: &mut Info<'_>) {
@@ -164,7 +175,10 @@ pub(super) fn keyspace(info: &mut Info<'_>) {
         let (keys, expires) = info.server.keyspace.sizes(db);
         if keys > 0 {
             let avg_ttl = info.server.average_ttl_ms(db);
-            info.field(&format!("db{db}"), format_args!("keys={keys},expires={expires},avg_ttl={avg_ttl}"));
+            let volatile_items = info.server.keyspace.keys_with_expiring_fields(db);
+            let numbers =
+                format!("keys={keys},expires={expires},avg_ttl={avg_ttl},keys_with_volatile_items={volatile_items}");
+            info.field(&format!("db{db}"), numbers);
         }
     }
 }

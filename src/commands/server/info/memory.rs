@@ -19,6 +19,7 @@ pub(super) fn memory(info: &mut Info<'_>) {
     info.field("allocator_allocated", used);
     info.field("allocator_active", gauges.allocator_active_bytes);
     info.field("allocator_resident", gauges.allocator_resident_bytes);
+    info.field("allocator_muzzy", gauges.allocator_muzzy_bytes);
     size(info, "total_system_memory", server.facts.total_system_memory_bytes);
     size(info, "maxmemory", server.config.maxmemory);
     info.field("maxmemory_policy", String::from_utf8_lossy(&directive(info, "maxmemory-policy")).into_owned());
@@ -30,8 +31,11 @@ pub(super) fn memory(info: &mut Info<'_>) {
     info.field("mem_not_counted_for_evict", server.uncounted_bytes());
     info.field("mem_replication_backlog", backlog);
     info.field("mem_total_replication_buffers", backlog + replicas);
+    info.field("mem_replicas_repl_buffer", server.backlog_excess_bytes());
     info.field("mem_clients_slaves", replicas);
     info.field("mem_clients_normal", normal);
+    let queued = server.cluster.as_ref().map_or(0, |engine| engine.links().map(|link| link.queued).sum());
+    info.field("mem_cluster_links", queued);
     info.field("mem_aof_buffer", server.aof.pending());
     info.field("mem_allocator", &server.facts.allocator);
     info.field("active_defrag_running", 0);

@@ -3,6 +3,8 @@
 mod activity;
 mod memory;
 mod process;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::{Display, Write as _};
 

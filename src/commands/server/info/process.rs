@@ -13,6 +13,7 @@ pub(super) fn server(info: &mut Info<'_>) {
     info.field("redis_git_dirty", 0);
     info.field("redis_build_id", format_args!("node-{}", env!("CARGO_PKG_VERSION")));
     info.field("redis_mode", server.mode_name());
+    info.field("server_mode", server.mode_name());
     info.field("server_name", &facts.server_name);
     info.field("node_version", env!("CARGO_PKG_VERSION"));
     info.field("os", &facts.os);
@@ -20,6 +21,7 @@ pub(super) fn server(info: &mut Info<'_>) {
     info.field("monotonic_clock", "POSIX clock_gettime");
     info.field("multiplexing_api", "epoll");
     info.field("process_id", facts.pid);
+    info.field("process_supervised", facts.supervised);
     info.field("run_id", server.run_id);
     info.field("tcp_port", server.config.port);
     info.field("server_time_usec", server.wall_micros());
@@ -89,7 +91,12 @@ fn paused(info: &mut Info<'_>) {
 
 pub(super) fn cpu(info: &mut Info<'_>) {
     let gauges = info.server.gauges;
-    for (name, usec) in [("used_cpu_sys", gauges.cpu_sys_us), ("used_cpu_user", gauges.cpu_user_us)] {
+    for (name, usec) in [
+        ("used_cpu_sys", gauges.cpu_sys_us),
+        ("used_cpu_user", gauges.cpu_user_us),
+        ("used_cpu_sys_main_thread", gauges.main_sys_us),
+        ("used_cpu_user_main_thread", gauges.main_user_us),
+    ] {
         info.field(name, format_args!("{}.{:06}", usec / 1_000_000, usec % 1_000_000));
     }
 }
@@ -103,4 +110,8 @@ pub(super) fn cluster_info(info: &mut Info<'_>) {
 
 pub(super) fn cluster(info: &mut Info<'_>) {
     info.flag("cluster_enabled", info.server.config.cluster_enabled);
+    if let Some(engine) = &info.server.cluster {
+        info.out.push_str("\r\n# Cluster Info\r\n");
+        info.out.push_str(&engine.info_text());
+    }
 }
