@@ -1,6 +1,7 @@
-//! Leaf helpers without state.
+//! Leaf helpers without state; the locale alone is the process's.
 
 pub mod big;
+pub mod collate;
 pub mod crc64;
 pub mod extended;
 pub mod glob;

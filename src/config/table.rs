@@ -48,26 +48,29 @@ directives! {
         text_where(check_template);
     "databases" => databases: usize = 16, int(1, I32), IMMUTABLE;
     "hz" => hz: u32 = 10, int(0, I32).clamped(1, 500);
-    "dynamic-hz" => dynamic_hz: bool = true, YesNo, NOT_YET;
+    "dynamic-hz" => dynamic_hz: bool = true, YesNo;
     "io-threads" => io_threads: usize = 1, int(1, 128), IMMUTABLE;
-    "io-threads-do-reads" => io_threads_do_reads: bool = false, YesNo, IMMUTABLE, NOT_YET;
+    // I/O threads always read.
+    "io-threads-do-reads" => io_threads_do_reads: bool = false, YesNo, IMMUTABLE;
     "prefetch-batch-max-size" => prefetch_batch_max_size: u32 = 16, int(0, 128);
-    "always-show-logo" => always_show_logo: bool = false, YesNo, IMMUTABLE, NOT_YET;
-    "ignore-warnings" => ignore_warnings: Vec<u8> = Vec::new(), text(), NOT_YET;
-    "disable-thp" => disable_thp: bool = true, YesNo, IMMUTABLE, NOT_YET;
-    "locale-collate" => locale_collate: Vec<u8> = Vec::new(), text(), NOT_YET;
-    "hash-seed" => hash_seed: Vec<u8> = Vec::new(), text(), IMMUTABLE, NOT_YET;
-    "extended-redis-compatibility" => extended_redis_compatibility: bool = false, YesNo, NOT_YET;
+    "always-show-logo" => always_show_logo: bool = false, YesNo, IMMUTABLE;
+    // The one warning that it can silence is of a fork, and nothing forks here.
+    "ignore-warnings" => ignore_warnings: Vec<u8> = Vec::new(), text();
+    "disable-thp" => disable_thp: bool = true, YesNo, IMMUTABLE;
+    "locale-collate" => locale_collate: Vec<u8> = Vec::new(), text();
+    "hash-seed" => hash_seed: Vec<u8> = Vec::new(), text(), IMMUTABLE;
+    // The server always answers as Redis does.
+    "extended-redis-compatibility" => extended_redis_compatibility: bool = false, YesNo;
     "availability-zone" => availability_zone: Vec<u8> = Vec::new(), text_where(check_announced);
     "shutdown-timeout" => shutdown_timeout_secs: i64 = 10, int(0, I32);
     "shutdown-on-sigint" => shutdown_on_sigint: ShutdownFlags = ShutdownFlags::empty(), Shutdown, MULTI;
     "shutdown-on-sigterm" => shutdown_on_sigterm: ShutdownFlags = ShutdownFlags::empty(), Shutdown, MULTI;
     "crash-log-enabled" => crash_log_enabled: bool = true, YesNo, NOT_YET;
     "crash-memcheck-enabled" => crash_memcheck_enabled: bool = true, YesNo, NOT_YET;
-    "oom-score-adj" => oom_score_adj: OomScoreAdj = OomScoreAdj::No, one_of(), NOT_YET;
-    "oom-score-adj-values" => oom_score_adj_values: [i32; 3] = [0, 200, 800], OomScores, MULTI, NOT_YET;
-    "server_cpulist" / "server-cpulist" => server_cpulist: Vec<u8> = Vec::new(), text(), IMMUTABLE, NOT_YET;
-    "bio_cpulist" / "bio-cpulist" => bio_cpulist: Vec<u8> = Vec::new(), text(), IMMUTABLE, NOT_YET;
+    "oom-score-adj" => oom_score_adj: OomScoreAdj = OomScoreAdj::No, one_of();
+    "oom-score-adj-values" => oom_score_adj_values: [i32; 3] = [0, 200, 800], OomScores, MULTI;
+    "server_cpulist" / "server-cpulist" => server_cpulist: Vec<u8> = Vec::new(), text(), IMMUTABLE;
+    "bio_cpulist" / "bio-cpulist" => bio_cpulist: Vec<u8> = Vec::new(), text(), IMMUTABLE;
     "aof_rewrite_cpulist" / "aof-rewrite-cpulist" => aof_rewrite_cpulist: Vec<u8> = Vec::new(), text(), IMMUTABLE,
         NOT_YET;
     "bgsave_cpulist" / "bgsave-cpulist" => bgsave_cpulist: Vec<u8> = Vec::new(), text(), IMMUTABLE, NOT_YET;
@@ -80,14 +83,14 @@ directives! {
     "port" => port: u16 = 6379, int(0, 65535);
     "tcp-backlog" => tcp_backlog: i32 = 511, int(0, I32), IMMUTABLE;
     "tcp-keepalive" => tcp_keepalive_secs: u32 = 300, int(0, I32);
-    "socket-mark-id" => socket_mark_id: u32 = 0, int(0, u32::MAX as i64), IMMUTABLE, NOT_YET;
-    "mptcp" => mptcp: bool = false, YesNo, IMMUTABLE, NOT_YET;
+    "socket-mark-id" => socket_mark_id: u32 = 0, int(0, u32::MAX as i64), IMMUTABLE;
+    "mptcp" => mptcp: bool = false, YesNo, IMMUTABLE;
     "unixsocket" => unixsocket: Vec<u8> = Vec::new(), text(), IMMUTABLE;
     "unixsocketperm" => unixsocketperm: u32 = 0, Octal, IMMUTABLE;
-    "unixsocketgroup" => unixsocketgroup: Vec<u8> = Vec::new(), text(), IMMUTABLE, NOT_YET;
-    "bind-source-addr" => bind_source_addr: Vec<u8> = Vec::new(), text(), NOT_YET;
+    "unixsocketgroup" => unixsocketgroup: Vec<u8> = Vec::new(), text(), IMMUTABLE;
+    "bind-source-addr" => bind_source_addr: Vec<u8> = Vec::new(), text();
     "protected-mode" => protected_mode: bool = true, YesNo;
-    "max-new-connections-per-cycle" => max_new_connections_per_cycle: u32 = 10, int(1, 1000), NOT_YET;
+    "max-new-connections-per-cycle" => max_new_connections_per_cycle: u32 = 10, int(1, 1000);
     "max-new-tls-connections-per-cycle" => max_new_tls_connections_per_cycle: u32 = 1, int(1, 1000), NOT_YET;
 
     // Clients.
@@ -110,12 +113,12 @@ directives! {
     // The log and the statistics.
     "loglevel" => loglevel: LogLevel = LogLevel::Notice, one_of();
     "logfile" => logfile: Vec<u8> = Vec::new(), text(), IMMUTABLE;
-    "log-format" => log_format: LogFormat = LogFormat::Legacy, one_of(), NOT_YET;
-    "log-timestamp-format" => log_timestamp_format: LogTimestamp = LogTimestamp::Legacy, one_of(), NOT_YET;
+    "log-format" => log_format: LogFormat = LogFormat::Legacy, one_of();
+    "log-timestamp-format" => log_timestamp_format: LogTimestamp = LogTimestamp::Legacy, one_of();
     "hide-user-data-from-log" => hide_user_data_from_log: bool = true, YesNo, NOT_YET;
-    "syslog-enabled" => syslog_enabled: bool = false, YesNo, IMMUTABLE, NOT_YET;
-    "syslog-ident" => syslog_ident: Vec<u8> = bytes("redis"), text(), IMMUTABLE, NOT_YET;
-    "syslog-facility" => syslog_facility: SyslogFacility = SyslogFacility::Local0, one_of(), IMMUTABLE, NOT_YET;
+    "syslog-enabled" => syslog_enabled: bool = false, YesNo, IMMUTABLE;
+    "syslog-ident" => syslog_ident: Vec<u8> = bytes("redis"), text(), IMMUTABLE;
+    "syslog-facility" => syslog_facility: SyslogFacility = SyslogFacility::Local0, one_of(), IMMUTABLE;
     "slowlog-log-slower-than" / "commandlog-execution-slower-than" => slowlog_log_slower_than_us: i64 = 10_000,
         int(-1, I64);
     "slowlog-max-len" / "commandlog-slow-execution-max-len" => slowlog_max_len: usize = 128, int(0, I64);
@@ -142,7 +145,7 @@ directives! {
     "lazyfree-lazy-server-del" => lazyfree_lazy_server_del: bool = true, YesNo;
     "lazyfree-lazy-user-del" => lazyfree_lazy_user_del: bool = true, YesNo;
     "lazyfree-lazy-user-flush" => lazyfree_lazy_user_flush: bool = true, YesNo;
-    "jemalloc-bg-thread" => jemalloc_bg_thread: bool = true, YesNo, NOT_YET;
+    "jemalloc-bg-thread" => jemalloc_bg_thread: bool = true, YesNo;
     "activedefrag" => activedefrag: bool = false, YesNo, NOT_YET;
     "active-defrag-cycle-min" => active_defrag_cycle_min: u32 = 1, int(1, 99), NOT_YET;
     "active-defrag-cycle-max" => active_defrag_cycle_max: u32 = 25, int(1, 99), NOT_YET;
@@ -166,7 +169,8 @@ directives! {
     "rdb-save-incremental-fsync" => rdb_save_incremental_fsync: bool = true, YesNo;
     "rdb-del-sync-files" => rdb_del_sync_files: bool = false, YesNo;
     "stop-writes-on-bgsave-error" => stop_writes_on_bgsave_error: bool = true, YesNo;
-    "sanitize-dump-payload" => sanitize_dump_payload: SanitizePayload = SanitizePayload::No, one_of(), NOT_YET;
+    // Payloads and files are always checked in full.
+    "sanitize-dump-payload" => sanitize_dump_payload: SanitizePayload = SanitizePayload::No, one_of();
 
     // The append-only file.
     "appendonly" => appendonly: bool = false, YesNo;

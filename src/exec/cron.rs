@@ -10,6 +10,10 @@ use crate::base::Millis;
 use crate::keyspace::ExpireEffort;
 use crate::repl::Input;
 
+/// With `dynamic-hz` a tick looks after no more clients than this, as long as there are not more ticks than [`HZ_MAX`].
+const CLIENTS_PER_TICK: usize = 200;
+const HZ_MAX: u32 = 500;
+
 /// Time for moving buckets of tables that are being resized, in microseconds a tick.
 const REHASH_BUDGET_USEC: u64 = 1000;
 
@@ -39,6 +43,16 @@ impl Server {
         let totals = [stats.commands, input, output, repl_input, repl_output, stats.turns];
         self.stats.rate.sample(now, totals);
         self.memory_cron();
+    }
+
+    /// How often a second there is a tick: `hz`, or with `dynamic-hz` oftener when there are many clients.
+    #[must_use]
+    pub fn hz(&self) -> u32 {
+        let mut hz = self.config.hz;
+        while self.config.dynamic_hz && hz < HZ_MAX && self.clients.len() / hz as usize > CLIENTS_PER_TICK {
+            hz = (hz * 2).min(HZ_MAX);
+        }
+        hz
     }
 
     /// One slice of the work that is done beside the commands. When more is left the next one follows soon, so that the

@@ -7,8 +7,10 @@ use crate::keyspace::AccessPolicy;
 use crate::repl::Input;
 use crate::resp::ErrorReply;
 
-/// Directives whose change the machine has to agree to: it may have no such directory, socket or number of files.
-const OUTSIDE: &[&str] = &["bind", "dir", "maxclients", "port"];
+/// Directives whose change the machine has to agree to: it may have no such directory, socket, locale or number of files,
+/// or not allow it.
+const OUTSIDE: &[&str] =
+    &["bind", "dir", "locale-collate", "maxclients", "oom-score-adj", "oom-score-adj-values", "port"];
 
 impl Server {
     /// Whether a change can only be put in place once the machine has done its part.

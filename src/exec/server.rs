@@ -26,6 +26,7 @@ use super::stats::Stats;
 use super::suspended::Suspended;
 use super::table::CommandTable;
 use super::tracking::TrackingTable;
+use crate::base::crc64::crc64;
 use crate::base::{Millis, NodeId, Rng};
 use crate::cluster;
 use crate::config::Config;
@@ -231,6 +232,11 @@ impl Server {
         let databases = if config.cluster_enabled { config.cluster_databases } else { config.databases };
         let repl_rng = Rng::seeded(rng.next_u64());
         let mut keyspace = Keyspace::new(databases as u32, config.cluster_enabled, keyspace_rng);
+        // Servers that are told the same seed have the same keys at the same places of a scan.
+        if !config.hash_seed.is_empty() {
+            config.limits.hash_seed = crc64(0, &config.hash_seed);
+            keyspace.fix_seed(config.limits.hash_seed);
+        }
         keyspace.set_access_policy(Server::access_policy(&config));
         keyspace.set_lazy_free(Server::lazy_free(&config));
         keyspace.set_replica(config.replicaof.is_some() || config.import_mode);

@@ -56,6 +56,8 @@ pub struct Keyspace {
     no_touch: bool,
     access: AccessPolicy,
     rng: Rng,
+    /// The seed of every table, when that is not left to chance.
+    fixed_seed: Option<u64>,
     dirty: u64,
     hits: u64,
     misses: u64,
@@ -90,6 +92,7 @@ impl Keyspace {
             no_touch: false,
             access: AccessPolicy::default(),
             rng,
+            fixed_seed: None,
             dirty: 0,
             hits: 0,
             misses: 0,
@@ -245,6 +248,14 @@ impl Keyspace {
         self.snapshot_swapped(a, b);
     }
 
+    /// Gives every table this seed, now and whenever a database is emptied. To be called while there are no keys.
+    pub fn fix_seed(&mut self, seed: u64) {
+        self.fixed_seed = Some(seed);
+        for tables in self.dbs.iter_mut().filter(|tables| tables.is_empty()) {
+            *tables = Tables::new(self.slotted, seed);
+        }
+    }
+
     /// Empties one database, or all of them, and gives the old tables away (freeing them can wait).
     pub fn flush(&mut self, db: Option<u32>) -> Vec<Tables> {
         self.unsettled.all();
@@ -254,7 +265,8 @@ impl Keyspace {
             if self.dbs[db as usize].is_empty() {
                 continue;
             }
-            let mut fresh = Tables::new(self.slotted, self.rng.next_u64());
+            let seed = self.fixed_seed.unwrap_or_else(|| self.rng.next_u64());
+            let mut fresh = Tables::new(self.slotted, seed);
             fresh.hide_like(&self.dbs[db as usize]);
             let tables = std::mem::replace(&mut self.dbs[db as usize], fresh);
             old.extend(self.snapshot_keeps(db, tables));

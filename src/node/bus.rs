@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::bus_auth::{AuthPolicy, Opened};
+use super::outgoing::Way;
 use super::shared::{Shared, now};
 use crate::cluster::auth::{self, Opener, Sealer};
 use crate::cluster::frame::{self, Frame};
@@ -128,11 +129,13 @@ impl Bus {
     /// Opens a link to `ip:port`.
     pub fn connect(&mut self, link: LinkId, ip: String, port: u16) {
         let shared = Arc::clone(&self.shared);
-        let policy = AuthPolicy::of(&self.shared.server().config);
+        let (policy, way) = {
+            let server = self.shared.server();
+            (AuthPolicy::of(&server.config), Way::of(&server.config))
+        };
         self.start(link, async move {
-            let opened = tokio::time::timeout(BEGIN_MAX, async move {
-                policy.open(TcpStream::connect((ip.as_str(), port)).await?).await
-            });
+            let opened =
+                tokio::time::timeout(BEGIN_MAX, async move { policy.open(way.connect(&ip, port).await?).await });
             let opened = opened.await??;
             shared.with(|server| server.bus_input(now(), Input::LinkUp { link }));
             Ok(opened)

@@ -56,19 +56,33 @@ impl IoThreads {
     }
 }
 
+/// What the configuration says of listening sockets.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketKind {
+    pub backlog: i32,
+    /// `socket-mark-id`; 0 for none.
+    pub mark: u32,
+    /// Clients may come by several paths (`mptcp`).
+    pub multipath: bool,
+}
+
 /// Binds one address.
 ///
 /// # Errors
 /// What the system says: in use, not available, not permitted.
-pub fn bind(ip: IpAddr, port: u16, backlog: u32) -> io::Result<TcpListener> {
+pub fn bind(ip: IpAddr, port: u16, kind: SocketKind) -> io::Result<TcpListener> {
     let addr = SocketAddr::new(ip, port);
-    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    let protocol = if kind.multipath { Protocol::MPTCP } else { Protocol::TCP };
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(protocol))?;
+    if kind.mark != 0 {
+        socket.set_mark(kind.mark)?;
+    }
     if addr.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_address(true)?;
     socket.bind(&addr.into())?;
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    socket.listen(kind.backlog)?;
     socket.set_nonblocking(true)?;
     TcpListener::from_std(socket.into())
 }
@@ -92,16 +106,26 @@ pub fn parse_bind(word: &str) -> Option<BindAddr> {
     Some(BindAddr { optional, ip })
 }
 
-fn resolve(host: &str) -> Option<IpAddr> {
+/// The first address of a name.
+pub(super) fn resolve(host: &str) -> Option<IpAddr> {
     use std::net::ToSocketAddrs;
     Some((host, 0).to_socket_addrs().ok()?.next()?.ip())
 }
 
 /// Accepts clients for ever.
 pub async fn accept_clients(shared: Arc<Shared>, threads: Arc<IoThreads>, listener: TcpListener) {
+    let mut accepted = 0;
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => welcome(&shared, &threads, stream, peer),
+            Ok((stream, peer)) => {
+                welcome(&shared, &threads, stream, peer);
+                accepted += 1;
+                if accepted >= shared.server().config.max_new_connections_per_cycle {
+                    // A crowd at the door must not keep those inside waiting.
+                    tokio::task::yield_now().await;
+                    accepted = 0;
+                }
+            }
             Err(_) => {
                 // Out of descriptors, most likely: clients that leave will free some.
                 tokio::time::sleep(Duration::from_millis(10)).await;

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::bus::Acceptor;
-use super::listen::{self, BindAddr, IoThreads};
+use super::listen::{self, BindAddr, IoThreads, SocketKind};
 use super::log::Logger;
 use super::shared::Shared;
 use super::startup::plain;
@@ -47,7 +47,6 @@ pub struct Listeners {
     threads: Arc<IoThreads>,
     bus: Acceptor,
     open: Vec<Open>,
-    backlog: u32,
 }
 
 /// Binds everything that `config` asks for.
@@ -59,7 +58,7 @@ pub fn bind_all(config: &Config, logger: &Logger) -> Result<Vec<Bound>, String> 
     let mut bound = Vec::new();
     for one in wanted {
         let suffix = if one.kind == Kind::Bus { "cluster" } else { "TCP" };
-        match bind(&one, backlog(config)) {
+        match bind(&one, config) {
             Ok(listener) => bound.extend(listener.map(|listener| (one, listener))),
             Err(error) => {
                 warn(logger, &one, &error);
@@ -77,8 +76,10 @@ pub fn bind_all(config: &Config, logger: &Logger) -> Result<Vec<Bound>, String> 
     Ok(bound)
 }
 
-fn backlog(config: &Config) -> u32 {
-    u32::try_from(config.tcp_backlog).unwrap_or(511)
+fn socket_kind(config: &Config, kind: Kind) -> SocketKind {
+    // Only clients come by several paths.
+    let multipath = config.mptcp && kind == Kind::Client;
+    SocketKind { backlog: config.tcp_backlog, mark: config.socket_mark_id, multipath }
 }
 
 fn bus_port(config: &Config) -> Option<u16> {
@@ -111,8 +112,8 @@ fn wanted(config: &Config) -> Result<Vec<Wanted>, String> {
 }
 
 /// `None` when the address is not there and need not be.
-fn bind(one: &Wanted, backlog: u32) -> io::Result<Option<TcpListener>> {
-    match listen::bind(one.addr.ip(), one.addr.port(), backlog) {
+fn bind(one: &Wanted, config: &Config) -> io::Result<Option<TcpListener>> {
+    match listen::bind(one.addr.ip(), one.addr.port(), socket_kind(config, one.kind)) {
         Ok(listener) => Ok(Some(listener)),
         Err(error) if may_be_missing(one.optional, one.addr.ip(), &error) => Ok(None),
         Err(error) => Err(error),
@@ -140,8 +141,7 @@ impl Listeners {
     /// Serves the sockets that were bound at the start.
     #[must_use]
     pub fn serve(shared: Arc<Shared>, threads: Arc<IoThreads>, bus: Acceptor, bound: Vec<Bound>) -> Listeners {
-        let backlog = backlog(&shared.server().config);
-        let mut listeners = Listeners { shared, threads, bus, open: Vec::new(), backlog };
+        let mut listeners = Listeners { shared, threads, bus, open: Vec::new() };
         listeners.add(bound);
         listeners
     }
@@ -176,7 +176,7 @@ impl Listeners {
         let missing = wanted.into_iter().filter(|one| !kept.iter().any(|open| is(one, &open.wanted)));
         let (mut blocked, mut bound, mut failed) = (Vec::new(), Vec::new(), false);
         for one in missing {
-            match bind(&one, self.backlog) {
+            match bind(&one, config) {
                 Ok(listener) => bound.extend(listener.map(|listener| (one, listener))),
                 Err(error)
                     if error.kind() == io::ErrorKind::AddrInUse && old.iter().any(|o| overlap(&o.wanted, &one)) =>
@@ -203,7 +203,7 @@ impl Listeners {
             let _ = open.task.await;
             closed.push(open.wanted);
         }
-        match self.bind_each(&blocked, &logger) {
+        match Self::bind_each(&blocked, config, &logger) {
             Some(more) => {
                 self.add(bound);
                 self.add(more);
@@ -211,18 +211,17 @@ impl Listeners {
             }
             None => {
                 drop(bound);
-                let back =
-                    closed.iter().filter_map(|one| Some((one.clone(), bind(one, self.backlog).ok()??))).collect();
+                let back = closed.iter().filter_map(|one| Some((one.clone(), bind(one, config).ok()??))).collect();
                 self.add(back);
                 false
             }
         }
     }
 
-    fn bind_each(&self, list: &[Wanted], logger: &Logger) -> Option<Vec<Bound>> {
+    fn bind_each(list: &[Wanted], config: &Config, logger: &Logger) -> Option<Vec<Bound>> {
         let mut bound = Vec::new();
         for one in list {
-            match bind(one, self.backlog) {
+            match bind(one, config) {
                 Ok(listener) => bound.extend(listener.map(|listener| (one.clone(), listener))),
                 Err(error) => {
                     warn(logger, one, &error);

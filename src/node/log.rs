@@ -1,8 +1,9 @@
-//! The server's log, in Redis's format: `pid:role DD Mon YYYY HH:MM:SS.mmm level message`.
+//! The server's log, in Redis's format: `pid:role DD Mon YYYY HH:MM:SS.mmm level message`, or as `log-format` and
+//! `log-timestamp-format` say; into a file or to the standard output, and to the system's log if that is asked for.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -10,7 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::os::local_time;
-use crate::config::LogLevel;
+use super::syslog::Syslog;
+use crate::config::{LogFormat, LogLevel, LogTimestamp};
 
 /// What a line says the process is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,7 +33,9 @@ struct Shared {
     /// The severity below which nothing is written.
     threshold: AtomicU8,
     role: AtomicU8,
+    style: Mutex<(LogFormat, LogTimestamp)>,
     sink: Mutex<Sink>,
+    syslog: Option<Syslog>,
 }
 
 enum Sink {
@@ -65,9 +69,39 @@ impl Logger {
         let shared = Shared {
             threshold: AtomicU8::new(severity(level)),
             role: AtomicU8::new(Role::Child as u8),
+            style: Mutex::new((LogFormat::Legacy, LogTimestamp::Legacy)),
             sink: Mutex::new(sink),
+            syslog: None,
         };
         Logger(Arc::new(shared))
+    }
+
+    /// Sends every line to the system's log as well. To be called before the log is shared.
+    #[must_use]
+    pub fn with_syslog(mut self, syslog: Syslog) -> Logger {
+        if let Some(shared) = Arc::get_mut(&mut self.0) {
+            shared.syslog = Some(syslog);
+        }
+        self
+    }
+
+    /// Changes the form of the lines.
+    pub fn set_style(&self, format: LogFormat, timestamp: LogTimestamp) {
+        *self.0.style.lock().unwrap_or_else(PoisonError::into_inner) = (format, timestamp);
+    }
+
+    /// Whether lines are shown to somebody at a terminal.
+    #[must_use]
+    pub fn is_at_terminal(&self) -> bool {
+        let sink = self.0.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(*sink, Sink::Stdout) && self.0.syslog.is_none() && io::stdout().is_terminal()
+    }
+
+    /// Writes a picture as it is.
+    pub fn picture(&self, text: &str) {
+        if self.writes(LogLevel::Notice) {
+            self.write(text.as_bytes());
+        }
     }
 
     /// Changes the least severe level that is written.
@@ -106,16 +140,23 @@ impl Logger {
         if !self.writes(level) {
             return;
         }
-        let line = line(self.0.role.load(Ordering::Relaxed), level, message);
+        let style = *self.0.style.lock().unwrap_or_else(PoisonError::into_inner);
+        self.write(&line(self.0.role.load(Ordering::Relaxed), level, style, message));
+        if let Some(syslog) = &self.0.syslog {
+            syslog.send(level, message);
+        }
+    }
+
+    fn write(&self, line: &[u8]) {
         // A thread that panicked while it held the lock left nothing half done that matters here.
         match &mut *self.0.sink.lock().unwrap_or_else(PoisonError::into_inner) {
             Sink::Stdout => {
                 let mut out = io::stdout().lock();
-                let _ = out.write_all(&line).and_then(|()| out.flush());
+                let _ = out.write_all(line).and_then(|()| out.flush());
             }
             Sink::File(log) => {
                 log.follow_rotation();
-                let _ = log.file.write_all(&line);
+                let _ = log.file.write_all(line);
             }
         }
     }
@@ -152,27 +193,67 @@ fn severity(level: LogLevel) -> u8 {
     }
 }
 
-fn line(role: u8, level: LogLevel, message: fmt::Arguments<'_>) -> Vec<u8> {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+fn line(role: u8, level: LogLevel, style: (LogFormat, LogTimestamp), message: fmt::Arguments<'_>) -> Vec<u8> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let t = local_time(now.as_secs() as i64);
-    let month = MONTHS[usize::from(t.month - 1) % 12];
-    let mark = [b'.', b'-', b'*', b'#', b'#'][usize::from(severity(level))];
+    let (format, timestamp) = style;
+    let (pid, time) = (std::process::id(), time_text(timestamp, now));
     let mut out = Vec::with_capacity(128);
-    let _ = writeln!(
-        out,
-        "{}:{} {:02} {month} {} {:02}:{:02}:{:02}.{:03} {} {message}",
-        std::process::id(),
-        char::from(role),
-        t.day,
-        t.year,
-        t.hour,
-        t.minute,
-        t.second,
-        now.subsec_millis(),
-        char::from(mark),
-    );
+    let _ = match format {
+        LogFormat::Legacy => {
+            let mark = [b'.', b'-', b'*', b'#', b'#'][usize::from(severity(level))];
+            writeln!(out, "{pid}:{} {time} {} {message}", char::from(role), char::from(mark))
+        }
+        LogFormat::Logfmt => {
+            let level = ["debug", "info", "notice", "warning", "warning"][usize::from(severity(level))];
+            let role = role_name(role);
+            // A message must not break its quotes or its line.
+            let message = message.to_string().replace('"', "'").replace(['\n', '\r'], " ");
+            writeln!(out, "pid={pid} role={role} timestamp=\"{time}\" level={level} message=\"{message}\"")
+        }
+    };
     out
+}
+
+fn role_name(role: u8) -> &'static str {
+    match role {
+        b'X' => "sentinel",
+        b'S' => "replica",
+        b'M' => "primary",
+        _ => "RDB/AOF",
+    }
+}
+
+fn time_text(timestamp: LogTimestamp, since_epoch: Duration) -> String {
+    let t = local_time(since_epoch.as_secs() as i64);
+    let millis = since_epoch.subsec_millis();
+    match timestamp {
+        LogTimestamp::Legacy => {
+            let month = month_name(t.month);
+            format!("{:02} {month} {} {:02}:{:02}:{:02}.{millis:03}", t.day, t.year, t.hour, t.minute, t.second)
+        }
+        LogTimestamp::Iso8601 => {
+            let sign = if t.offset_secs < 0 { '-' } else { '+' };
+            let minutes = t.offset_secs.unsigned_abs() / 60;
+            format!(
+                "{}-{:02}-{:02}T{:02}:{:02}:{:02}.{millis:03}{sign}{:02}:{:02}",
+                t.year,
+                t.month,
+                t.day,
+                t.hour,
+                t.minute,
+                t.second,
+                minutes / 60,
+                minutes % 60
+            )
+        }
+        LogTimestamp::Milliseconds => since_epoch.as_millis().to_string(),
+    }
+}
+
+/// The English abbreviation of month 1 to 12.
+pub(super) fn month_name(month: u8) -> &'static str {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    MONTHS[usize::from(month.saturating_sub(1)) % 12]
 }
 
 #[cfg(test)]
@@ -206,6 +287,24 @@ mod tests {
             let month = &stamp[3..6];
             assert_eq!(shape, format!("99 {month} 9999 99:99:99.999"));
         }
+    }
+
+    #[test]
+    fn other_styles() {
+        let text = |style| {
+            let line = line(b'M', LogLevel::Notice, style, format_args!("a \"b\"\nc"));
+            String::from_utf8(line).unwrap()
+        };
+        let line = text((LogFormat::Logfmt, LogTimestamp::Milliseconds));
+        let (head, rest) = line.split_once(" role=primary timestamp=\"").unwrap();
+        assert_eq!(head, format!("pid={}", std::process::id()));
+        let (millis, rest) = rest.split_once('"').unwrap();
+        assert!(millis.parse::<u64>().unwrap() > 1_600_000_000_000);
+        assert_eq!(rest, " level=notice message=\"a 'b' c\"\n");
+        let time = time_text(LogTimestamp::Iso8601, Duration::from_millis(86_400_123));
+        let shape: String = time.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
+        assert!(["9999-99-99T99:99:99.999+99:99", "9999-99-99T99:99:99.999-99:99"].contains(&&*shape), "{time}");
+        assert!(time.contains(".123"));
     }
 
     #[test]

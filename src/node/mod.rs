@@ -17,6 +17,7 @@ pub mod log;
 pub mod memory;
 pub mod migrate;
 pub mod os;
+pub mod outgoing;
 pub mod primary;
 pub mod reconfigure;
 pub mod reload;
@@ -26,6 +27,8 @@ pub mod shared;
 pub mod snapshot;
 pub mod startup;
 pub mod supervisor;
+pub mod syslog;
+pub mod tuning;
 pub mod unix_socket;
 pub mod world;
 

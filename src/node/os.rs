@@ -44,6 +44,27 @@ pub fn purge_allocator() {
     }
 }
 
+/// The number of a group, by its name or as a number.
+pub fn group_id(name: &[u8]) -> io::Result<u32> {
+    if let Some(id) = std::str::from_utf8(name).ok().and_then(|digits| digits.parse().ok()) {
+        return Ok(id);
+    }
+    let unknown = || io::Error::new(io::ErrorKind::NotFound, "no such group");
+    let name = CString::new(name).map_err(|_| unknown())?;
+    // SAFETY: all-zero bytes are a valid `group`: an integer, and pointers that may be null.
+    let mut group: libc::group = unsafe { std::mem::zeroed() };
+    let (mut room, mut found) = (vec![0; 16 << 10], ptr::null_mut());
+    // SAFETY: the name ends with a zero; `group`, `room` and `found` are live, and `room` has the length that is told.
+    // Only the number is read afterwards, which lies in `group` itself.
+    let code =
+        unsafe { libc::getgrnam_r(name.as_ptr(), &raw mut group, room.as_mut_ptr(), room.len(), &raw mut found) };
+    match code {
+        0 if found.is_null() => Err(unknown()),
+        0 => Ok(group.gr_gid),
+        code => Err(io::Error::from_raw_os_error(code)),
+    }
+}
+
 /// Controls of the allocator that may be set. Others take addresses, or change what must not change under a running
 /// process.
 fn may_be_set(name: &[u8]) -> bool {
@@ -116,6 +137,8 @@ pub struct LocalTime {
     pub hour: u8,
     pub minute: u8,
     pub second: u8,
+    /// How much later than UTC the clock is.
+    pub offset_secs: i64,
 }
 
 /// Seconds since the Unix epoch as local time.
@@ -132,6 +155,7 @@ pub fn local_time(unix_secs: i64) -> LocalTime {
         hour: tm.tm_hour as u8,
         minute: tm.tm_min as u8,
         second: tm.tm_sec as u8,
+        offset_secs: tm.tm_gmtoff,
     }
 }
 
@@ -351,10 +375,18 @@ mod tests {
             assert!(dir.path().join("done").exists());
             return;
         };
-        let expected = LocalTime { year: 2024, month: 3, day: 1, hour: 5, minute: 15, second: 7 };
+        let expected = LocalTime { year: 2024, month: 3, day: 1, hour: 5, minute: 15, second: 7, offset_secs: 19_800 };
         // 2024-02-29 23:45:07 UTC, half past five hours further east.
         assert_eq!(local_time(1_709_250_307), expected);
         std::fs::write(dir.join("done"), "").unwrap();
+    }
+
+    #[test]
+    fn groups_by_name_and_number() {
+        assert_eq!(group_id(b"root").unwrap(), 0);
+        assert_eq!(group_id(b"1234").unwrap(), 1234);
+        assert!(group_id(b"no such group").is_err());
+        assert!(group_id(b"a\0b").is_err());
     }
 
     #[test]

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, tcp};
+use tokio::net::tcp;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::incoming::{Ahead, Incoming};
+use super::outgoing::Way;
 use super::shared::{Shared, now};
 use crate::repl::{Input, LinkId, Output};
 
@@ -60,9 +61,13 @@ impl PrimaryLink {
     fn connect(&mut self, link: LinkId, host: String, port: u16) {
         let (outgoing, queue) = mpsc::unbounded_channel();
         let (shared, ahead) = (Arc::clone(&self.shared), self.incoming.ahead.clone());
-        shared.server().primary_link = Some(link);
+        let way = {
+            let mut server = shared.server();
+            server.primary_link = Some(link);
+            Way::of(&server.config)
+        };
         let task = tokio::spawn(async move {
-            if let Ok(stream) = TcpStream::connect((host.as_str(), port)).await {
+            if let Ok(stream) = way.connect(&host, port).await {
                 let _ = stream.set_nodelay(true);
                 shared.with(|server| server.repl_input(Input::LinkUp(link)));
                 let (reader, writer) = stream.into_split();

@@ -9,6 +9,8 @@ use super::listeners::Listeners;
 use super::os;
 use super::shared::Shared;
 use super::startup::plain;
+use super::tuning;
+use crate::base::collate;
 use crate::config::SetError;
 use crate::exec::effect::ConfigRequest;
 
@@ -37,6 +39,17 @@ async fn perform(shared: &Shared, listeners: &mut Listeners, request: &ConfigReq
             );
             return Err(failed("maxclients", reason));
         }
+    }
+    if has("locale-collate") && !collate::use_locale(&request.config.locale_collate) {
+        return Err(failed("locale-collate", "The system has no such locale.".to_owned()));
+    }
+    if has("oom-score-adj") || has("oom-score-adj-values") {
+        let follows = !shared.server().repl.is_primary();
+        tuning::rate(&request.config, follows).map_err(|error| {
+            shared.logger.warning(format_args!("Unable to write oom_score_adj: {}", plain(&error)));
+            let reason = "Failed to apply new oom_score_adj configuration, check server logs.";
+            failed(if has("oom-score-adj") { "oom-score-adj" } else { "oom-score-adj-values" }, reason.to_owned())
+        })?;
     }
     if has("dir") {
         let enter = std::env::set_current_dir(OsStr::from_bytes(&request.config.dir));

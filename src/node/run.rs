@@ -20,9 +20,11 @@ use super::primary::PrimaryLink;
 use super::shared::{MachineStopwatch, Shared, now};
 use super::startup::{self, Prepared, give_up, plain};
 use super::supervisor::Supervisor;
+use super::tuning::{self, Cpus};
 use super::unix_socket::UnixSocket;
 use super::world::Machine;
 use super::{boot, disk, gauges, reconfigure, restart};
+use crate::base::collate;
 use crate::base::{Millis, Rng};
 use crate::cluster;
 use crate::commands;
@@ -50,7 +52,15 @@ pub fn run(mut prepared: Prepared) -> ExitCode {
             plain(error)
         ));
     }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    tuning::at_start(&prepared.config, &logger);
+    if !collate::use_locale(&prepared.config.locale_collate) {
+        return give_up(&logger, "Failed to configure LOCALE for invalid locale name.");
+    }
+    let everywhere = Cpus::current();
+    // Files are written by threads beside those that serve clients.
+    let beside = Cpus::parse(&prepared.config.bio_cpulist).or(everywhere);
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = match builder.enable_all().on_thread_start(move || beside.iter().for_each(Cpus::pin)).build() {
         Ok(runtime) => runtime,
         Err(error) => return give_up(&logger, &format!("Can't start the runtime: {}", plain(&error))),
     };
@@ -97,6 +107,10 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
     logger.notice(format_args!("Server initialized"));
     let aof = Arc::new(Aof::default());
     let shared = Arc::new(Shared::new(server, logger.clone(), Arc::clone(&aof)));
+    // Further I/O threads begin where this one is.
+    if let Some(cpus) = Cpus::parse(&config.server_cpulist) {
+        cpus.pin();
+    }
     let threads = match IoThreads::start(Handle::current(), config.io_threads) {
         Ok(threads) => Arc::new(threads),
         Err(error) => return give_up(&logger, &format!("Can't start I/O threads: {}", plain(&error))),
@@ -147,16 +161,26 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
         return give_up(&logger, &format!("Can't start the thread of the append-only file: {}", plain(&error)));
     }
     let mut bus_tick = tokio::time::interval(BUS_TICK);
-    let mut cron = cron_at(config.hz);
+    let (mut cron, mut hz) = (cron_at(config.hz), config.hz);
+    let mut follows = config.replicaof.is_some();
     bus_tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
         tokio::select! {
             () = shared.outbox_filled.notified() => {}
             Some((link, stream)) = accepted.recv() => machine.bus.take_in(link, stream),
-            _ = cron.tick() => shared.with(|server| {
-                server.gauges = gauges::read(&server.gauges, &memory, &machine.targets);
-                server.cron(now());
-            }),
+            _ = cron.tick() => {
+                let (new_hz, now_follows) = shared.with(|server| {
+                    server.gauges = gauges::read(&server.gauges, &memory, &machine.targets);
+                    server.cron(now());
+                    (server.hz(), !server.repl.is_primary())
+                });
+                if std::mem::replace(&mut hz, new_hz) != new_hz {
+                    cron = cron_at(hz);
+                }
+                if std::mem::replace(&mut follows, now_follows) != now_follows {
+                    change_role(&shared, follows);
+                }
+            }
             _ = bus_tick.tick() => {
                 machine.bus.tell_queues();
                 shared.with(|server| server.bus_tick(now()));
@@ -175,7 +199,8 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
             }
         }
         machine.perform_all();
-        if let Some(hz) = machine.new_hz.take() {
+        if let Some(new_hz) = machine.new_hz.take() {
+            hz = new_hz;
             cron = cron_at(hz);
         }
         for request in std::mem::take(&mut machine.config_requests) {
@@ -198,6 +223,15 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
             logger.warning(format_args!("Redis is now ready to exit, bye bye..."));
             return ExitCode::SUCCESS;
         }
+    }
+}
+
+/// The server has become a replica, or a primary: what the system is told of it may be something else now.
+fn change_role(shared: &Shared, follows: bool) {
+    shared.logger.set_role(if follows { Role::Replica } else { Role::Primary });
+    let config = shared.server().config.clone();
+    if let Err(error) = tuning::rate(&config, follows) {
+        shared.logger.warning(format_args!("Unable to write oom_score_adj: {}", plain(&error)));
     }
 }
 

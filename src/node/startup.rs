@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use super::log::Logger;
 use super::os;
+use super::syslog::{self, Syslog};
 use crate::config::Host;
 use crate::config::args::{self, Invocation, Serve};
 use crate::config::{COMPAT_VERSION, Config};
@@ -154,11 +155,23 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 fn open_log(config: &Config) -> Result<Logger, String> {
-    if config.logfile.is_empty() {
-        return Ok(Logger::stdout(config.loglevel));
+    let logger = if config.logfile.is_empty() {
+        Logger::stdout(config.loglevel)
+    } else {
+        let path = absolute(Path::new(OsStr::from_bytes(&config.logfile)));
+        Logger::file(config.loglevel, path).map_err(|error| format!("Can't open the log file: {}", plain(&error)))?
+    };
+    logger.set_style(config.log_format, config.log_timestamp_format);
+    if !config.syslog_enabled {
+        return Ok(logger);
     }
-    let path = absolute(Path::new(OsStr::from_bytes(&config.logfile)));
-    Logger::file(config.loglevel, path).map_err(|error| format!("Can't open the log file: {}", plain(&error)))
+    match Syslog::open(Path::new(syslog::SOCKET), &config.syslog_ident, config.syslog_facility) {
+        Ok(syslog) => Ok(logger.with_syslog(syslog)),
+        Err(error) => {
+            logger.warning(format_args!("Can't reach the system's log at {}: {}", syslog::SOCKET, plain(&error)));
+            Ok(logger)
+        }
+    }
 }
 
 /// The line of `--version`, in redis-server's form.
@@ -208,6 +221,20 @@ pub fn announce(prepared: &Prepared) {
     for warning in prepared.config.startup_warnings() {
         log.warning(format_args!("{warning}"));
     }
+    if prepared.config.always_show_logo || log.is_at_terminal() {
+        log.picture(&logo(&prepared.config, pid));
+    }
+}
+
+/// Three nodes that know each other, and what starts here.
+fn logo(config: &Config, pid: u32) -> String {
+    let mode = if config.cluster_enabled { "cluster" } else { "standalone" };
+    format!(
+        "\n        ( )\n       /   \\          node {} (Redis {COMPAT_VERSION})\n      /     \\         mode: {mode}\n   ( )-------( )      \
+         port: {}\n                      pid:  {pid}\n\n",
+        env!("CARGO_PKG_VERSION"),
+        config.port
+    )
 }
 
 /// Where the pid file is, if one is wanted: always for a daemon.

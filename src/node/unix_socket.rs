@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::connection::Connection;
+use super::os;
 use super::shared::{Shared, now};
 use crate::config::Config;
 use crate::exec::Server;
@@ -38,6 +39,10 @@ impl UnixSocket {
         let listener = Arc::new(UnixListener::bind(&path)?);
         if config.unixsocketperm != 0 {
             fs::set_permissions(&path, Permissions::from_mode(config.unixsocketperm))?;
+        }
+        if !config.unixsocketgroup.is_empty() {
+            let group = os::group_id(&config.unixsocketgroup)?;
+            rustix::fs::chown(&path, None, Some(rustix::fs::Gid::from_raw(group)))?;
         }
         Ok(Some(UnixSocket { path, listener }))
     }

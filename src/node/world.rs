@@ -15,6 +15,7 @@ use super::reload;
 use super::shared::{Shared, now};
 use super::snapshot;
 use super::startup::plain;
+use super::tuning;
 use crate::base::Millis;
 use crate::cluster;
 use crate::config::LogLevel;
@@ -111,6 +112,12 @@ impl Machine {
         }
         if names.contains(&"cluster-auth-mode") {
             self.bus.enforce_auth();
+        }
+        if names.contains(&"log-format") || names.contains(&"log-timestamp-format") {
+            self.shared.logger.set_style(config.log_format, config.log_timestamp_format);
+        }
+        if names.contains(&"jemalloc-bg-thread") {
+            tuning::run_allocator_thread(config.jemalloc_bg_thread, &self.shared.logger);
         }
         if names.contains(&"hz") {
             self.new_hz = Some(config.hz);

@@ -203,12 +203,14 @@ fn sorted(db: &mut Db<'_>, key: &[u8], options: &Options<'_>) -> Result<Elements
     let wanted = options.wanted(len);
     // The order inside a set is nobody's choice: what is stored must not depend on it.
     let by_chance = matches!(value, ValueRef::Set(_)) && options.store.is_some();
-    let (order, by) = match options.by {
+    let (mut order, by) = match options.by {
         Some(Pattern::Constant) if by_chance => (Order::Texts, None),
         Some(Pattern::Constant) => return Ok(unsorted(value, options.descending, wanted)),
         Some(by) => (if options.alphabetic { Order::OtherTexts } else { Order::Numbers }, Some(by)),
         None => (if options.alphabetic { Order::Texts } else { Order::Numbers }, None),
     };
+    // What is stored is the same on every server, whatever its locale.
+    let collated = options.store.is_none();
     let mut elements = Elements::with_capacity(len);
     let mut valid = true;
     if order == Order::Numbers && by.is_none() {
@@ -218,7 +220,11 @@ fn sorted(db: &mut Db<'_>, key: &[u8], options: &Options<'_>) -> Result<Elements
     }
     match (order, by) {
         (Order::Numbers, Some(by)) => valid = elements.rank_by_other_numbers(by, db),
-        (Order::OtherTexts, Some(by)) => elements.rank_by_other_texts(by, db),
+        (Order::OtherTexts, Some(by)) => elements.rank_by_other_texts(by, db, collated),
+        (Order::Texts, _) if collated && elements.need_keys() => {
+            elements.rank_by_keys();
+            order = Order::OtherTexts;
+        }
         (Order::Texts, _) => elements.rank_by_texts(),
         _ => {}
     }

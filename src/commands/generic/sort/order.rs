@@ -5,7 +5,9 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::pattern::{Pattern, weight};
+use crate::base::collate;
 use crate::data::Item;
+use crate::data::item::Text;
 use crate::keyspace::Db;
 
 /// The elements to sort, their texts one behind the other.
@@ -83,15 +85,40 @@ impl Elements {
         })
     }
 
-    /// Reads the weights as texts.
-    pub fn rank_by_other_texts(&mut self, by: Pattern<'_>, db: &mut Db<'_>) {
-        let (mut name, old) = (Vec::new(), std::mem::take(&mut self.texts));
+    /// Reads the weights as texts, to be compared as the locale has it if `collated`.
+    pub fn rank_by_other_texts(&mut self, by: Pattern<'_>, db: &mut Db<'_>, collated: bool) {
+        let (mut name, mut room) = (Vec::new(), Text::new());
+        self.rank_by(|text, texts| {
+            let Some(other) = by.read(db, text, &mut name) else { return false };
+            if collated {
+                collate::push_key(texts, other.text(&mut room));
+            } else {
+                other.push_to(texts);
+            }
+            true
+        });
+    }
+
+    /// Whether the order of the locale is another than that of all bytes.
+    pub fn need_keys(&self) -> bool {
+        !collate::is_plain() || self.texts.contains(&0)
+    }
+
+    /// By their own texts, as the locale has it.
+    pub fn rank_by_keys(&mut self) {
+        self.rank_by(|text, texts| {
+            collate::push_key(texts, text);
+            true
+        });
+    }
+
+    /// Puts behind each text what `push` appends for it; it returns false when there is nothing.
+    fn rank_by(&mut self, mut push: impl FnMut(&[u8], &mut Vec<u8>) -> bool) {
+        let old = std::mem::take(&mut self.texts);
         for element in &mut self.all {
             let (text, start) = (element.text(&old), self.texts.len());
             self.texts.extend_from_slice(text);
-            let other = by.read(db, text, &mut name);
-            if let Some(other) = other {
-                other.push_to(&mut self.texts);
+            if push(text, &mut self.texts) {
                 element.by_len = (self.texts.len() - start) as u32 - element.len;
             }
             element.start = start;
@@ -160,6 +187,16 @@ mod tests {
         let numbers = [f64::NEG_INFINITY, -1e300, -2.5, -f64::MIN_POSITIVE, 0.0, 1e-9, 1.0, 1e17, f64::INFINITY];
         assert!(numbers.windows(2).all(|two| rank_of_number(two[0]) < rank_of_number(two[1])));
         assert_eq!(rank_of_number(-0.0), rank_of_number(0.0));
+    }
+
+    #[test]
+    fn keys_end_at_a_zero() {
+        let mut elements = Elements::default();
+        [&b"b\0b"[..], b"b\0a", b"a", b"b"].iter().for_each(|text| elements.push(Item::from(*text)));
+        assert!(elements.need_keys());
+        elements.rank_by_keys();
+        elements.sort(Order::OtherTexts, false, 0..4);
+        assert_eq!(elements.texts().collect::<Vec<_>>(), [&b"a"[..], b"b\0b", b"b\0a", b"b"]);
     }
 
     proptest! {

@@ -27,7 +27,7 @@ pub(super) fn server(info: &mut Info<'_>) {
     info.field("server_time_usec", server.wall_micros());
     info.field("uptime_in_seconds", uptime_secs);
     info.field("uptime_in_days", uptime_secs / 86_400);
-    info.field("hz", server.config.hz);
+    info.field("hz", server.hz());
     info.field("configured_hz", server.config.hz);
     info.field("lru_clock", server.now.secs() & 0x00ff_ffff);
     info.field("executable", &facts.executable);
