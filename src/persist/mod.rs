@@ -1,6 +1,7 @@
 //! The formats on disk and in DUMP payloads, over `Read` and `Write`: no files, no clock, no sockets.
 //!
 //! - [`aof`]: the append-only log: manifest, names, reading, appending, decisions
+//! - [`check`]: what the checkers of files say
 //! - [`disk`]: the door to the disk behind which tests put one that fails
 //! - [`dump`]: the payload of DUMP and RESTORE
 //! - [`rdb`]: the snapshot file, written (version 10, which Redis 7.0 reads) and read (every version)
@@ -8,6 +9,7 @@
 //! - [`ziplist`], [`zipmap`]: compact structures of old servers, read only
 
 pub mod aof;
+pub mod check;
 pub mod disk;
 pub mod dump;
 #[cfg(test)]

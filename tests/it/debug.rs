@@ -49,12 +49,56 @@ fn a_file_with_keys_that_are_there_is_refused_unless_they_are_merged() {
 fn a_crash_loses_nothing_that_was_logged() {
     let mut server = Server::start(ServerKind::Node, LOGGED);
     let digest = fill(&server);
-    for crash in ["DEBUG PANIC", "DEBUG SEGFAULT", "DEBUG OOM"] {
+    for crash in ["DEBUG ASSERT", "DEBUG PANIC", "DEBUG SEGFAULT", "DEBUG OOM"] {
         assert!(server.call::<String>(crash).is_err(), "{crash}");
         eventually("the process is gone", || server.has_ended());
         server.restart();
         assert_eq!(server.text("DEBUG DIGEST"), digest, "after {crash}");
     }
+}
+
+#[test]
+fn the_process_begins_anew_with_all_that_was_logged() {
+    let server = Server::start(ServerKind::Node, LOGGED);
+    let digest = fill(&server);
+    let run_id = || {
+        let info: String = server.call("INFO server").ok()?;
+        info.lines().find_map(|line| Some(line.strip_prefix("run_id:")?.to_owned()))
+    };
+    for line in ["DEBUG RESTART", "DEBUG CRASH-AND-RECOVER 10", "DEBUG RESTART 10"] {
+        let before = run_id();
+        assert!(before.is_some() && server.call::<String>(line).is_err(), "{line}");
+        eventually("another run", || run_id().is_some_and(|now| Some(now) != before));
+        eventually("the log is loaded", || server.call::<String>("DEBUG DIGEST").is_ok_and(|now| now == digest));
+    }
+    let error = server.call::<String>("DEBUG RESTART soon").unwrap_err().to_string();
+    assert!(error.contains("value is not an integer"), "{error}");
+}
+
+#[test]
+fn a_restart_saves_where_there_are_save_points() {
+    let server = Server::start(ServerKind::Node, "enable-debug-command yes\nsave 3600 1");
+    let digest = fill(&server);
+    assert_eq!(server.text("CONFIG SET maxmemory-samples 7"), "OK");
+    assert!(server.call::<String>("DEBUG RESTART").is_err());
+    eventually("the file is loaded", || server.call::<String>("DEBUG DIGEST").is_ok_and(|now| now == digest));
+    let samples: Vec<String> = server.call("CONFIG GET maxmemory-samples").unwrap();
+    assert_eq!(samples[1], "7", "the configuration was rewritten");
+}
+
+#[test]
+fn standing_still_is_a_slow_command() {
+    let server = Server::start(ServerKind::Node, "enable-debug-command yes");
+    assert_eq!(server.text("DEBUG SLEEP 0.02"), "OK");
+    let slow: Vec<(i64, i64, i64, Vec<String>)> = server
+        .call::<Vec<(i64, i64, i64, Vec<String>, String, String)>>("SLOWLOG GET")
+        .unwrap()
+        .into_iter()
+        .map(|(id, at, usec, args, _, _)| (id, at, usec, args))
+        .collect();
+    assert_eq!(slow.len(), 1, "{slow:?}");
+    assert_eq!(slow[0].3, ["DEBUG", "SLEEP", "0.02"]);
+    assert!(slow[0].2 >= 20_000, "{slow:?}");
 }
 
 #[test]

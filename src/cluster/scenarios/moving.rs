@@ -105,6 +105,13 @@ fn a_cluster_that_is_down_says_so() {
     let tell = |net: &Net, request| net.engine(0).redirect(slot(0), request, Presence::default);
     let (read, write) = (Request::default(), Request { write: true, ..Request::default() });
     assert_eq!(tell(&net, read), Redirect::Down);
+    // Shard channels work all the same, unless they must not.
+    let channel = Request { shard_pubsub: true, ..Request::default() };
+    assert_eq!(tell(&net, channel), Redirect::Serve);
+    let mut config = net.engine(0).config().clone();
+    config.allow_pubsubshard_when_down = false;
+    net.with_engine(0, |engine, now| engine.set_config(now, config));
+    assert_eq!(tell(&net, channel), Redirect::Down);
     let mut config = net.engine(0).config().clone();
     config.allow_reads_when_down = true;
     net.with_engine(0, |engine, now| engine.set_config(now, config));

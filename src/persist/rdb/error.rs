@@ -8,7 +8,11 @@ use std::io;
 pub enum RdbError {
     /// The input ended inside the data: a copy that was cut short, or a link that broke.
     #[error("Short read or OOM loading DB. Unrecoverable error, aborting now. (input ended at offset {offset})")]
-    Truncated { offset: u64 },
+    Truncated {
+        offset: u64,
+        /// Where what is cut short begins.
+        begin: u64,
+    },
 
     #[error("Wrong signature trying to load DB from file: {}", String::from_utf8_lossy(.0))]
     BadMagic([u8; 9]),
@@ -36,6 +40,16 @@ pub enum RdbError {
 
     #[error("Error reading the RDB: {0}")]
     Io(#[from] io::Error),
+}
+
+impl RdbError {
+    /// The same error, if the input ended inside something that begins at `begin`.
+    pub(super) fn beginning_at(self, begin: u64) -> RdbError {
+        match self {
+            RdbError::Truncated { offset, .. } => RdbError::Truncated { offset, begin },
+            other => other,
+        }
+    }
 }
 
 pub type Result<T> = std::result::Result<T, RdbError>;

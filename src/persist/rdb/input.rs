@@ -84,7 +84,7 @@ impl<R: BufRead> Input<R> {
         }
         let offset = self.offset();
         match &self.inner.fill_buf()?[self.used..] {
-            [] => Err(RdbError::Truncated { offset }),
+            [] => Err(RdbError::Truncated { offset, begin: offset }),
             bytes => Ok(bytes),
         }
     }
@@ -97,9 +97,9 @@ impl<R: BufRead> Input<R> {
 
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let mut out = [0; N];
-        let mut filled = 0;
+        let (mut filled, begin) = (0, self.offset());
         while filled < N {
-            let bytes = self.buffered()?;
+            let bytes = self.buffered().map_err(|error| error.beginning_at(begin))?;
             let step = bytes.len().min(N - filled);
             out[filled..filled + step].copy_from_slice(&bytes[..step]);
             filled += step;
@@ -112,9 +112,10 @@ impl<R: BufRead> Input<R> {
     pub fn bytes(&mut self, length: u64) -> Result<Vec<u8>> {
         let likely = length.min(FIRST_ALLOCATION.max(self.available()));
         let mut out = Vec::with_capacity(likely as usize);
+        let begin = self.offset();
         while (out.len() as u64) < length {
             let left = length - out.len() as u64;
-            let bytes = self.buffered()?;
+            let bytes = self.buffered().map_err(|error| error.beginning_at(begin))?;
             let step = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             if out.capacity() - out.len() < step {
                 let doubled = out.len().max(step);
@@ -232,7 +233,7 @@ mod tests {
         }
         assert!(matches!(Input::new(&b"\x82"[..]).length(), Err(RdbError::Corrupt { .. })));
         assert!(matches!(Input::new(&b"\xc0\x01"[..]).length(), Err(RdbError::Corrupt { .. })));
-        assert!(matches!(Input::new(&b"\x80\x00"[..]).length(), Err(RdbError::Truncated { offset: 2 })));
+        assert!(matches!(Input::new(&b"\x80\x00"[..]).length(), Err(RdbError::Truncated { offset: 2, begin: 1 })));
     }
 
     #[test]
@@ -260,7 +261,7 @@ mod tests {
     fn a_promise_of_many_bytes_allocates_little() {
         let mut claim = b"\x81\x00\x00\x01\x00\x00\x00\x00\x00".to_vec();
         claim.extend_from_slice(b"short");
-        assert!(matches!(Input::new(&claim[..]).string(), Err(RdbError::Truncated { offset: 14 })));
+        assert!(matches!(Input::new(&claim[..]).string(), Err(RdbError::Truncated { offset: 14, begin: 9 })));
         let mut bomb = b"\xc3\x02".to_vec();
         output::push_length(&mut bomb, 1 << 40);
         bomb.extend_from_slice(b"\x00a");

@@ -19,5 +19,5 @@ pub mod write_value;
 pub use code::{Reader, VersionCheck};
 pub use error::RdbError;
 pub use read::{Event, LoadedEntry, RdbReader};
-pub use records::{Checksum, ReadOptions};
+pub use records::{Checksum, ReadOptions, Step};
 pub use write::{Access, Aux, RdbWriter, ReplicationAux, WriteOptions};

@@ -76,6 +76,9 @@ impl<R: BufRead> RdbReader<R> {
             Record::ResizeDb { keys, expires } => Event::ResizeDb { keys, expires },
             Record::SlotImport { job, ranges } => Event::SlotImport { job, ranges },
             Record::End { checksum } => Event::End { checksum },
+            Record::Function(_) => {
+                return Err(RdbError::Unsupported { what: "a function library".into(), key: None });
+            }
             Record::Key(head) => return self.entry(head),
         })
     }

@@ -32,6 +32,8 @@ pub enum Record {
     ResizeDb { keys: u64, expires: u64 },
     /// A slot import that was under way when the file was written: its job and its ranges, both ends included.
     SlotImport { job: Vec<u8>, ranges: Vec<(u16, u16)> },
+    /// The code of a library of functions.
+    Function(Vec<u8>),
     /// A key. Its value comes next in the input and must be read before the next record.
     Key(KeyRecord),
     /// The end, and again the end if it is asked for once more.
@@ -63,6 +65,23 @@ pub enum Checksum {
     Absent,
 }
 
+/// What is being read: an error happened there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    Header,
+    Code,
+    Expiry,
+    Key,
+    /// The caller reads it.
+    Value,
+    /// The number of a database, or of the keys in it.
+    Length,
+    Aux,
+    Function,
+    ModuleAux,
+    Checksum,
+}
+
 /// Reads a file record by record. It consumes nothing behind the end of the file, see [`RecordReader::into_inner`].
 pub struct RecordReader<R> {
     input: Input<R>,
@@ -70,6 +89,9 @@ pub struct RecordReader<R> {
     version: u16,
     redis_magic: bool,
     end: Option<Checksum>,
+    step: Step,
+    /// The type of the key that is being read.
+    key_type: Option<u8>,
 }
 
 impl<R: BufRead> RecordReader<R> {
@@ -87,7 +109,7 @@ impl<R: BufRead> RecordReader<R> {
         if !own_magic || !options.version_check.accepts(version) {
             return Err(RdbError::Version(version));
         }
-        Ok(RecordReader { input, options, version, redis_magic, end: None })
+        Ok(RecordReader { input, options, version, redis_magic, end: None, step: Step::Header, key_type: None })
     }
 
     pub fn version(&self) -> u16 {
@@ -97,6 +119,16 @@ impl<R: BufRead> RecordReader<R> {
     /// Bytes read so far, for progress reports.
     pub fn offset(&self) -> u64 {
         self.input.offset()
+    }
+
+    /// What was being read last.
+    pub fn step(&self) -> Step {
+        self.step
+    }
+
+    /// The type of the key that was being read last, if it was one.
+    pub fn key_type(&self) -> Option<u8> {
+        self.key_type
     }
 
     /// Where the value of the last [`Record::Key`] is.
@@ -116,17 +148,29 @@ impl<R: BufRead> RecordReader<R> {
             return Ok(Record::End { checksum });
         }
         let mut head = KeyRecord::default();
+        self.key_type = None;
         loop {
+            self.step = Step::Code;
             let offset = self.input.offset();
             let code = self.input.byte()?;
             match code {
-                opcode::EXPIRE_SECS => head.expire = Some(Millis(i64::from(self.input.i32_le()?) * 1000)),
-                // -1 is how servers say "never" in memory; read as a time it would drop the key.
-                opcode::EXPIRE_MS => head.expire = Some(Millis(self.input.i64_le()?)).filter(|at| at.0 != -1),
+                opcode::EXPIRE_SECS => {
+                    self.step = Step::Expiry;
+                    head.expire = Some(Millis(i64::from(self.input.i32_le()?) * 1000));
+                }
+                opcode::EXPIRE_MS => {
+                    self.step = Step::Expiry;
+                    // -1 is how servers say "never" in memory; read as a time it would drop the key.
+                    head.expire = Some(Millis(self.input.i64_le()?)).filter(|at| at.0 != -1);
+                }
                 opcode::IDLE => head.idle_secs = Some(self.input.length()?),
                 opcode::FREQUENCY => head.frequency = Some(self.input.byte()?),
-                opcode::SELECT_DB => return Ok(Record::SelectDb(self.input.length()?)),
+                opcode::SELECT_DB => {
+                    self.step = Step::Length;
+                    return Ok(Record::SelectDb(self.input.length()?));
+                }
                 opcode::RESIZE_DB => {
+                    self.step = Step::Length;
                     return Ok(Record::ResizeDb { keys: self.input.length()?, expires: self.input.length()? });
                 }
                 opcode::AUX => return self.aux(),
@@ -137,16 +181,25 @@ impl<R: BufRead> RecordReader<R> {
                     }
                 }
                 opcode::SLOT_IMPORT if !self.redis_magic => return self.slot_import(),
-                opcode::FUNCTION => return Err(unsupported("a function library")),
+                opcode::FUNCTION => {
+                    self.step = Step::Function;
+                    return Ok(Record::Function(self.input.string()?));
+                }
                 opcode::FUNCTION_OLD => return Err(unsupported("a function library of a pre-release format")),
-                opcode::MODULE_AUX => return Err(unsupported("auxiliary data of a module")),
+                opcode::MODULE_AUX => {
+                    self.step = Step::ModuleAux;
+                    return Err(unsupported("auxiliary data of a module"));
+                }
                 opcode::EOF => return self.end(),
                 _ if self.redis_magic && (value_type::HASH_EXPIRY..=opcode::SLOT_IMPORT).contains(&code) => {
                     return Err(RdbError::Foreign { code, version: self.version });
                 }
                 value_type::STRING..=value_type::MODULE | value_type::HASH_ZIPMAP..=value_type::HASH_EXPIRY => {
                     head.value_type = code;
+                    self.key_type = Some(code);
+                    self.step = Step::Key;
                     head.key = self.input.string()?;
+                    self.step = Step::Value;
                     return Ok(Record::Key(head));
                 }
                 _ => return Err(RdbError::UnknownCode { code, offset }),
@@ -155,6 +208,7 @@ impl<R: BufRead> RecordReader<R> {
     }
 
     fn aux(&mut self) -> Result<Record> {
+        self.step = Step::Aux;
         let name = self.input.string()?;
         let value = self.input.string()?;
         if name == b"slot-info" {
@@ -184,6 +238,7 @@ impl<R: BufRead> RecordReader<R> {
     }
 
     fn end(&mut self) -> Result<Record> {
+        self.step = Step::Checksum;
         let checksum = self.read_checksum()?;
         self.end = Some(checksum);
         Ok(Record::End { checksum })
@@ -245,7 +300,7 @@ mod tests {
         for magic in ["REDIS1000", "VALKEX080", "REDIS00x1", "REDIS0+11"] {
             assert!(matches!(open(&file(magic, b"")), Err(RdbError::BadMagic(_))), "{magic}");
         }
-        assert!(matches!(open(b"REDIS"), Err(RdbError::Truncated { offset: 5 })));
+        assert!(matches!(open(b"REDIS"), Err(RdbError::Truncated { offset: 5, begin: 0 })));
         let relaxed = ReadOptions { version_check: VersionCheck::Relaxed, ..ReadOptions::default() };
         for magic in ["REDIS0012", "VALKEY090"] {
             assert!(RecordReader::open(&file(magic, b"")[..], relaxed).is_ok());
