@@ -11,9 +11,40 @@ pub enum Invocation {
     Version,
     Help,
     CheckSystem,
+    /// Look at files and end.
+    Check(Check),
     /// Megabytes to test; `None` when the number is missing.
     TestMemory(Option<u64>),
     Serve(Serve),
+}
+
+/// A checker of files, what it is called, and its own arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Check {
+    Rdb { program: Vec<u8>, args: Vec<Vec<u8>> },
+    Log { program: Vec<u8>, args: Vec<Vec<u8>> },
+}
+
+impl Check {
+    /// The checker that a program of this name is, or that its first argument asks for.
+    fn find(program: &[u8], args: &[Vec<u8>]) -> Option<Check> {
+        let name = program.rsplit(|b| *b == b'/').next().unwrap_or_default();
+        let has = |part: &[u8]| name.windows(part.len()).any(|window| window == part);
+        let (program, own) = (program.to_vec(), args.to_vec());
+        if has(b"check-rdb") {
+            return Some(Check::Rdb { program, args: own });
+        }
+        if has(b"check-aof") {
+            return Some(Check::Log { program, args: own });
+        }
+        let (option, own) = args.split_first()?;
+        let program = [&program, &b" "[..], option].concat();
+        match option.as_slice() {
+            b"--check-rdb" => Some(Check::Rdb { program, args: own.to_vec() }),
+            b"--check-aof" => Some(Check::Log { program, args: own.to_vec() }),
+            _ => None,
+        }
+    }
 }
 
 /// How to start a server.
@@ -49,6 +80,9 @@ impl Serve {
 #[must_use]
 pub fn parse(args: &[Vec<u8>]) -> Invocation {
     let (program, args) = args.split_first().map_or((&[][..], args), |(program, args)| (program.as_slice(), args));
+    if let Some(check) = Check::find(program, args) {
+        return Invocation::Check(check);
+    }
     match args.first().map(Vec::as_slice) {
         Some(b"-v" | b"--version") => return Invocation::Version,
         Some(b"-h" | b"--help") => return Invocation::Help,
@@ -130,6 +164,23 @@ mod tests {
             Invocation::Serve(serve) => String::from_utf8(serve.options).unwrap(),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn checkers_by_name_and_by_option() {
+        let words = |words: &[&str]| words.iter().map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
+        let checker = |line: &[&str]| match parse(&words(line)) {
+            Invocation::Check(Check::Rdb { program, args }) => Some((true, program, args)),
+            Invocation::Check(Check::Log { program, args }) => Some((false, program, args)),
+            _ => None,
+        };
+        let named = |rdb, program: &str, args: &[&str]| Some((rdb, program.as_bytes().to_vec(), words(args)));
+        assert_eq!(checker(&["/x/redis-check-rdb", "a"]), named(true, "/x/redis-check-rdb", &["a"]));
+        assert_eq!(checker(&["valkey-check-aof"]), named(false, "valkey-check-aof", &[]));
+        assert_eq!(checker(&["node", "--check-rdb"]), named(true, "node --check-rdb", &[]));
+        assert_eq!(checker(&["node", "--check-aof", "--fix", "f"]), named(false, "node --check-aof", &["--fix", "f"]));
+        assert_eq!(checker(&["/check-rdb/node", "--port", "1"]), None);
+        assert_eq!(checker(&["node", "f", "--check-rdb"]), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod aof;
 pub mod boot;
 pub mod bus;
 pub mod bus_auth;
+pub mod check;
 pub mod connection;
 pub mod crash;
 pub mod disk;

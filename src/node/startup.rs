@@ -7,6 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use super::check;
 use super::log::Logger;
 use super::os;
 use super::syslog::{self, Syslog};
@@ -52,6 +53,7 @@ pub fn prepare(argv: &[Vec<u8>]) -> Result<Prepared, ExitCode> {
             eprint!("{}", help(&program));
             Err(ExitCode::FAILURE)
         }
+        Invocation::Check(check) => Err(check::run(&check)),
         Invocation::CheckSystem | Invocation::TestMemory(_) => {
             eprintln!("This build has no system check and no memory test.");
             Err(ExitCode::FAILURE)

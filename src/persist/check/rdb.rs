@@ -93,7 +93,7 @@ fn read_one<R: BufRead>(
             match checksum {
                 Checksum::Verified => writeln!(out, "[offset {offset}] Checksum OK")?,
                 Checksum::Disabled => {
-                    writeln!(out, "[offset {offset}] RDB file was saved with checksum disabled: no check performed.")?
+                    writeln!(out, "[offset {offset}] RDB file was saved with checksum disabled: no check performed.")?;
                 }
                 Checksum::Unchecked | Checksum::Absent => {}
             }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::config::ClientsMemory;
+use crate::exec::client::Client;
 use crate::exec::{Ctx, Done};
 use crate::resp::{Args, ErrorReply};
 
@@ -17,7 +18,7 @@ pub fn eviction(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
     }
     let mut buckets = [(0, 0); BUCKETS as usize];
     let all = ctx.server.clients.iter().chain(std::iter::once(&*ctx.client));
-    for bytes in all.filter(|client| client.counts_as_client()).map(|client| client.memory_bytes()) {
+    for bytes in all.filter(|client| client.counts_as_client()).map(Client::memory_bytes) {
         let (sum, count) = &mut buckets[bucket_of(bytes)];
         *sum += bytes;
         *count += 1;
