@@ -1,3 +1,5 @@
+complete -c node -l check-rdb -d 'Check an RDB file, and end. A program called redis-check-rdb does that without the option' -r -F
+complete -c node -l check-aof -d 'Check an append-only log, by its manifest or a single file of it, and end; cut off what is damaged, or later than a second since 1970. A program called redis-check-aof does that without the option' -r -F
 complete -c node -l daemonize -d 'Default: no. At start only' -r
 complete -c node -l supervised -d 'Default: no. At start only' -r
 complete -c node -l pidfile -d 'Empty by default. At start only' -r

@@ -279,11 +279,12 @@ impl<'a, W: Write> LogCheck<'a, W> {
         name: &str,
         len: u64,
         good_up_to: u64,
-        message: Option<&str>,
+        message: Option<&[u8]>,
         is_last: bool,
     ) -> Checked<Verdict> {
         if let Some(message) = message {
-            writeln!(self.out, "{message}")?;
+            self.out.write_all(message)?;
+            writeln!(self.out)?;
         }
         let damaged = len.saturating_sub(good_up_to);
         if damaged == 0 && self.until_secs != 0 {

@@ -194,7 +194,8 @@ pub const ALLOCATOR: &str = "jemalloc-5.3.0";
 fn help(program: &str) -> String {
     format!(
         "Usage: ./{program} [/path/to/redis.conf] [options] [-]\n       ./{program} - (read config from stdin)\n       \
-         ./{program} -v or --version\n       ./{program} -h or --help\n\nExamples:\n       ./{program} (run the server \
+         ./{program} -v or --version\n       ./{program} -h or --help\n       ./{program} --check-rdb <rdb-file-name>\n       \
+         ./{program} --check-aof [--fix|--truncate-to-timestamp $timestamp] <file.manifest|file.aof>\n\nExamples:\n       ./{program} (run the server \
          with default conf)\n       echo 'maxmemory 128mb' | ./{program} -\n       ./{program} /etc/redis/6379.conf\n       \
          ./{program} --port 7777\n       ./{program} --port 7777 --replicaof 127.0.0.1 8888\n       ./{program} \
          /etc/myredis.conf --loglevel verbose -\n"

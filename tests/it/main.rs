@@ -8,6 +8,7 @@ mod alone;
 mod bad_input;
 mod blocking;
 mod capabilities;
+mod check;
 mod clients;
 mod cluster;
 mod cluster_auth;

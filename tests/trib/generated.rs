@@ -50,6 +50,20 @@ fn node() -> Command {
              cluster bus. Every directive of the configuration file is also an option, which wins over the file.",
         )
         .arg(file)
+        .arg(Arg::new("check-rdb").long("check-rdb").value_name("FILE").value_hint(clap::ValueHint::FilePath).help(
+            "Check an RDB file, and end. A program called redis-check-rdb does that without the option",
+        ))
+        .arg(
+            Arg::new("check-aof")
+                .long("check-aof")
+                .num_args(1..=3)
+                .value_names(["[--fix|--truncate-to-timestamp T]", "FILE"])
+                .value_hint(clap::ValueHint::FilePath)
+                .help(
+                    "Check an append-only log, by its manifest or a single file of it, and end; cut off what is damaged, \
+                     or later than a second since 1970. A program called redis-check-aof does that without the option",
+                ),
+        )
         .args(options);
     command.build();
     command

@@ -24,7 +24,7 @@ pub enum Cut {
 pub enum Found {
     /// The file is whole up to this offset, which may be its end; the message says what is wrong there, if that is
     /// known.
-    UpTo { offset: u64, message: Option<String> },
+    UpTo { offset: u64, message: Option<Vec<u8>> },
     /// Something later than the moment that was asked for.
     Later(Cut),
     /// An annotation of time that is none.
@@ -75,7 +75,7 @@ impl Checker {
             }
         }
         if reader.at_end && file.in_multi {
-            file.say("Reached EOF before reading EXEC for MULTI".to_owned());
+            file.say(b"Reached EOF before reading EXEC for MULTI");
         }
         Ok(Found::UpTo { offset: file.good_up_to, message: file.wrong })
     }
@@ -106,7 +106,8 @@ impl Checker {
             let begins = word.eq_ignore_ascii_case(b"multi");
             if begins || word.eq_ignore_ascii_case(b"exec") {
                 if begins == file.in_multi {
-                    file.say(format!("Unexpected {} in AOF {}", if begins { "MULTI" } else { "EXEC" }, file.name));
+                    let word = if begins { "MULTI" } else { "EXEC" };
+                    file.say(format!("Unexpected {word} in AOF {}", file.name).as_bytes());
                     return Ok(false);
                 }
                 file.in_multi = begins;
@@ -126,7 +127,7 @@ impl Checker {
         let line = reader.line(NUMBER_MAX)?;
         let Some((first, text)) = line.split_first() else { return Ok(None) };
         if *first != prefix {
-            file.say(format!("Expected prefix '{}', got: '{}'", char::from(prefix), char::from(*first)));
+            file.say(&[b"Expected prefix '", &[prefix][..], b"', got: '", &[*first], b"'"].concat());
             return Ok(None);
         }
         let (number, rest) = parse_number(text);
@@ -145,7 +146,8 @@ impl Checker {
         let Ok(len) =
             u64::try_from(len).map_err(drop).and_then(|len| if len <= LENGTH_MAX { Ok(len) } else { Err(()) })
         else {
-            file.say(format!("Expected to read string of {len} bytes, which is not in the suitable range"));
+            let what = format!("Expected to read string of {len} bytes, which is not in the suitable range");
+            file.say(what.as_bytes());
             return Ok(None);
         };
         file.place = reader.offset;
@@ -157,7 +159,7 @@ impl Checker {
         let mut end = Vec::new();
         let got = got + if got == len { reader.skip(2, |bytes| end.extend_from_slice(bytes))? } else { 0 };
         if got < len + 2 {
-            file.say(format!("Expected to read {} bytes, got {got} bytes", len + 2));
+            file.say(format!("Expected to read {} bytes, got {got} bytes", len + 2).as_bytes());
             return Ok(None);
         }
         if !file.ends_line(&end) {
@@ -180,13 +182,13 @@ struct File<'a> {
     /// Where what is read begins.
     place: u64,
     /// The first thing that is wrong.
-    wrong: Option<String>,
+    wrong: Option<Vec<u8>>,
 }
 
 impl File<'_> {
-    fn say(&mut self, what: String) {
+    fn say(&mut self, what: &[u8]) {
         let place = self.place;
-        self.wrong.get_or_insert_with(|| format!("0x{place:16x}: {what}"));
+        self.wrong.get_or_insert_with(|| [format!("0x{place:16x}: ").as_bytes(), what].concat());
     }
 
     /// Whether `rest` is the end of a line.
@@ -194,8 +196,9 @@ impl File<'_> {
         if rest.starts_with(b"\r\n") {
             return true;
         }
-        let byte = |i: usize| rest.get(i).copied().unwrap_or(0);
-        self.say(format!("Expected \\r\\n, got: {:02x}{:02x}", byte(0), byte(1)));
+        // The bytes have a sign, and are shown with it.
+        let byte = |i: usize| i32::from(rest.get(i).copied().unwrap_or(0) as i8);
+        self.say(format!("Expected \\r\\n, got: {:02x}{:02x}", byte(0), byte(1)).as_bytes());
         false
     }
 }
@@ -297,7 +300,9 @@ mod tests {
 
     fn up_to(file: &str) -> (u64, u64, String) {
         match found(file.as_bytes(), 0) {
-            (Found::UpTo { offset, message }, line) => (offset, line, message.unwrap_or_default()),
+            (Found::UpTo { offset, message }, line) => {
+                (offset, line, String::from_utf8(message.unwrap_or_default()).expect("plain texts"))
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -321,6 +326,7 @@ mod tests {
         for (tail, line, message) in [
             ("PING\r\n", 6, ""),
             ("*x\r\n", 6, "0x              17: Expected \\r\\n, got: 780d"),
+            ("*1\x7f\r\n", 6, "0x              17: Expected \\r\\n, got: 7f0d"),
             ("*1\r\n:5\r\n", 7, "0x              1b: Expected prefix '$', got: ':'"),
             (
                 "*1\r\n$-5\r\n",
@@ -343,6 +349,16 @@ mod tests {
         assert_eq!(up_to(&twice), (23, 12, "0x              2e: Unexpected MULTI in AOF f".to_owned()));
         let alone = format!("{SELECT}{EXEC}");
         assert_eq!(up_to(&alone), (23, 9, "0x              1f: Unexpected EXEC in AOF f".to_owned()));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text() {
+        let message = |file: &[u8]| match found(file, 0).0 {
+            Found::UpTo { message, .. } => message.unwrap_or_default(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(message(b"*1\r\n\xa4"), b"0x               4: Expected prefix '$', got: '\xa4'");
+        assert_eq!(message(b"*1\r\x8a"), b"0x               0: Expected \\r\\n, got: 0dffffff8a");
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub fn check<R: BufRead>(source: R, name: &str, now: Millis, out: &mut impl Writ
         Ok(reader) => reader,
         Err(error) => {
             // A header that was read to its end is to blame as a whole.
-            let offset = if matches!(error, RdbError::Truncated { .. }) { 0 } else { 9 };
+            let offset = if matches!(error, RdbError::Truncated { .. } | RdbError::Io(_)) { 0 } else { 9 };
             let place = Place { offset, step: Step::Header, key: None, key_type: Some(t::STRING) };
             return failed(&error, &place, &counts, out);
         }
@@ -127,12 +127,18 @@ struct Place {
     key_type: Option<u8>,
 }
 
+/// What cannot be read is as good as not there.
+const SHORT: &str = "Unexpected EOF reading RDB file";
+
 fn failed<R>(error: &RdbError, place: &Place, counts: &Counts, out: &mut impl Write) -> io::Result<Outcome<R>> {
     let (offset, text) = match error {
-        RdbError::Truncated { begin, .. } => (*begin, "Unexpected EOF reading RDB file".to_owned()),
+        RdbError::Truncated { begin, .. } => (*begin, SHORT.to_owned()),
+        RdbError::Io(_) => (place.offset, SHORT.to_owned()),
         RdbError::BadMagic(_) => (place.offset, "Wrong signature trying to load DB from file".to_owned()),
         RdbError::Checksum { .. } => (place.offset, "RDB CRC error".to_owned()),
-        RdbError::UnknownCode { code, .. } => (place.offset, format!("Invalid object type: {code}")),
+        RdbError::UnknownCode { code, .. } | RdbError::Foreign { code, .. } => {
+            (place.offset, format!("Invalid object type: {code}"))
+        }
         other => (place.offset, other.to_string()),
     };
     writeln!(out, "--- RDB ERROR DETECTED ---")?;
@@ -141,8 +147,7 @@ fn failed<R>(error: &RdbError, place: &Place, counts: &Counts, out: &mut impl Wr
     if let Some(key) = &place.key {
         out.write_all(&[b"[additional info] Reading key '", c_text(key), b"'\n"].concat())?;
     }
-    if let Some(code) = place.key_type.filter(|_| !matches!(error, RdbError::UnknownCode { .. }) || place.key.is_some())
-    {
+    if let Some(code) = place.key_type {
         writeln!(out, "[additional info] Reading type {code} ({})", type_name(code))?;
     }
     counts.show(out)?;
