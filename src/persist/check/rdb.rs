@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, Write};
 
+use super::aof::parse_number;
 use crate::base::Millis;
 use crate::data::Limits;
 use crate::persist::rdb::code::value_type as t;
@@ -134,6 +135,10 @@ fn failed<R>(error: &RdbError, place: &Place, counts: &Counts, out: &mut impl Wr
     let (offset, text) = match error {
         RdbError::Truncated { begin, .. } => (*begin, SHORT.to_owned()),
         RdbError::Io(_) => (place.offset, SHORT.to_owned()),
+        RdbError::BadMagic(magic) if magic.starts_with(b"REDIS") => {
+            let (version, _) = parse_number(&magic[5..]);
+            (place.offset, format!("Can't handle RDB format version {version}"))
+        }
         RdbError::BadMagic(_) => (place.offset, "Wrong signature trying to load DB from file".to_owned()),
         RdbError::Checksum { .. } => (place.offset, "RDB CRC error".to_owned()),
         RdbError::UnknownCode { code, .. } | RdbError::Foreign { code, .. } => {
@@ -262,6 +267,7 @@ mod tests {
             ),
             (b"NOTREDIS1", "[offset 9] Wrong signature trying to load DB from file\n"),
             (b"REDIS0099", "[offset 9] Can't handle RDB format version 99\n"),
+            (b"REDIS9999", "[offset 9] Can't handle RDB format version 9999\n"),
             (
                 &whole[..17],
                 "[offset 15] Unexpected EOF reading RDB file\n[additional info] While doing: read-object-value\n\
