@@ -22,6 +22,8 @@ bitflags! {
         /// Known so that configuration files of stock servers load, but without effect here yet: a start
         /// with another value than the default says so in the log.
         const NOT_YET = 1 << 5;
+        /// Known, and without anything to do: the server always does what it could ask for, as the table says.
+        const MOOT = 1 << 6;
     }
 }
 

@@ -51,16 +51,16 @@ directives! {
     "dynamic-hz" => dynamic_hz: bool = true, YesNo;
     "io-threads" => io_threads: usize = 1, int(1, 128), IMMUTABLE;
     // I/O threads always read.
-    "io-threads-do-reads" => io_threads_do_reads: bool = false, YesNo, IMMUTABLE;
+    "io-threads-do-reads" => io_threads_do_reads: bool = false, YesNo, IMMUTABLE, MOOT;
     "prefetch-batch-max-size" => prefetch_batch_max_size: u32 = 16, int(0, 128);
     "always-show-logo" => always_show_logo: bool = false, YesNo, IMMUTABLE;
     // The one warning that it can silence is of a fork, and nothing forks here.
-    "ignore-warnings" => ignore_warnings: Vec<u8> = Vec::new(), text();
+    "ignore-warnings" => ignore_warnings: Vec<u8> = Vec::new(), text(), MOOT;
     "disable-thp" => disable_thp: bool = true, YesNo, IMMUTABLE;
     "locale-collate" => locale_collate: Vec<u8> = Vec::new(), text();
     "hash-seed" => hash_seed: Vec<u8> = Vec::new(), text(), IMMUTABLE;
     // The server always answers as Redis does.
-    "extended-redis-compatibility" => extended_redis_compatibility: bool = false, YesNo;
+    "extended-redis-compatibility" => extended_redis_compatibility: bool = false, YesNo, MOOT;
     "availability-zone" => availability_zone: Vec<u8> = Vec::new(), text_where(check_announced);
     "shutdown-timeout" => shutdown_timeout_secs: i64 = 10, int(0, I32);
     "shutdown-on-sigint" => shutdown_on_sigint: ShutdownFlags = ShutdownFlags::empty(), Shutdown, MULTI;
@@ -170,7 +170,7 @@ directives! {
     "rdb-del-sync-files" => rdb_del_sync_files: bool = false, YesNo;
     "stop-writes-on-bgsave-error" => stop_writes_on_bgsave_error: bool = true, YesNo;
     // Payloads and files are always checked in full.
-    "sanitize-dump-payload" => sanitize_dump_payload: SanitizePayload = SanitizePayload::No, one_of();
+    "sanitize-dump-payload" => sanitize_dump_payload: SanitizePayload = SanitizePayload::No, one_of(), MOOT;
 
     // The append-only file.
     "appendonly" => appendonly: bool = false, YesNo;

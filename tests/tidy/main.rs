@@ -140,9 +140,12 @@ fn no_directive_is_silently_ignored() {
     };
     let ignored: Vec<String> = rows
         .iter()
-        .filter(|row| !row.contains("NOT_YET"))
+        .filter(|row| !row.contains("NOT_YET") && !row.contains("MOOT"))
         .map(|row| field(row))
         .filter(|field| !elsewhere.contains(&format!(".{field}")))
         .collect();
-    assert!(ignored.is_empty(), "read from the configuration and used nowhere, so they need NOT_YET: {ignored:?}");
+    assert!(
+        ignored.is_empty(),
+        "read from the configuration and used nowhere, so they need NOT_YET (or MOOT): {ignored:?}"
+    );
 }

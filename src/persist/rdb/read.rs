@@ -178,6 +178,9 @@ mod tests {
         let mut reader = open(&empty).unwrap();
         assert!(matches!(reader.next().unwrap(), Event::EmptyKey(key) if key == b"k"));
         assert!(matches!(reader.next().unwrap(), Event::End { checksum: Checksum::Disabled }));
+        let library = body(&[opcode::FUNCTION, 1, b'c', opcode::EOF]);
+        let error = open(&library).unwrap().next().unwrap_err();
+        assert_eq!(error.to_string(), "a function library is not supported yet");
         let module = body(&[value_type::MODULE, 1, b'\n', 3]);
         let error = open(&module).unwrap().next().unwrap_err();
         assert_eq!(error.to_string(), "a value of module type AAAAAAAAA at key '\\n' is not supported yet");
