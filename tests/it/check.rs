@@ -87,13 +87,11 @@ fn plain_line(line: &str) -> String {
 const SELECT: &str = "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n";
 const PING: &str = "*1\r\n$4\r\nPING\r\n";
 
-fn transaction() -> String {
-    format!("*1\r\n$5\r\nMULTI\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n*1\r\n$4\r\nEXEC\r\n")
-}
+const TRANSACTION: &str = "*1\r\n$5\r\nMULTI\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n*1\r\n$4\r\nEXEC\r\n";
 
 /// A log with moments and a transaction.
 fn log() -> String {
-    format!("#TS:100\r\n{SELECT}{PING}#TS:200\r\n{}#TS:300\r\n{PING}", transaction())
+    format!("#TS:100\r\n{SELECT}{PING}#TS:200\r\n{TRANSACTION}#TS:300\r\n{PING}")
 }
 
 /// A server's files: the snapshot, and the directory of the log.
