@@ -29,6 +29,7 @@ mod prefetch;
 pub mod propagate;
 pub mod pubsub;
 pub mod push;
+pub mod rdb_load;
 mod reconfigure;
 pub mod replication;
 mod route;
