@@ -22,9 +22,14 @@ impl Bench {
     }
 
     pub fn boot(config: Config, primary: Option<Endpoint>, saved: Option<SavedHistory>) -> Bench {
-        let mut bench = Bench { engine: Engine::new(config, Rng::seeded(42), primary), now: Millis(5000), log: vec![] };
-        bench.engine.handle(bench.now, Input::Booted { saved });
+        let mut bench = Bench::starting(config, primary);
+        bench.input(Input::Booted { saved });
         bench
+    }
+
+    /// A node that has not loaded its data yet.
+    pub fn starting(config: Config, primary: Option<Endpoint>) -> Bench {
+        Bench { engine: Engine::new(config, Rng::seeded(42), primary), now: Millis(5000), log: vec![] }
     }
 
     /// A replica that went through the handshake and got `+FULLRESYNC <id> 100` with an empty snapshot.

@@ -142,7 +142,8 @@ impl Engine {
                 stream.history.previous = Some(Previous { id: saved.id, until: saved.offset + 1 });
                 stream.history.offset += saved.offset;
             }
-            stream.ensure_backlog(self.config.backlog_size_bytes);
+            // One that was made before the file was read (by whoever was told to follow before that) began elsewhere.
+            self.primary.rebase(&self.config);
             self.primary.start_aging(now);
         }
         if let Some(follower) = &mut self.follower {
@@ -530,6 +531,20 @@ mod tests {
         engine.handle(Millis(100_000), Input::Booted { saved: None });
         engine.next_output();
         assert!(matches!(engine.next_output(), Some(Output::Connect { .. })));
+    }
+
+    #[test]
+    fn a_replica_that_was_told_whom_to_follow_before_its_file_was_read_keeps_the_stream_where_it_belongs() {
+        let mut bench = Bench::starting(Config::default(), None);
+        let now = bench.now;
+        bench.engine.follow(now, upstream());
+        bench.input(Input::Booted { saved: saved() });
+        bench.engine.promote(now);
+        bench.write("x");
+        let id = bench.engine.history().id;
+        assert_eq!(bench.psync(1, id.as_str(), 1001), Ok(Synced::Partial));
+        assert_eq!(bench.stream(1), "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\nx");
+        assert_eq!(bench.psync(2, id.as_str(), 1000), Ok(Synced::Full));
     }
 
     #[test]
