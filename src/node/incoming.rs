@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, Weak, mpsc as blocking};
 
 use bytes::{Buf, Bytes};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, spawn_blocking};
 
 use super::disk;
 use super::load::{self, LoadError, Reading};
@@ -188,12 +188,13 @@ impl Incoming {
 async fn take_over(shared: Arc<Shared>, arriving: Arriving) {
     let Arriving { path, file, error } = arriving;
     let len = file.metadata().map_or(0, |m| m.len());
-    drop(file);
     let config = shared.server().config.clone();
-    let opened = match error {
-        Some(error) => Err(LoadError::Io(error)),
-        None => load::open_rdb(&path, &config),
+    // It becomes the RDB file: a crash must not leave one with a name and without its end.
+    let written = match error {
+        Some(error) => Err(error),
+        None => spawn_blocking(move || file.sync_all()).await.unwrap_or_else(|failed| Err(failed.into())),
     };
+    let opened = written.map_err(LoadError::Io).and_then(|()| load::open_rdb(&path, &config));
     let reader = match opened {
         Ok(reader) => reader,
         Err(error) => {
