@@ -72,12 +72,15 @@ impl Engine {
 
     /// Whether what I have of my primary's data is recent enough to replace it.
     fn is_data_fresh(&self, now: Clock) -> bool {
+        if self.facts.data == DataAge::Foreign {
+            return false;
+        }
         if self.cfg.replica_validity_factor == 0 {
             return true;
         }
         let timeout = self.cfg.node_timeout_ms;
         let mut age = match self.facts.data {
-            DataAge::Never => return false,
+            DataAge::Never | DataAge::Foreign => return false,
             DataAge::LinkedSince { last_io } => now.mono.since(last_io),
             DataAge::DownSince(at) => now.mono.since(at),
         };

@@ -39,6 +39,8 @@ pub struct Machine {
     pub offset: u64,
     pub following: Option<NodeId>,
     linked_at: Option<i64>,
+    /// Its data are not those of its primary.
+    pub foreign: bool,
     pub paused_until: Option<Millis>,
     pub deleted: Vec<Slot>,
     pub flushed: bool,
@@ -256,6 +258,9 @@ impl Net {
                 }
                 None => data = self.nodes[i].linked_at.map_or(DataAge::Never, |at| DataAge::DownSince(Millis(at))),
             }
+        }
+        if self.nodes[i].foreign {
+            data = DataAge::Foreign;
         }
         let facts = LocalFacts { repl_offset: self.nodes[i].offset, data };
         self.input(i, Input::Facts(facts));

@@ -48,9 +48,11 @@ pub struct LocalFacts {
 /// The state of a replica's link to its primary.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum DataAge {
-    /// Never connected to this primary (a replica that loaded no data from it).
+    /// Not connected to this primary since the start: how old the data are is not known.
     #[default]
     Never,
+    /// What is here are not data of this primary's shard: those of another, or what is left of a load.
+    Foreign,
     /// Connected and synchronised; the last byte came at this monotonic time.
     LinkedSince { last_io: Millis },
     /// The link went down at this monotonic time.

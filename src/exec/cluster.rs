@@ -79,11 +79,14 @@ impl Server {
     pub fn tell_facts(&mut self) {
         let clock = self.clock();
         let data = match self.repl.data_age_ms(clock.mono) {
+            _ if self.repl.is_data_foreign() => DataAge::Foreign,
             None => DataAge::Never,
             Some(age) if self.repl.is_link_up() => DataAge::LinkedSince { last_io: clock.mono - age },
             Some(age) => DataAge::DownSince(clock.mono - age),
         };
-        let facts = LocalFacts { repl_offset: self.repl.offset(), data };
+        // An offset in another history says nothing about who of the replicas is ahead.
+        let repl_offset = if data == DataAge::Foreign { 0 } else { self.repl.offset() };
+        let facts = LocalFacts { repl_offset, data };
         if let Some(engine) = &mut self.cluster {
             engine.handle(clock, Input::Facts(facts));
             self.drain_cluster();

@@ -206,7 +206,8 @@ impl Engine {
         if followed == Followed::Started
             && let Some(follower) = &mut self.follower
         {
-            follower.can_resume = false;
+            (follower.can_resume, follower.foreign) = (false, true);
+            follower.down_since = None;
         }
         followed
     }
@@ -214,21 +215,23 @@ impl Engine {
     /// Follows `to`, asking it to take over the role if `failover`.
     pub(super) fn begin_following(&mut self, now: Millis, to: Endpoint, failover: bool) {
         let cx = cx!(self, now);
-        let can_resume = match &mut self.follower {
+        let (can_resume, foreign) = match &mut self.follower {
             Some(follower) => {
                 follower.leave(cx);
                 self.last_link = follower.link;
-                follower.can_resume
+                (follower.can_resume, follower.foreign)
             }
             None => {
                 self.primary.stream.ensure_backlog(self.config.backlog_size_bytes);
                 self.primary.stream.select.reset();
-                self.booted
+                (self.booted, false)
             }
         };
         self.primary.following = true;
         let mut follower = Follower::new(to, self.last_link, can_resume);
-        follower.down_since = Some(now);
+        // How old what is read from a file is cannot be told.
+        follower.down_since = self.booted.then_some(now);
+        follower.foreign = foreign;
         follower.fsynced = self.fsynced;
         follower.asks_failover = failover;
         if self.booted {
@@ -280,6 +283,12 @@ impl Engine {
         let follower = self.follower.as_ref()?;
         let since = if follower.is_connected() { Some(follower.last_io) } else { follower.down_since };
         since.map(|since| now.since(since))
+    }
+
+    /// Whether what is here are not data of the primary that is followed: another's, or what is left of a load.
+    #[must_use]
+    pub fn is_data_foreign(&self) -> bool {
+        self.follower.as_ref().is_some_and(|follower| follower.foreign)
     }
 
     /// Whether more bytes may be read from the link to the primary.
@@ -580,6 +589,16 @@ mod tests {
         assert_eq!(bench.engine.follow_unrelated(now, other), Followed::Started);
         bench.handshake(2);
         assert_eq!(bench.said().last().unwrap(), "up 2: *3|$5|PSYNC|$1|?|$2|-1|");
+        // Until they are here, what is here is not the primary's, whoever that is by then.
+        assert!(bench.engine.is_data_foreign());
+        assert_eq!(bench.engine.data_age_ms(now), None);
+        bench.engine.follow(now, upstream());
+        bench.handshake(3);
+        bench.receive(3, &format!("+FULLRESYNC {} 50\r\n$1\r\nX", id(2)));
+        assert!(bench.engine.is_data_foreign());
+        bench.input(Input::LoadDone { ok: true });
+        assert!(!bench.engine.is_data_foreign());
+        assert_eq!(bench.engine.data_age_ms(now), Some(0));
     }
 
     #[test]

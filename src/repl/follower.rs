@@ -67,6 +67,8 @@ pub(super) struct Follower {
     pub last_io: Millis,
     /// Since when the stream is broken; `None` while it never was up.
     pub down_since: Option<Millis>,
+    /// What is here are not data of this primary: those of another, or what a load has left.
+    pub foreign: bool,
     /// Bytes given out for execution and not reported back yet.
     pub unapplied: u64,
     pub held_bytes: usize,
@@ -91,6 +93,7 @@ impl Follower {
             can_resume,
             last_io: Millis::ZERO,
             down_since: None,
+            foreign: false,
             unapplied: 0,
             held_bytes: 0,
             held_peak: 0,
@@ -313,6 +316,7 @@ impl Follower {
                 cx.notice("Successful partial resynchronization with master.".to_owned());
                 self.phase = Phase::Connected { legacy: false };
                 self.down_since = None;
+                self.foreign = false;
                 cx.out.push_back(Output::StreamBegins { resumed: true });
                 Some(Turn::Continue(id))
             }

@@ -53,6 +53,7 @@ impl Follower {
                 Ok(Some(Piece::End)) => {
                     let incoming = *incoming;
                     self.phase = Phase::Loading { incoming, held: Vec::new(), link_gone: false };
+                    self.foreign = true;
                     cx.out.push_back(Output::EndLoad);
                     return Some(Turn::Detach);
                 }
@@ -92,6 +93,7 @@ impl Follower {
         let Phase::Loading { incoming, held, link_gone } = std::mem::replace(&mut self.phase, idle) else { return };
         self.held_bytes = 0;
         self.last_io = cx.now;
+        self.foreign = false;
         self.phase = Phase::Connected { legacy: incoming.history.is_none() };
         cx.out.push_back(Output::StreamBegins { resumed: false });
         if link_gone {

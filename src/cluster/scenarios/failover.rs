@@ -94,6 +94,22 @@ fn stale_replicas_are_not_candidates() {
 }
 
 #[test]
+fn a_replica_without_its_primarys_data_is_no_candidate_even_if_all_others_are() {
+    let mut net = Net::new(4, 17, |c| {
+        c.node_timeout_ms = 1000;
+        c.replica_validity_factor = 0;
+    });
+    net.create(3);
+    net.nodes[3].foreign = true;
+    net.run(1000);
+    net.kill(0);
+    net.run(15_000);
+    assert!(!net.engine(3).am_primary() && !net.engine(1).state_ok());
+    net.nodes[3].foreign = false;
+    net.run_until(10_000, "replaced", |net| net.engine(3).am_primary());
+}
+
+#[test]
 fn a_replica_that_must_not_fail_over_does_not() {
     let mut net = Net::new(4, 14, |c| c.node_timeout_ms = 1000);
     net.create(3);
