@@ -1,0 +1,42 @@
+//! A whole cluster in one deterministic process: the real server, the real engines, the real commands, and a world in
+//! which everything goes wrong. See `world.rs` for how it hangs together.
+//!
+//! `cargo test --test sim -- --seeds 1000` runs a thousand seeds; `--seed 17` runs one and prints its log if an invariant
+//! breaks.
+
+mod actors;
+mod args;
+mod checks;
+mod client;
+mod clock;
+mod desk;
+mod disk;
+mod ending;
+mod faults;
+mod log;
+mod machine;
+mod migrate;
+mod net;
+mod operator;
+mod perform;
+mod plan;
+mod power;
+mod process;
+mod queue;
+mod run;
+mod runner;
+mod session;
+mod trace;
+mod world;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match args::Args::parse(std::env::args().skip(1)) {
+        Ok(args) => runner::main(&args),
+        Err(text) => {
+            eprintln!("{text}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Nodes join.
+
+use super::Operator;
+use crate::desk::NoReply;
+use crate::plan::Plan;
+use crate::queue::{MS, SEC};
+
+impl Operator {
+    /// Builds the cluster the long way: slots and epochs, MEET, REPLICATE.
+    pub async fn build(self) {
+        while self.try_to_build().await.is_err() {
+            self.desk.sleep(100 * MS).await;
+        }
+    }
+
+    async fn try_to_build(&self) -> Result<(), NoReply> {
+        for node in 0..self.plan.members() {
+            if node < self.plan.primaries {
+                let (first, last) = self.plan.slots(node);
+                self.tell_loaded(node, &format!("CLUSTER ADDSLOTSRANGE {first} {last}")).await?;
+            }
+            self.tell_loaded(node, &format!("CLUSTER SET-CONFIG-EPOCH {}", node + 1)).await?;
+        }
+        let first = Plan::ip(0);
+        for node in 1..self.plan.members() {
+            self.must(node, &format!("CLUSTER MEET {first} {}", Plan::PORT)).await?;
+        }
+        for node in 0..self.plan.members() {
+            while self.view(node).await?.iter().filter(|line| !line.failing).count() < self.plan.members() {
+                self.desk.sleep(100 * MS).await;
+            }
+        }
+        for node in self.plan.primaries..self.plan.members() {
+            let id = self.tell(self.plan.shard(node), "CLUSTER MYID").await?;
+            let id = String::from_utf8_lossy(id.as_bytes().unwrap_or_default()).into_owned();
+            self.must(node, &format!("CLUSTER REPLICATE {id}")).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends a command whatever comes of it, unless the node still loads its data. A second try may be told that all is
+    /// as it should be already.
+    async fn tell_loaded(&self, host: usize, line: &str) -> Result<(), NoReply> {
+        let reply = self.tell(host, line).await?;
+        let loads = reply.as_error().is_some_and(|error| error.starts_with(b"LOADING"));
+        if loads { Err(NoReply) } else { Ok(()) }
+    }
+
+    /// A spare machine joins and may become a replica.
+    pub async fn add_node(&self) -> Result<(), NoReply> {
+        if self.plan.spares == 0 {
+            return Ok(());
+        }
+        let spare = self.plan.members() + self.desk.below(self.plan.spares as u64) as usize;
+        let member = self.desk.below(self.plan.members() as u64) as usize;
+        self.must(spare, &format!("CLUSTER MEET {} {}", Plan::ip(member), Plan::PORT)).await?;
+        self.desk.sleep(SEC).await;
+        let view = self.view(spare).await?;
+        let primaries: Vec<&str> = view
+            .iter()
+            .filter(|line| line.primary && !line.failing && !line.ranges.is_empty() && !line.myself)
+            .map(|line| &line.id[..])
+            .collect();
+        if !primaries.is_empty() && self.desk.below(2) == 0 {
+            let primary = primaries[self.desk.below(primaries.len() as u64) as usize];
+            self.tell(spare, &format!("CLUSTER REPLICATE {primary}")).await?;
+        }
+        Ok(())
+    }
+}
