@@ -43,6 +43,7 @@ impl Follower {
                     });
                     cx.out.push_back(Output::BeginLoad { history: incoming.history, framing });
                     if straight {
+                        self.foreign = true;
                         turn = Some(Turn::Detach);
                     }
                 }

@@ -182,7 +182,7 @@ impl World {
         if has_rdb_preamble(rest) {
             let mut load = RdbLoad::new(rdb_load::open(rest, &process.server.config)?, false);
             while !load.step(&mut process.server, || true)? {}
-            let reader = load.into_reader();
+            let (_, reader) = load.into_parts();
             offset = reader.offset();
             rest = reader.into_inner()?;
         }

@@ -235,5 +235,5 @@ pub fn load(server: &mut Server, bytes: &[u8]) -> Result<LoadedFacts, LoadError>
     let reader = rdb_load::open(bytes, &server.config)?;
     let mut load = RdbLoad::new(reader, false);
     while !load.step(server, || true)? {}
-    Ok(load.facts())
+    Ok(load.into_parts().0)
 }
