@@ -67,7 +67,7 @@ complete -c trib -n "__fish_trib_needs_command" -f -a "import" -d 'Move the keys
 complete -c trib -n "__fish_trib_needs_command" -f -a "backup" -d 'Save a snapshot of every primary, and the shape of the cluster, in a directory'
 complete -c trib -n "__fish_trib_needs_command" -f -a "apply" -d 'Carry out a plan that \'--dry-run --json\' has printed'
 complete -c trib -n "__fish_trib_needs_command" -f -a "status" -d 'Show shards, roles, slots, keys, memory, load and lag of all nodes'
-complete -c trib -n "__fish_trib_needs_command" -f -a "slots" -d 'List the ranges of slots with their primaries and replicas'
+complete -c trib -n "__fish_trib_needs_command" -f -a "slots" -d 'List the ranges of slots with their primaries and replicas, or the slots that are used most'
 complete -c trib -n "__fish_trib_needs_command" -f -a "where" -d 'Show where keys live: slot, primary, replicas, and what is stored'
 complete -c trib -n "__fish_trib_needs_command" -f -a "config" -d 'Read, set and compare the servers\' configuration on all nodes'
 complete -c trib -n "__fish_trib_needs_command" -f -a "up" -d 'Start a cluster on this machine'
@@ -534,6 +534,11 @@ complete -c trib -n "__fish_trib_using_subcommand status" -s y -l yes -d 'Answer
 complete -c trib -n "__fish_trib_using_subcommand status" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand status" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand slots" -l hot -d 'Only the slots that are used most, so many of them' -r
+complete -c trib -n "__fish_trib_using_subcommand slots" -l by -d 'By what they are used most' -r -f -a "keys\t'Keys'
+cpu\t'Time of the processor'
+in\t'Bytes that came in'
+out\t'Bytes that went out'"
 complete -c trib -n "__fish_trib_using_subcommand slots" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand slots" -l user -d 'User to authenticate as' -r
 complete -c trib -n "__fish_trib_using_subcommand slots" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r

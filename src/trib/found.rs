@@ -248,6 +248,7 @@ impl Founding<'_> {
         let reset = command("CLUSTER RESET HARD");
         let list = command("CLUSTER NODES");
         let mut left: Vec<&Fresh> = self.nodes.iter().collect();
+        let mut silent = Vec::new();
         for _ in 0..UNDO_ROUNDS {
             let resets = self.ctx.pool.call_all(left.iter().map(|node| &node.addr), &reset).await;
             // A greeting that was on its way may bring a node back; it would be there by now.
@@ -256,14 +257,17 @@ impl Founding<'_> {
             let alone = |reply: &redis::Value| {
                 super::client::text_of(reply).is_some_and(|text| text.lines().filter(|l| !l.is_empty()).count() == 1)
             };
+            // Who does not answer is not asked again: that would take the time limit every round.
+            let mut answers = lists.iter().map(|list| !matches!(list, Err(failure) if failure.reply().is_none()));
+            silent.extend(left.iter().filter(|_| !answers.next().unwrap_or(true)).copied());
             let mut done =
                 resets.iter().zip(&lists).map(|(reset, list)| reset.is_ok() && list.as_ref().is_ok_and(alone));
-            left.retain(|_| !done.next().unwrap_or(false));
+            left.retain(|node| !done.next().unwrap_or(false) && !silent.iter().any(|other| other.id == node.id));
             if left.is_empty() {
-                return;
+                break;
             }
         }
-        for node in left {
+        for node in left.into_iter().chain(silent) {
             ui.error(format!("[ERR] Node {} could not be reset.", node.addr));
             ui.note(format!("hint: run CLUSTER RESET HARD on {} before the next attempt", node.addr));
         }

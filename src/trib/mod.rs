@@ -30,6 +30,7 @@ pub mod planned;
 pub mod repair;
 pub mod report;
 pub mod slots;
+pub mod slotstats;
 pub mod snapshot;
 pub mod table;
 pub mod tls;

@@ -42,6 +42,8 @@ fn nodes_move_slots_themselves_and_stock_servers_are_helped() {
         let has_left = servers[0].call::<String>(&format!("GET {}", key_in(first))).is_err();
         assert_eq!(has_left, !refused, "{options}");
     }
+    let hot = crate::connections::trib_json(&format!("slots --hot 3 --json {}", nodes[0].addr()));
+    assert!(hot.as_array().unwrap().len() == 3 && hot[0]["keys"].as_u64() >= hot[2]["keys"].as_u64(), "{hot}");
     // Many at once, in both directions.
     let seed = nodes[0].addr();
     let ran = trib(&format!("rebalance --threshold 0 {seed}"));

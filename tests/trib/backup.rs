@@ -47,13 +47,12 @@ fn a_backup_is_what_redis_cli_makes_and_can_be_loaded() {
     let (ours, theirs) = (home.path().join("new/ours"), home.path().join("theirs"));
     let ran = trib(&format!("backup {seed} {}", ours.display()));
     assert_eq!(ran.code, 0, "{ran:?}");
-    let shown = ours.canonicalize().unwrap();
     assert_in_order(
         &ran.stdout,
         &[
             " -> Saving RDB...\n",
-            &format!("Saving cluster configuration to: {}/nodes.json\n", shown.display()),
-            &format!("[OK] Backup created into: {}\n", shown.display()),
+            &format!("Saving cluster configuration to: {}/nodes.json\n", ours.display()),
+            &format!("[OK] Backup created into: {}\n", ours.display()),
         ],
     );
     assert!(ran.stderr.contains("Transfer finished with success."), "{ran:?}");
@@ -90,7 +89,7 @@ fn a_backup_is_what_redis_cli_makes_and_can_be_loaded() {
     let ran = trib(&format!("--cluster backup {seed} {}", theirs.display()));
     assert!(ran.code == 1 && ran.stdout.ends_with("[ERR] Failed to back cluster!\n"), "{ran:?}");
     let ran = trib(&format!("--cluster backup {seed} {}/none", theirs.display()));
-    assert!(ran.code == 1 && ran.stdout.contains("No such file or directory"), "{ran:?}");
+    assert!(ran.code == 1 && ran.stdout.contains("/none cannot be used: "), "{ran:?}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod create;
 mod databases;
 mod defects;
 mod dialogs;
+mod faults;
 mod fix;
 mod generated;
 mod local;

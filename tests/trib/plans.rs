@@ -124,6 +124,10 @@ fn data_as_json_and_as_tables() {
     assert!(place["ttl_ms"].as_i64().unwrap() > 900_000);
     let slots = trib_json(&format!("slots --keys --json {seed}"));
     assert_eq!((slots.as_array().unwrap().len(), &slots[0]["keys"]), (3, &1.into()));
+    let hot = trib_json(&format!("slots --hot 2 --json {seed}"));
+    assert_eq!((hot.as_array().unwrap().len(), &hot[0]["slot"], &hot[0]["keys"]), (2, &7.into(), &1.into()));
+    let ran = trib(&format!("slots --hot 2 --by cpu {seed}"));
+    assert!(ran.code == 1 && ran.stderr.contains("Valkey 8"), "{ran:?}");
     let status = trib_json(&format!("status --json {seed}"));
     assert_eq!((status.as_array().unwrap().len(), &status[1]["role"]), (6, &"replica".into()));
 

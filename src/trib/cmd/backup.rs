@@ -10,7 +10,7 @@ use crate::base::{NodeId, Slot};
 use crate::trib::addr::Addr;
 use crate::trib::client::join_all;
 use crate::trib::error::{Error, Failure, Kind};
-use crate::trib::report::Health;
+use crate::trib::report::{self, Health};
 use crate::trib::snapshot::{self, Received};
 use crate::trib::ui::Wording;
 use crate::trib::view::{ClusterView, Node};
@@ -65,9 +65,15 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     if ui.wording() == Wording::Trib {
         std::fs::create_dir_all(&args.dir).map_err(|e| bad_dir(&args.dir, &e))?;
     }
-    let dir = args.dir.canonicalize().map_err(|e| bad_dir(&args.dir, &e))?;
-    let health = Health::examine(&view, None);
-    let saved = join_all(view.primaries().map(|node| save(ctx, &view, node, &dir, args.from_replicas))).await;
+    let dir = &args.dir;
+    let health = match ui.wording() {
+        Wording::Trib => Health::examine(&view, None),
+        Wording::RedisCli => report::cluster_check(ui, &view, None),
+    };
+    if !dir.is_dir() {
+        return Err(bad_dir(dir, &std::io::ErrorKind::NotFound.into()));
+    }
+    let saved = join_all(view.primaries().map(|node| save(ctx, &view, node, dir, args.from_replicas))).await;
     let mut failed = 0;
     let mut received: BTreeMap<NodeId, Received> = BTreeMap::new();
     for (node, result) in view.primaries().zip(saved) {
@@ -108,7 +114,11 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
 }
 
 fn bad_dir(dir: &Path, error: &std::io::Error) -> Error {
-    Error::failed(format!("[ERR] {}: {}", dir.display(), crate::trib::dial::without_number(&error.to_string())))
+    Error::failed(format!(
+        "[ERR] The directory {} cannot be used: {}",
+        dir.display(),
+        crate::trib::dial::without_number(&error.to_string())
+    ))
 }
 
 fn file_name(node: &Node) -> String {

@@ -3,13 +3,15 @@
 use serde::Serialize;
 
 use super::Context;
+use crate::base::SLOTS;
 use crate::trib::cli::{SeedArgs, SheetArgs};
 use crate::trib::error::Error;
 use crate::trib::keycount;
+use crate::trib::slotstats::{self, Metric};
 use crate::trib::table::Sheet;
 use crate::trib::view::ClusterView;
 
-/// List the ranges of slots with their primaries and replicas
+/// List the ranges of slots with their primaries and replicas, or the slots that are used most
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -17,6 +19,12 @@ pub struct Args {
     /// Count the keys of every range
     #[arg(long)]
     keys: bool,
+    /// Only the slots that are used most, so many of them
+    #[arg(long, value_name = "COUNT", conflicts_with = "keys", value_parser = clap::value_parser!(u16).range(1..=SLOTS as i64))]
+    hot: Option<u16>,
+    /// By what they are used most
+    #[arg(long, value_enum, default_value_t, requires = "hot")]
+    by: Metric,
     #[command(flatten)]
     sheet: SheetArgs,
 }
@@ -35,6 +43,9 @@ struct Range {
 
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let view = ClusterView::load(&ctx.pool, &args.seed.addr()?).await?;
+    if let Some(count) = args.hot {
+        return hot(ctx, args, &view, usize::from(count)).await;
+    }
     let mut ranges = ranges(&view);
     if args.keys {
         let counts = keycount::load(&ctx.pool, &view).await?;
@@ -59,6 +70,18 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         ]);
     }
     args.sheet.print(ctx.ui, &sheet, &ranges);
+    Ok(())
+}
+
+async fn hot(ctx: &Context<'_>, args: &Args, view: &ClusterView, count: usize) -> Result<(), Error> {
+    let slots = slotstats::hottest(&ctx.pool, view, args.by, count).await?;
+    let mut sheet = Sheet::new(&[">slot", "primary", ">keys", ">cpu usec", ">bytes in", ">bytes out"]);
+    let number = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
+    for slot in &slots {
+        let counters = [slot.keys, slot.cpu_usec, slot.bytes_in, slot.bytes_out].map(number);
+        sheet.add([slot.slot.to_string(), slot.primary.clone()].into_iter().chain(counters));
+    }
+    args.sheet.print(ctx.ui, &sheet, &slots);
     Ok(())
 }
 

@@ -25,6 +25,9 @@ const PAGE: usize = 1000;
 const UNDER_WAY: usize = 2;
 /// Rounds without any key moved, error or change before a slot counts as stuck.
 const IDLE_ROUNDS: usize = 50;
+/// The least that one MIGRATE of many is given to reach the target: long enough for one that is busy, short enough that a
+/// burst to one that hangs does not block the source for ever. What was too slow goes key by key, with all the time.
+const SHARE_LEAST: Duration = Duration::from_millis(200);
 /// Between two tries, where only time helps.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -53,6 +56,8 @@ struct Round {
     careful: BTreeSet<(u32, Slot)>,
     /// An error that may pass by itself.
     passing: Option<Failure>,
+    /// The target was too slow for a MIGRATE, or is gone.
+    too_slow: bool,
 }
 
 impl<'d, 'a> Drain<'d, 'a> {
@@ -94,7 +99,13 @@ impl<'d, 'a> Drain<'d, 'a> {
             }
             let mut round = Round::default();
             for database in 0..self.link.databases().await? {
-                self.round(database, &left, &mut round).await?;
+                if !round.too_slow {
+                    self.round(database, &left, &mut round).await?;
+                }
+            }
+            if round.too_slow {
+                // A target that hangs would cost the time limit for every key.
+                self.link.target().await?.call(&command("PING")).await?;
             }
             for &(database, slot) in &round.careful {
                 self.carefully(database, slot).await?;
@@ -128,10 +139,16 @@ impl<'d, 'a> Drain<'d, 'a> {
             for (slot, keys, reply) in result? {
                 match reply {
                     Ok(reply) => round.moved += self.note(slot, keys, &reply),
-                    Err(failure) if is_for_one_key(&failure) => _ = round.careful.insert((database, slot)),
+                    Err(failure) if is_for_one_key(&failure) => {
+                        round.too_slow |= !is_in_the_way(&failure);
+                        round.careful.insert((database, slot));
+                    }
                     Err(failure) if is_passing(&failure) => _ = round.passing.get_or_insert(failure),
                     Err(failure) => return Err(failure.into()),
                 }
+            }
+            if round.too_slow {
+                break;
             }
         }
         Ok(())
@@ -145,7 +162,8 @@ impl<'d, 'a> Drain<'d, 'a> {
         busy_until: &Cell<Instant>,
     ) -> Result<Vec<(Slot, u64, Result<Value, Failure>)>, Failure> {
         let replace = self.settings.replace;
-        let cmds: Vec<Cmd> = burst.iter().map(|parcel| self.migrate(database, parcel.keys, replace)).collect();
+        let each = self.share(burst.len());
+        let cmds: Vec<Cmd> = burst.iter().map(|parcel| self.migrate(database, parcel.keys, replace, each)).collect();
         for parcel in &burst {
             self.sent.borrow_mut().entry(parcel.slot).or_default();
         }
@@ -166,10 +184,12 @@ impl<'d, 'a> Drain<'d, 'a> {
         for key in pages.into_iter().flatten() {
             let one = std::slice::from_ref(&key);
             let limit = self.patience(&client, 1);
-            let mut reply = client.call_within(limit, &self.migrate(database, one, self.settings.replace)).await;
+            let mut reply = client
+                .call_within(limit, &self.migrate(database, one, self.settings.replace, self.settings.timeout))
+                .await;
             if reply.as_ref().is_err_and(is_in_the_way) {
                 if busy::is_same(&client, &self.link.target_in(database).await?, &key).await? {
-                    reply = client.call_within(limit, &self.migrate(database, one, true)).await;
+                    reply = client.call_within(limit, &self.migrate(database, one, true, self.settings.timeout)).await;
                 } else {
                     conflicts.push(key);
                     continue;
@@ -197,9 +217,9 @@ impl<'d, 'a> Drain<'d, 'a> {
     }
 
     /// MIGRATE to where the other nodes know the target, which need not be where this program does.
-    fn migrate(&self, database: u32, keys: &[Vec<u8>], replace: bool) -> Cmd {
+    fn migrate(&self, database: u32, keys: &[Vec<u8>], replace: bool, timeout: Duration) -> Cmd {
         let target = &self.link.target.announced;
-        let timeout_ms = u64::try_from(self.settings.timeout.as_millis()).unwrap_or(u64::MAX).max(1);
+        let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1);
         let mut cmd = command("MIGRATE");
         cmd.arg(&target.host).arg(target.port).arg("").arg(database).arg(timeout_ms);
         if replace {
@@ -210,10 +230,16 @@ impl<'d, 'a> Drain<'d, 'a> {
         cmd
     }
 
+    /// The time limit of each of so many MIGRATEs: the source serves nobody until the last of them is over.
+    fn share(&self, commands: usize) -> Duration {
+        let commands = u32::try_from(commands).unwrap_or(u32::MAX).max(1);
+        (self.settings.timeout / commands).max(SHARE_LEAST.min(self.settings.timeout))
+    }
+
     /// How long to wait for so many MIGRATEs: each may connect, write and read before it gives up.
     fn patience(&self, client: &Client, commands: usize) -> Duration {
-        let commands = u32::try_from(commands).unwrap_or(u32::MAX);
-        self.settings.timeout.saturating_mul(3).saturating_mul(commands).saturating_add(client.timeouts().reply)
+        let all = u32::try_from(commands).unwrap_or(u32::MAX);
+        self.share(commands).saturating_mul(3).saturating_mul(all).saturating_add(client.timeouts().reply)
     }
 }
 
