@@ -1,0 +1,137 @@
+//! The files of the append-only log as a server finds them: cut short, from an older server, taken back to a moment.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::eventually;
+use crate::support::{Server, ServerKind, run};
+
+const KINDS: [ServerKind; 2] = [ServerKind::Node, ServerKind::Stock];
+
+fn program(kind: ServerKind) -> &'static str {
+    match kind {
+        ServerKind::Node => env!("CARGO_BIN_EXE_node"),
+        ServerKind::Stock => "redis-server",
+    }
+}
+
+fn command(words: &[&str]) -> String {
+    let body: String = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
+    format!("*{}\r\n{body}", words.len())
+}
+
+fn set(key: &str) -> String {
+    command(&["SET", key, "v"])
+}
+
+/// The file that is appended to.
+fn last_increment(server: &Server) -> PathBuf {
+    let dir = server.dir().join("appendonlydir");
+    let manifest = fs::read_to_string(dir.join("appendonly.aof.manifest")).unwrap();
+    let line = manifest.lines().rfind(|line| line.ends_with("type i")).unwrap();
+    dir.join(line.split(' ').nth(1).unwrap())
+}
+
+/// A server that was killed, whose log ends as `tail` has it.
+fn killed_with(kind: ServerKind, directives: &str, tail: &str) -> Server {
+    let mut server = Server::start(kind, &format!("appendonly yes\nappendfsync always\n{directives}"));
+    assert_eq!(server.text("SET first v"), "OK");
+    server.kill();
+    let path = last_increment(&server);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.extend_from_slice(tail.as_bytes());
+    fs::write(path, bytes).unwrap();
+    server
+}
+
+#[test]
+fn what_a_crash_left_half_done_is_cut_off() {
+    let multi = command(&["MULTI"]);
+    let tails = [set("k")[..20].to_owned(), format!("{multi}{}", set("k")), format!("{}{multi}{}", set("l"), set("k"))];
+    for tail in tails {
+        let mut left = Vec::new();
+        for kind in KINDS.into_iter().filter(|kind| kind.is_available()) {
+            let mut server = killed_with(kind, "", &tail);
+            server.restart();
+            let mut keys: Vec<String> = server.call("KEYS *").unwrap();
+            keys.sort();
+            left.push((keys, fs::read(last_increment(&server)).unwrap()));
+        }
+        assert!(left.windows(2).all(|two| two[0] == two[1]), "{left:?}");
+        assert!(!left[0].0.contains(&"k".to_owned()) && left[0].0.contains(&"first".to_owned()), "{left:?}");
+    }
+}
+
+#[test]
+fn a_damaged_log_is_refused_where_nothing_may_be_cut_off() {
+    let cut = &set("k")[..20];
+    let wrong = format!("{}PING\r\n", set("k"));
+    for (directive, tail, text) in [
+        ("no", cut, "Unexpected end of file reading the append only file"),
+        ("yes", &wrong, "Bad file format reading the append only file"),
+        ("no", &wrong, "Bad file format reading the append only file"),
+    ] {
+        for kind in KINDS.into_iter().filter(|kind| kind.is_available()) {
+            let server = killed_with(kind, "", tail);
+            let path = last_increment(&server);
+            let before = fs::read(&path).unwrap();
+            let config = server.dir().join("redis.conf");
+            let args = [config.to_str().unwrap(), "--aof-load-truncated", directive];
+            let ran = run(program(kind), &args, "", &[]);
+            assert!(ran.code == 1 && ran.stdout.contains(text), "{} {directive}: {ran:?}", program(kind));
+            assert_eq!(fs::read(&path).unwrap(), before, "the file is as it was");
+        }
+    }
+}
+
+#[test]
+fn a_log_of_one_file_moves_into_its_directory() {
+    let commands = format!("{}{}{}", command(&["SELECT", "0"]), set("a"), set("b"));
+    let mut snapshot = {
+        let server = Server::start(ServerKind::Node, "");
+        assert_eq!(server.text("SET from_snapshot v"), "OK");
+        assert_eq!(server.text("SAVE"), "OK");
+        fs::read(server.dir().join("dump.rdb")).unwrap()
+    };
+    snapshot.extend_from_slice(commands.as_bytes());
+    for (bytes, keys) in [(commands.as_bytes(), 2), (&snapshot, 3)] {
+        let mut left = Vec::new();
+        for kind in KINDS.into_iter().filter(|kind| kind.is_available()) {
+            let mut server = Server::start(kind, "appendonly yes\nappendfsync always");
+            server.kill();
+            let dir = server.dir().join("appendonlydir");
+            fs::remove_dir_all(&dir).unwrap();
+            fs::write(server.dir().join("appendonly.aof"), bytes).unwrap();
+            server.restart();
+            assert_eq!(server.call::<usize>("DBSIZE").unwrap(), keys);
+            assert_eq!(server.text("SET c v"), "OK");
+            server.restart();
+            assert_eq!(server.call::<usize>("DBSIZE").unwrap(), keys + 1);
+            assert!(!server.dir().join("appendonly.aof").exists());
+            assert_eq!(fs::read(dir.join("appendonly.aof")).unwrap(), bytes);
+            left.push(fs::read_to_string(dir.join("appendonly.aof.manifest")).unwrap());
+        }
+        assert!(left[0].starts_with("file appendonly.aof seq 1 type b\n"), "{left:?}");
+        assert_eq!(left[0].lines().next(), left[left.len() - 1].lines().next());
+    }
+}
+
+#[test]
+fn a_log_is_taken_back_to_a_moment() {
+    let mut server = Server::start(ServerKind::Node, "appendonly yes\nappendfsync always\naof-timestamp-enabled yes");
+    assert_eq!(server.text("SET before v"), "OK");
+    let second = || server.call::<Vec<String>>("TIME").unwrap()[0].clone();
+    let first = second();
+    eventually("a second passes", || second() != first);
+    assert_eq!(server.text("SET after v"), "OK");
+    server.kill();
+    let text = fs::read_to_string(last_increment(&server)).unwrap();
+    let moments: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("#TS:")).collect();
+    assert!(moments.len() >= 2, "{text}");
+    let manifest = server.dir().join("appendonlydir/appendonly.aof.manifest");
+    let args = ["--check-aof", "--truncate-to-timestamp", moments[0], manifest.to_str().unwrap()];
+    let ran = run(program(ServerKind::Node), &args, "", &[]);
+    assert!(ran.code == 0 && ran.stdout.contains("Successfully truncated AOF"), "{ran:?}");
+    server.restart();
+    assert_eq!(server.call::<Vec<String>>("KEYS *").unwrap(), ["before"]);
+}
