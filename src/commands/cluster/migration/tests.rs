@@ -71,7 +71,7 @@ fn conf(me: usize) -> String {
 
 fn config(me: usize) -> Config {
     let port = 7000 + me as u16;
-    Config { cluster_enabled: true, port, enable_debug_command: Guard::Yes, ..Config::default() }
+    Config { cluster_enabled: true, cluster_databases: 2, port, enable_debug_command: Guard::Yes, ..Config::default() }
 }
 
 fn join(server: &mut Server, me: usize) {
@@ -454,7 +454,7 @@ fn files_and_log_tell_of_imports() {
 
 fn line() -> impl Strategy<Value = String> {
     // `{bar}` is in slot 5061, `{b}` in 3300, `{c}` in 7365.
-    (0usize..3, 0u8..6, 0u8..6, 0u8..24, 1u8..5).prop_map(|(tag, x, y, what, n)| {
+    (0usize..3, 0u8..6, 0u8..6, 0u8..25, 1u8..5).prop_map(|(tag, x, y, what, n)| {
         let tag = ["{b}", "{bar}", "{c}"][tag];
         let (x, y) = (format!("{tag}{x}"), format!("{tag}{y}"));
         match what {
@@ -473,13 +473,14 @@ fn line() -> impl Strategy<Value = String> {
             13 => format!("HINCRBY {x} f{n} {n}"),
             14 => format!("RENAME {x} {y}"),
             15 => format!("COPY {x} {y} REPLACE"),
-            16 => format!("SETRANGE {x} {n} w"),
+            16 => format!("COPY {x} {y} DB 1 REPLACE"),
             17 => format!("DEL {x} {y}"),
             18 => format!("PEXPIREAT {x} 99999999999999"),
             19 => format!("MULTI;INCR {x};RENAME {x} {y};APPEND {y} w;SET {x} {n};EXEC"),
             20 => format!("SORT {x} BY {tag}* STORE {y}"),
             21 => format!("XADD {x} MAXLEN 3 * f {n}"),
-            22 => format!("GETEX {x} PXAT 99999999999999"),
+            22 => format!("MOVE {x} 1"),
+            23 => format!("SELECT 1;RENAME {x} {y};SET {x} {n};SELECT 0"),
             _ => format!("GETDEL {x}"),
         }
     })
@@ -495,7 +496,8 @@ proptest! {
         during in proptest::collection::vec((line(), 0u8..3), 0..80),
     ) {
         let mut pair = Pair::start();
-        let mut alone = Bench::start_with(Config { enable_debug_command: Guard::Yes, ..Config::default() });
+        let mut alone =
+            Bench::start_with(Config { databases: 2, enable_debug_command: Guard::Yes, ..Config::default() });
         let client = alone.client();
         // Streams take ids of the clock: it stands still for both.
         let run = |pair: &mut Pair, alone: &mut Bench, line: &str| {
@@ -529,11 +531,13 @@ proptest! {
         pair.run_until("it is over", Pair::is_over);
         prop_assert_eq!(pair.jobs(1), "Import 3000-5100 success");
         pair.run_until("swept", |pair| pair.nodes[0].server.keyspace.slot_len(0, key_slot(b"b")) == 0);
-        for tag in ["{b}", "{bar}", "{c}"] {
-            for n in (0..6).map(|n| n.to_string()).chain((0..150).map(|n| format!(":{n}"))) {
-                let line = format!("DEBUG DIGEST-VALUE {tag}{n};PEXPIRETIME {tag}{n}");
-                let (expected, reply) = run(&mut pair, &mut alone, &line);
-                prop_assert_eq!(expected, reply, "{}", line);
+        for db in 0..2 {
+            for tag in ["{b}", "{bar}", "{c}"] {
+                for n in (0..6).map(|n| n.to_string()).chain((0..150).map(|n| format!(":{n}"))) {
+                    let line = format!("SELECT {db};DEBUG DIGEST-VALUE {tag}{n};PEXPIRETIME {tag}{n}");
+                    let (expected, reply) = run(&mut pair, &mut alone, &line);
+                    prop_assert_eq!(expected, reply, "{}", line);
+                }
             }
         }
     }
