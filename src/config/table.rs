@@ -209,7 +209,7 @@ directives! {
     "repl-diskless-sync" => repl_diskless_sync: bool = true, YesNo;
     "repl-diskless-sync-delay" => repl_diskless_sync_delay_secs: i64 = 5, int(0, I32);
     "repl-diskless-sync-max-replicas" => repl_diskless_sync_max_replicas: usize = 0, int(0, I32);
-    "dual-channel-replication-enabled" => dual_channel_replication_enabled: bool = false, YesNo, NOT_YET;
+    "dual-channel-replication-enabled" => dual_channel_replication_enabled: bool = false, YesNo;
     "min-replicas-to-write" / "min-slaves-to-write" => min_replicas_to_write: usize = 0, int(0, I32);
     "min-replicas-max-lag" / "min-slaves-max-lag" => min_replicas_max_lag_secs: i64 = 10, int(0, I32);
     "propagation-error-behavior" => propagation_error_behavior: PropagationError = PropagationError::Ignore, one_of(),

@@ -198,13 +198,14 @@ impl Server {
         }
         match result {
             Err(error) => Err(ErrorReply::text_of(error.to_string())),
+            Ok(Synced::Dual) => Ok(()),
             Ok(synced) => {
                 client.flags |= ClientFlags::REPLICA;
                 client.replica = Some(id);
                 match synced {
                     Synced::Partial => self.stats.sync_partial_ok += 1,
                     Synced::Full => self.stats.sync_full += 1,
-                    Synced::Already => {}
+                    Synced::Already | Synced::Dual => {}
                 }
                 Ok(())
             }
@@ -280,6 +281,7 @@ impl Server {
                 DisklessLoad::SwapDb => repl::DisklessLoad::SwapDb,
                 DisklessLoad::FlushBeforeLoad => repl::DisklessLoad::FlushBeforeLoad,
             },
+            dual_channel: config.dual_channel_replication_enabled,
             timeout_secs: config.repl_timeout_secs as u64,
             ping_period_secs: config.repl_ping_replica_period_secs as u64,
             min_replicas_to_write: config.min_replicas_to_write,

@@ -1,5 +1,6 @@
 //! The link to this server's primary.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,14 +24,15 @@ const FULL_PAUSE: Duration = Duration::from_millis(2);
 /// The link, while there is one.
 pub struct PrimaryLink {
     shared: Arc<Shared>,
-    open: Option<(LinkId, mpsc::UnboundedSender<Bytes>, AbortHandle)>,
+    /// One, or two while a snapshot comes over the second.
+    open: BTreeMap<LinkId, (mpsc::UnboundedSender<Bytes>, AbortHandle)>,
     incoming: Incoming,
 }
 
 impl PrimaryLink {
     #[must_use]
     pub fn new(shared: Arc<Shared>) -> PrimaryLink {
-        PrimaryLink { incoming: Incoming::new(Arc::clone(&shared)), shared, open: None }
+        PrimaryLink { incoming: Incoming::new(Arc::clone(&shared)), shared, open: BTreeMap::new() }
     }
 
     /// Performs what the engine asks of its link.
@@ -38,15 +40,13 @@ impl PrimaryLink {
         match output {
             Output::Connect { link, to } => self.connect(link, to.host, to.port),
             Output::SendToPrimary { link, bytes } => {
-                if let Some((open, outgoing, _)) = &self.open
-                    && *open == link
-                {
+                if let Some((outgoing, _)) = self.open.get(&link) {
                     // A link that is ending reports that itself.
                     let _ = outgoing.send(bytes);
                 }
             }
             Output::CloseLink(link) => {
-                if let Some((_, _, task)) = self.open.take_if(|(open, ..)| *open == link) {
+                if let Some((_, task)) = self.open.remove(&link) {
                     task.abort();
                 }
             }
@@ -63,7 +63,9 @@ impl PrimaryLink {
         let (shared, ahead) = (Arc::clone(&self.shared), self.incoming.ahead.clone());
         let way = {
             let mut server = shared.server();
-            server.primary_link = Some(link);
+            if !link.is_second() {
+                server.primary_link = Some(link);
+            }
             Way::of(&server.config)
         };
         let task = tokio::spawn(async move {
@@ -78,7 +80,8 @@ impl PrimaryLink {
             }
             shared.with(|server| server.repl_input(Input::LinkDown(link)));
         });
-        self.open = Some((link, outgoing, task.abort_handle()));
+        self.open.retain(|_, (_, task)| !task.is_finished());
+        self.open.insert(link, (outgoing, task.abort_handle()));
     }
 }
 
@@ -96,7 +99,7 @@ async fn read(shared: &Shared, link: LinkId, mut reader: tcp::OwnedReadHalf, ahe
             server.repl_input(Input::FromPrimary { link, bytes });
         });
         // Bytes that cannot be taken yet are held, but not without end.
-        while ahead.is_too_far() || !shared.server().repl.accepts_bytes() {
+        while ahead.is_too_far() || !shared.server().repl.accepts_bytes(link) {
             tokio::time::sleep(FULL_PAUSE).await;
         }
     }

@@ -152,6 +152,10 @@ impl Bench {
     }
 }
 
+fn name(link: LinkId) -> String {
+    if link.is_second() { format!("{}b", link.0 << 1 >> 1) } else { link.0.to_string() }
+}
+
 fn short(output: Output) -> String {
     let text = |bytes: &[u8]| {
         let text = String::from_utf8_lossy(bytes).replace("\r\n", "|").replace('\n', "~");
@@ -174,9 +178,9 @@ fn short(output: Output) -> String {
         }
         Output::CancelSnapshot(id) => format!("cancel {}", id.0),
         Output::SendSnapshotFile { snapshot, replica } => format!("file {} to {}", snapshot.0, replica.0),
-        Output::Connect { link, to } => format!("connect {} {to}", link.0),
-        Output::SendToPrimary { link, bytes } => format!("up {}: {}", link.0, text(&bytes)),
-        Output::CloseLink(link) => format!("close link {}", link.0),
+        Output::Connect { link, to } => format!("connect {} {to}", name(link)),
+        Output::SendToPrimary { link, bytes } => format!("up {}: {}", name(link), text(&bytes)),
+        Output::CloseLink(link) => format!("close link {}", name(link)),
         Output::BeginLoad { history, framing } => {
             let offset = history.map(|h| h.offset);
             let len = if let Framing::Length(len) = framing { Some(len) } else { None };

@@ -27,6 +27,8 @@ pub struct Config {
     /// Start without waiting for the delay when this many replicas wait; 0 for no such number.
     pub diskless_sync_max_replicas: usize,
     pub diskless_load: DisklessLoad,
+    /// `dual-channel-replication-enabled`.
+    pub dual_channel: bool,
     /// `repl-timeout`.
     pub timeout_secs: u64,
     /// `repl-ping-replica-period`.
@@ -65,6 +67,7 @@ impl Default for Config {
             diskless_sync_delay_secs: 5,
             diskless_sync_max_replicas: 0,
             diskless_load: DisklessLoad::Disabled,
+            dual_channel: false,
             timeout_secs: 60,
             ping_period_secs: 10,
             min_replicas_to_write: 0,

@@ -17,6 +17,21 @@ pub struct ReplicaId(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct LinkId(pub u64);
 
+impl LinkId {
+    const SECOND: u64 = 1 << 63;
+
+    /// The link beside this one that a dual-channel synchronisation opens for the snapshot.
+    #[must_use]
+    pub fn second(self) -> LinkId {
+        LinkId(self.0 | LinkId::SECOND)
+    }
+
+    #[must_use]
+    pub fn is_second(self) -> bool {
+        self.0 & LinkId::SECOND != 0
+    }
+}
+
 /// One snapshot for one or more replicas.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct SnapshotId(pub u64);

@@ -3,11 +3,12 @@
 use bytes::Bytes;
 
 use super::config::ms;
-use super::event::{Endpoint, LinkId, LogLevel, Output, SavedHistory};
-use super::handshake::{self, PsyncReply, Step};
+use super::event::{Endpoint, LinkId, Output};
+use super::handshake::{self, Step};
 use super::history::{History, ReplId};
 use super::loading::Incoming;
 use super::primary::Cx;
+use super::second::Dual;
 use super::select::command;
 use super::transfer::Transfer;
 use crate::base::Millis;
@@ -19,7 +20,7 @@ pub(super) const RETRY_MS: i64 = 1000;
 /// How often to acknowledge, and to show a sign of life while loading.
 const ACK_PERIOD_MS: i64 = 1000;
 /// The longest line of a handshake.
-const LINE_MAX: usize = 16 << 10;
+pub(super) const LINE_MAX: usize = 16 << 10;
 /// How much of the stream is taken while a snapshot is loaded, before the primary has to keep the rest.
 const HELD_MAX_BYTES: usize = 64 << 20;
 
@@ -46,6 +47,8 @@ pub(super) enum Phase {
         transfer: Box<Transfer>,
         incoming: Incoming,
     },
+    /// The snapshot comes over a second link.
+    Dual(Box<Dual>),
     /// The snapshot is here and is being loaded. What follows it on the link is held.
     Loading {
         incoming: Incoming,
@@ -111,7 +114,7 @@ impl Follower {
             Phase::Idle { .. } => "connect",
             Phase::Connecting => "connecting",
             Phase::Handshake { .. } => "handshake",
-            Phase::Transfer { .. } | Phase::Loading { .. } => "sync",
+            Phase::Transfer { .. } | Phase::Dual(_) | Phase::Loading { .. } => "sync",
             Phase::Connected { .. } => "connected",
         }
     }
@@ -124,13 +127,14 @@ impl Follower {
     pub fn incoming(&self) -> Option<&Incoming> {
         match &self.phase {
             Phase::Transfer { incoming, .. } | Phase::Loading { incoming, .. } => Some(incoming),
+            Phase::Dual(dual) => Some(&dual.incoming),
             _ => None,
         }
     }
 
-    /// Whether more bytes of the link may be read now. Otherwise the primary shall keep them.
-    pub fn accepts_bytes(&self) -> bool {
-        self.held_bytes < HELD_MAX_BYTES
+    /// Whether more bytes of a link may be read now. Otherwise the primary shall keep them.
+    pub fn accepts_bytes(&self, link: LinkId) -> bool {
+        link.is_second() || self.held_bytes < HELD_MAX_BYTES
     }
 
     /// Opens a new link.
@@ -161,7 +165,7 @@ impl Follower {
                 cx.notice("Connection with master lost.".to_owned());
                 self.connect(cx);
             }
-            Phase::Connecting | Phase::Handshake { .. } | Phase::Transfer { .. } => {
+            Phase::Connecting | Phase::Handshake { .. } | Phase::Transfer { .. } | Phase::Dual(_) => {
                 cx.warn(format!(
                     "Connection with MASTER {} failed or broke while {}",
                     self.endpoint,
@@ -177,6 +181,14 @@ impl Follower {
         match &self.phase {
             Phase::Transfer { incoming, .. } if incoming.framing.is_some() => cx.out.push_back(Output::AbortLoad),
             Phase::Loading { .. } => cx.out.push_back(Output::AbortLoad),
+            Phase::Dual(dual) => {
+                if dual.incoming.framing.is_some() {
+                    cx.out.push_back(Output::AbortLoad);
+                }
+                if dual.has_link() {
+                    cx.out.push_back(Output::CloseLink(self.second_link()));
+                }
+            }
             Phase::Connected { .. } => {
                 cx.out.push_back(Output::StreamEnds);
                 self.down_since = Some(cx.now);
@@ -209,7 +221,7 @@ impl Follower {
         self.leave(cx);
     }
 
-    fn send(&mut self, cx: &mut Cx<'_>, bytes: impl Into<Bytes>) {
+    pub(super) fn send(&mut self, cx: &mut Cx<'_>, bytes: impl Into<Bytes>) {
         self.last_said = cx.now;
         cx.out.push_back(Output::SendToPrimary { link: self.link, bytes: bytes.into() });
     }
@@ -239,6 +251,7 @@ impl Follower {
                 turn
             }
             Phase::Transfer { .. } => self.transfer(cx, data),
+            Phase::Dual(_) => self.dual_first(cx, data),
             Phase::Loading { held, .. } => {
                 let data = std::mem::take(data);
                 self.held_bytes += data.len();
@@ -256,86 +269,6 @@ impl Follower {
     pub(super) fn apply(&mut self, cx: &mut Cx<'_>, data: Bytes) {
         self.unapplied += data.len() as u64;
         cx.out.push_back(Output::Apply(data));
-    }
-
-    /// A line of the handshake. Empty ones only keep the link alive.
-    fn answer(&mut self, cx: &mut Cx<'_>, history: &History, line: &[u8]) -> Option<Turn> {
-        let Phase::Handshake { steps, .. } = &mut self.phase else { return None };
-        if line.is_empty() {
-            return None;
-        }
-        let text = || String::from_utf8_lossy(line).into_owned();
-        match steps.pop_front()? {
-            Step::Ping if handshake::ping_accepted(line) => {
-                let (bytes, awaited) = handshake::introduction(cx.config);
-                *steps = awaited;
-                self.send(cx, bytes);
-            }
-            Step::Ping => self.fail(cx, format!("Error reply to PING from master: '{}'", text())),
-            Step::Auth if line[0] == b'-' => self.fail(cx, format!("Unable to AUTH to MASTER: {}", text())),
-            Step::Auth | Step::Option => {
-                if line[0] == b'-' {
-                    let text = format!("Master does not understand REPLCONF: {}", text());
-                    cx.out.push_back(Output::Log { level: LogLevel::Debug, text });
-                }
-                if steps.is_empty() {
-                    steps.push_back(Step::Psync);
-                    let past = self.can_resume.then_some((history.id, history.offset));
-                    match past {
-                        Some((id, offset)) => {
-                            cx.notice(format!("Trying a partial resynchronization (request {id}:{}).", offset + 1));
-                        }
-                        None => cx.notice("Partial resynchronization not possible (no cached master)".to_owned()),
-                    }
-                    self.send(cx, handshake::psync(past, self.asks_failover));
-                }
-            }
-            Step::Psync => return self.psync_answer(cx, line),
-        }
-        None
-    }
-
-    fn psync_answer(&mut self, cx: &mut Cx<'_>, line: &[u8]) -> Option<Turn> {
-        let text = String::from_utf8_lossy(line).into_owned();
-        let reply = handshake::psync_reply(line);
-        if std::mem::take(&mut self.asks_failover) {
-            let taken = matches!(reply, PsyncReply::FullResync { .. } | PsyncReply::Continue(_));
-            self.failover_answer = Some(taken);
-            if !taken {
-                self.fail(cx, format!("PSYNC with FAILOVER was answered: {text}"));
-                return None;
-            }
-        }
-        match reply {
-            PsyncReply::FullResync { id, offset } => {
-                cx.notice(format!("Full resync from master: {id}:{offset}"));
-                self.expect_snapshot(Some(SavedHistory { id, offset }));
-                None
-            }
-            PsyncReply::Continue(id) => {
-                cx.notice("Successful partial resynchronization with master.".to_owned());
-                self.phase = Phase::Connected { legacy: false };
-                self.down_since = None;
-                self.foreign = false;
-                cx.out.push_back(Output::StreamBegins { resumed: true });
-                Some(Turn::Continue(id))
-            }
-            PsyncReply::Later => {
-                self.fail(cx, format!("Master is currently unable to PSYNC but should be in the future: {text}"));
-                None
-            }
-            PsyncReply::Malformed => {
-                self.can_resume = false;
-                self.fail(cx, format!("Master replied with wrong +FULLRESYNC syntax: {text}"));
-                None
-            }
-            PsyncReply::Unsupported => {
-                cx.notice(format!("Master does not support PSYNC ({text}), retrying with SYNC"));
-                self.expect_snapshot(None);
-                self.send(cx, &b"SYNC\r\n"[..]);
-                None
-            }
-        }
     }
 
     /// Tells the primary how far we are.
@@ -378,7 +311,7 @@ impl Follower {
                     self.acknowledge(cx, history.offset);
                 }
             }
-            Phase::Connecting | Phase::Handshake { .. } | Phase::Transfer { .. } => {
+            Phase::Connecting | Phase::Handshake { .. } | Phase::Transfer { .. } | Phase::Dual(_) => {
                 if silent {
                     self.fail(cx, format!("Timeout with MASTER {} while {}", self.endpoint, self.state_name()));
                 }
@@ -609,10 +542,11 @@ mod tests {
         let mut bench = asking();
         bench.receive(1, &format!("+FULLRESYNC {} 500\r\n$1\r\nX", id(2)));
         let flood = "x".repeat(1 << 20);
-        let taken =
-            (0..100).take_while(|_| bench.engine.accepts_bytes().then(|| bench.receive(1, &flood)).is_some()).count();
+        let taken = (0..100)
+            .take_while(|_| bench.engine.accepts_bytes(LinkId(1)).then(|| bench.receive(1, &flood)).is_some())
+            .count();
         assert_eq!(taken, 64);
         bench.input(Input::LoadDone { ok: true });
-        assert!(bench.engine.accepts_bytes());
+        assert!(bench.engine.accepts_bytes(LinkId(1)));
     }
 }

@@ -161,7 +161,11 @@ impl Primary {
         waiter.state = ReplicaState::WaitEnd(snapshot);
         waiter.sent = offset;
         waiter.progress_at = cx.now;
-        if !waiter.legacy {
+        if waiter.traits.rdb_channel {
+            waiter.pins = true;
+            let db = self.stream.select.db().map_or(-1, i64::from);
+            cx.queue(replica, format!("$ENDOFF:{offset} {history} {db} {}\r\n", replica.0));
+        } else if !waiter.legacy {
             cx.queue(replica, format!("+FULLRESYNC {history} {offset}\r\n"));
         }
     }
@@ -215,6 +219,10 @@ impl Primary {
 
     fn put_online(&mut self, cx: &mut Cx<'_>, id: ReplicaId, held: bool) {
         let Some(replica) = self.replicas.get_mut(id) else { return };
+        if replica.pins {
+            (replica.state, replica.progress_at) = (ReplicaState::Transmitted, cx.now);
+            return;
+        }
         if replica.traits.rdb_only {
             self.close(cx, id, true, CloseReason::SnapshotOnly);
             return;
@@ -375,6 +383,73 @@ mod tests {
         bench.said();
         bench.input(Input::FileSent(ReplicaId(1)));
         assert_eq!(bench.said(), ["close 1 after flush SnapshotOnly"]);
+    }
+
+    /// A replica whose first link is `client`, and the second one `client + 1`; its snapshot has begun.
+    fn attach_by_two_links(bench: &mut Bench, client: u64) {
+        bench.replconf(client, "capa eof capa psync2 capa dual-channel");
+        assert_eq!(bench.psync(client, "?", -1), Ok(Synced::Dual));
+        assert_eq!(bench.said(), [format!("to {client}: +DUALCHANNELSYNC|")]);
+        assert_eq!(bench.replconf(client + 1, "capa eof rdb-only 1 rdb-channel 1"), "+OK");
+        assert_eq!(bench.sync(client + 1, SyncKind::Sync), Ok(Synced::Full));
+        let snapshot = bench.snapshot_asked();
+        bench.input(Input::SnapshotStarted(snapshot));
+    }
+
+    #[test]
+    fn a_second_link_brings_the_snapshot_while_the_first_streams() {
+        for psync_first in [true, false] {
+            let mut bench = Bench::primary(Config { dual_channel: true, ..config(true, 0) });
+            attach_by_two_links(&mut bench, 1);
+            assert_eq!(bench.said(), ["to 2: $ENDOFF:14 ID -1 2|", "to 2: $EOF:ID|"]);
+            assert!(bench.info().contains("replicas_waiting_psync:1\r\n"));
+            assert!(bench.info().contains("state=wait_bgsave,offset=0,lag=0,type=rdb-channel\r\n"));
+            bench.write("abc");
+            let done = Input::SnapshotDone { snapshot: SnapshotId(1), len: 0 };
+            if !psync_first {
+                bench.input(done.clone());
+                assert_eq!(bench.said(), ["to 2: ID"]);
+                assert!(bench.info().contains("state=rdb_transmitted"));
+            }
+            assert_eq!(bench.replconf(1, "set-rdb-client-id 9"), "-ERR Unrecognized RDB client id 9");
+            assert_eq!(bench.replconf(1, "set-rdb-client-id 2"), "+OK");
+            let id = bench.engine.history().id;
+            assert_eq!(bench.psync(1, id.as_str(), 15), Ok(Synced::Partial));
+            assert!(bench.info().contains("type=main-channel\r\n") && bench.info().contains("state=bg_transfer"));
+            assert!(bench.info().contains("replicas_waiting_psync:0\r\n"));
+            let mut said = bench.said();
+            assert_eq!(said.remove(0), "to 1: +CONTINUE ID|");
+            if psync_first {
+                bench.input(done);
+                said.extend(bench.said().split_off(1));
+            }
+            assert_eq!(said, ["close 2 after flush SnapshotOnly"]);
+            // It has the stream already, but nothing that WAIT could count.
+            assert_eq!(bench.stream(1), "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\nabc");
+            bench.wait(100_000);
+            assert_eq!(bench.engine.acked_by(0), 0);
+            bench.replconf(1, "ack 40");
+            assert!(bench.info().contains("state=online,offset=40,lag=0,type=replica\r\n"));
+        }
+    }
+
+    #[test]
+    fn the_stream_behind_a_snapshot_is_kept_for_the_first_link() {
+        let mut bench = Bench::primary(Config { dual_channel: true, backlog_size_bytes: 16 << 10, ..config(true, 0) });
+        attach_by_two_links(&mut bench, 1);
+        for _ in 0..40 {
+            bench.write(&"x".repeat(10_000));
+        }
+        bench.wait(1000);
+        bench.replconf(1, "set-rdb-client-id 2");
+        let id = bench.engine.history().id;
+        assert_eq!(bench.psync(1, id.as_str(), 15), Ok(Synced::Partial));
+        let streamed: usize = std::iter::from_fn(|| Some(bench.stream(1).len()).filter(|len| *len > 0)).sum();
+        assert!(streamed > 400_000, "{streamed}");
+        // Where it is not wanted there is one link.
+        let mut bench = Bench::primary(config(true, 0));
+        bench.replconf(1, "capa eof capa psync2 capa dual-channel");
+        assert_eq!(bench.psync(1, "?", -1), Ok(Synced::Full));
     }
 
     #[test]

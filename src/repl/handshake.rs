@@ -30,18 +30,45 @@ pub fn ping_accepted(line: &[u8]) -> bool {
     starts(b"+") || starts(b"-NOAUTH") || starts(b"-NOPERM") || starts(b"-ERR operation not permitted")
 }
 
+fn authentication(config: &Config) -> (Vec<u8>, VecDeque<Step>) {
+    let Some(auth) = &config.primary_auth else { return (Vec::new(), VecDeque::new()) };
+    let words: &[&[u8]] = match &config.primary_user {
+        Some(user) => &[b"AUTH", user, auth],
+        None => &[b"AUTH", auth],
+    };
+    (command(words), VecDeque::from([Step::Auth]))
+}
+
+/// Everything before SYNC on the second link of a dual-channel synchronisation.
+#[must_use]
+pub fn second_introduction(config: &Config) -> (Vec<u8>, VecDeque<Step>) {
+    let (mut out, mut steps) = authentication(config);
+    let port = config.announce_port.to_string();
+    out.extend(command(&[
+        b"REPLCONF",
+        b"capa",
+        b"eof",
+        b"rdb-only",
+        b"1",
+        b"rdb-channel",
+        b"1",
+        b"listening-port",
+        port.as_bytes(),
+        b"version",
+        config.version.as_bytes(),
+    ]));
+    steps.push_back(Step::Option);
+    if let Some(ip) = &config.announce_ip {
+        out.extend(command(&[b"REPLCONF", b"ip-address", ip.as_bytes()]));
+        steps.push_back(Step::Option);
+    }
+    (out, steps)
+}
+
 /// Everything between PING and PSYNC, written at once, with what each awaited line will answer.
 #[must_use]
 pub fn introduction(config: &Config) -> (Vec<u8>, VecDeque<Step>) {
-    let (mut out, mut steps) = (Vec::new(), VecDeque::new());
-    if let Some(auth) = &config.primary_auth {
-        let words: &[&[u8]] = match &config.primary_user {
-            Some(user) => &[b"AUTH", user, auth],
-            None => &[b"AUTH", auth],
-        };
-        out.extend(command(words));
-        steps.push_back(Step::Auth);
-    }
+    let (mut out, mut steps) = authentication(config);
     let mut say = |words: &[&[u8]]| {
         out.extend(command(words));
         steps.push_back(Step::Option);
@@ -50,7 +77,11 @@ pub fn introduction(config: &Config) -> (Vec<u8>, VecDeque<Step>) {
     if let Some(ip) = &config.announce_ip {
         say(&[b"REPLCONF", b"ip-address", ip.as_bytes()]);
     }
-    say(&[b"REPLCONF", b"capa", b"eof", b"capa", b"psync2"]);
+    let mut able: Vec<&[u8]> = vec![b"REPLCONF", b"capa", b"eof", b"capa", b"psync2"];
+    if config.dual_channel {
+        able.extend([&b"capa"[..], b"dual-channel"]);
+    }
+    say(&able);
     say(&[b"REPLCONF", b"version", config.version.as_bytes()]);
     if let Some(id) = &config.cluster_node_id {
         say(&[b"REPLCONF", b"SET-CLUSTER-NODE-ID", id.as_bytes()]);
@@ -77,6 +108,8 @@ pub enum PsyncReply {
         id: ReplId,
         offset: u64,
     },
+    /// The snapshot is to be asked for over a second link.
+    DualChannel,
     /// Go on; with an id if the primary told one.
     Continue(Option<ReplId>),
     /// The primary cannot now; ask again later.
@@ -101,6 +134,9 @@ pub fn psync_reply(line: &[u8]) -> PsyncReply {
     }
     if let Some(rest) = line.strip_prefix(b"+CONTINUE") {
         return PsyncReply::Continue(ReplId::parse(rest.trim_ascii()));
+    }
+    if line == b"+DUALCHANNELSYNC" {
+        return PsyncReply::DualChannel;
     }
     if line.starts_with(b"-NOMASTERLINK") || line.starts_with(b"-LOADING") {
         return PsyncReply::Later;

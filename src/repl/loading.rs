@@ -7,7 +7,7 @@ use super::event::{Output, SavedHistory};
 use super::follower::{Follower, Phase, RETRY_MS, Turn};
 use super::history::History;
 use super::primary::Cx;
-use super::transfer::{Framing, Piece};
+use super::transfer::{Framing, Piece, Transfer, TransferError};
 
 /// The snapshot that is arriving.
 #[derive(Clone, Copy)]
@@ -16,6 +16,52 @@ pub(super) struct Incoming {
     pub history: Option<SavedHistory>,
     pub framing: Option<Framing>,
     pub read: u64,
+}
+
+/// What bytes of a snapshot brought.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Taken {
+    /// Its header.
+    pub begun: bool,
+    /// Its end.
+    pub ended: bool,
+}
+
+/// Gives the snapshot's bytes out. What follows its end stays in `data`.
+pub(super) fn take(
+    cx: &mut Cx<'_>,
+    transfer: &mut Transfer,
+    incoming: &mut Incoming,
+    data: &mut Bytes,
+) -> Result<Taken, TransferError> {
+    let mut taken = Taken::default();
+    while let Some(piece) = transfer.next(data)? {
+        match piece {
+            Piece::Header(framing) => {
+                taken.begun = true;
+                incoming.framing = Some(framing);
+                cx.notice(match framing {
+                    Framing::Length(len) => format!("MASTER <-> REPLICA sync: receiving {len} bytes from master"),
+                    Framing::Mark(_) => "MASTER <-> REPLICA sync: receiving streamed RDB from master".to_owned(),
+                });
+                cx.out.push_back(Output::BeginLoad { history: incoming.history, framing });
+            }
+            Piece::Data(bytes) => {
+                incoming.read += bytes.len() as u64;
+                cx.out.push_back(Output::LoadChunk(bytes));
+            }
+            Piece::End => {
+                taken.ended = true;
+                break;
+            }
+        }
+    }
+    Ok(taken)
+}
+
+/// Whether the data that is there is given up before the new data is.
+pub(super) fn old_data_goes_first(cx: &Cx<'_>) -> bool {
+    matches!(cx.config.diskless_load, DisklessLoad::WhenDbEmpty | DisklessLoad::FlushBeforeLoad)
 }
 
 impl Follower {
@@ -28,43 +74,27 @@ impl Follower {
 
     /// Takes bytes of the snapshot.
     pub(super) fn transfer(&mut self, cx: &mut Cx<'_>, data: &mut Bytes) -> Option<Turn> {
-        // The old data goes first.
-        let straight = matches!(cx.config.diskless_load, DisklessLoad::WhenDbEmpty | DisklessLoad::FlushBeforeLoad);
-        let mut turn = None;
-        loop {
-            let Phase::Transfer { transfer, incoming } = &mut self.phase else { return turn };
-            match transfer.next(data) {
-                Ok(None) => return turn,
-                Ok(Some(Piece::Header(framing))) => {
-                    incoming.framing = Some(framing);
-                    cx.notice(match framing {
-                        Framing::Length(len) => format!("MASTER <-> REPLICA sync: receiving {len} bytes from master"),
-                        Framing::Mark(_) => "MASTER <-> REPLICA sync: receiving streamed RDB from master".to_owned(),
-                    });
-                    cx.out.push_back(Output::BeginLoad { history: incoming.history, framing });
-                    if straight {
-                        self.foreign = true;
-                        turn = Some(Turn::Detach);
-                    }
-                }
-                Ok(Some(Piece::Data(bytes))) => {
-                    incoming.read += bytes.len() as u64;
-                    cx.out.push_back(Output::LoadChunk(bytes));
-                }
-                Ok(Some(Piece::End)) => {
-                    let incoming = *incoming;
-                    self.phase = Phase::Loading { incoming, held: Vec::new(), link_gone: false };
-                    self.foreign = true;
-                    cx.out.push_back(Output::EndLoad);
-                    return Some(Turn::Detach);
-                }
-                Err(error) => {
-                    self.fail(cx, format!("MASTER <-> REPLICA sync: {error}"));
-                    data.clear();
-                    return turn;
-                }
+        let Phase::Transfer { transfer, incoming } = &mut self.phase else { return None };
+        match take(cx, transfer, incoming, data) {
+            Ok(taken) if taken.ended => {
+                let incoming = *incoming;
+                self.phase = Phase::Loading { incoming, held: Vec::new(), link_gone: false };
+                cx.out.push_back(Output::EndLoad);
+                Some(self.give_data_up())
+            }
+            Ok(taken) => (taken.begun && old_data_goes_first(cx)).then(|| self.give_data_up()),
+            Err(error) => {
+                self.fail(cx, format!("MASTER <-> REPLICA sync: {error}"));
+                data.clear();
+                None
             }
         }
+    }
+
+    /// What is here does not belong to any history any more.
+    pub(super) fn give_data_up(&mut self) -> Turn {
+        self.foreign = true;
+        Turn::Detach
     }
 
     /// The load ended: what the data are now (`Some(None)` from a primary without PSYNC), or `None` if it failed.

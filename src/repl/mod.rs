@@ -15,13 +15,18 @@
 //! ([`Input::FromPrimary`]); a snapshot comes out between `BeginLoad` and `EndLoad`, the stream as `Apply`. Every unit of the
 //! stream that was executed goes back with [`Engine::applied`], which makes it count and passes it on.
 //!
+//! With dual-channel synchronisation the snapshot comes over a second link ([`LinkId::second`]), which is opened and closed like
+//! the first.
+//!
 //! [`Input::ClientGone`] is due for every client connection that closes, [`Input::Tick`] about ten times a second, and
 //! [`Input::Booted`] once, when the data are loaded.
 
+mod answers;
 mod backlog;
 mod config;
 mod engine;
 mod event;
+mod facts;
 mod failover;
 mod follower;
 mod full_sync;
@@ -32,6 +37,7 @@ mod primary;
 mod psync;
 mod replconf;
 mod replica_set;
+mod second;
 mod select;
 mod stream;
 mod transfer;

@@ -113,6 +113,13 @@ impl Primary {
                 (false, psync::decide(&self.stream.history, self.stream.backlog.as_ref(), id, offset))
             }
         };
+        let traits = self.replicas.traits_mut(id);
+        let dual = traits.dual_channel && cx.config.dual_channel && cx.config.diskless_sync;
+        if dual && !legacy && matches!(decision, Decision::Full(_)) {
+            cx.queue(id, &b"+DUALCHANNELSYNC\r\n"[..]);
+            return Ok(Synced::Dual);
+        }
+        let snapshot_link = traits.snapshot_link.take();
         if self.replicas.is_empty() {
             self.last_ping = cx.now;
         }
@@ -121,7 +128,8 @@ impl Primary {
         let name = format!("{}:{}", replica.ip(), replica.traits.listening_port);
         match decision {
             Decision::Continue { position } => {
-                replica.state = ReplicaState::Online;
+                let loads = snapshot_link.is_some();
+                replica.state = if loads { ReplicaState::BgTransfer } else { ReplicaState::Online };
                 replica.sent = position;
                 let mut line = b"+CONTINUE".to_vec();
                 if replica.traits.psync2 {
@@ -134,6 +142,9 @@ impl Primary {
                 cx.notice(format!(
                     "Partial resynchronization request from {name} accepted. Sending {missed} bytes of backlog."
                 ));
+                if let Some(link) = snapshot_link {
+                    self.release(cx, link);
+                }
                 Ok(Synced::Partial)
             }
             Decision::Full(reason) => {
@@ -158,12 +169,22 @@ impl Primary {
         replica.ack = replica.ack.max(offset);
         replica.fsynced = replica.fsynced.max(fsynced.unwrap_or(0));
         replica.ack_at = cx.now;
-        if replica.state == ReplicaState::Online && replica.held {
-            replica.held = false;
+        if replica.state == ReplicaState::Online && replica.held || replica.state == ReplicaState::BgTransfer {
+            (replica.held, replica.state) = (false, ReplicaState::Online);
             cx.notice(format!("Synchronization with replica {} succeeded", replica.ip()));
         }
         if (replica.ack, replica.fsynced) != before {
             cx.out.push_back(Output::AcksAdvanced);
+        }
+    }
+
+    /// The first link reads the stream from here on: the second need not keep it any more.
+    fn release(&mut self, cx: &mut Cx<'_>, link: ReplicaId) {
+        if let Some(second) = self.replicas.get_mut(link) {
+            second.pins = false;
+            if second.state == ReplicaState::Transmitted {
+                self.close(cx, link, true, CloseReason::SnapshotOnly);
+            }
         }
     }
 
@@ -269,6 +290,9 @@ impl Primary {
         for id in self.replicas.ids(|r| r.state == ReplicaState::Online && !r.legacy && now.since(r.ack_at) > limit) {
             self.close(cx, id, false, CloseReason::AckTimeout);
         }
+        for id in self.replicas.ids(|r| r.state == ReplicaState::Transmitted && now.since(r.progress_at) > limit) {
+            self.close(cx, id, false, CloseReason::TransferTimeout);
+        }
         if self.snapshots.is_socket() {
             let stuck = |r: &super::replica_set::Replica| {
                 matches!(r.state, ReplicaState::WaitEnd(_)) && now.since(r.progress_at) > limit
@@ -330,9 +354,7 @@ impl Primary {
     /// What is to be written next to a replica: at most `max` bytes in at most two pieces.
     pub fn pending(&self, id: ReplicaId, max: usize) -> [&[u8]; 2] {
         match (self.replicas.get(id), &self.stream.backlog) {
-            (Some(replica), Some(backlog)) if replica.state == ReplicaState::Online && !replica.held => {
-                backlog.read(replica.sent, max)
-            }
+            (Some(replica), Some(backlog)) if replica.is_fed() => backlog.read(replica.sent, max),
             _ => [&[], &[]],
         }
     }

@@ -34,6 +34,8 @@ pub enum Synced {
     Partial,
     /// It waits for a snapshot.
     Full,
+    /// It is to ask for the snapshot over a second link, and is no replica yet.
+    Dual,
 }
 
 /// Texts as on the wire, behind the `-`.

@@ -1,5 +1,6 @@
 //! REPLCONF: what a replica tells about itself before and after it is attached.
 
+use super::event::ReplicaId;
 use crate::base::NodeId;
 use crate::base::num::parse_i64;
 
@@ -47,6 +48,12 @@ pub struct Traits {
     pub psync2: bool,
     /// It wants a snapshot and no stream.
     pub rdb_only: bool,
+    /// It can take the snapshot over a second link.
+    pub dual_channel: bool,
+    /// This is the second link.
+    pub rdb_channel: bool,
+    /// This is the first link, and that the second one.
+    pub snapshot_link: Option<ReplicaId>,
     pub filter: RdbFilter,
     pub version: Option<Version>,
     pub node_id: Option<NodeId>,
@@ -61,6 +68,8 @@ pub(super) enum Told {
     Ack { offset: u64, fsynced: Option<u64> },
     /// A request for one; never answered as such.
     GetAck,
+    /// The client that gets this one's snapshot.
+    RdbClient(u64),
     /// Nothing that can be understood, in a message that is never answered.
     Nothing,
 }
@@ -88,6 +97,8 @@ pub enum ReplconfError {
     UnsupportedFilter(String),
     #[error("ERR Unrecognized version format: {0}")]
     BadVersion(String),
+    #[error("ERR Unrecognized RDB client id {0}")]
+    UnknownRdbClient(String),
     #[error("ERR Unknown node {0}")]
     UnknownNode(String),
     #[error("ERR Unrecognized REPLCONF option: {0}")]
@@ -111,10 +122,16 @@ pub(super) fn read(traits: &mut Traits, args: &[&[u8]]) -> Result<Told, Replconf
             b"ip-address" => traits.ip = (!value.is_empty()).then(|| text(value)),
             b"capa" if value.eq_ignore_ascii_case(b"eof") => traits.eof = true,
             b"capa" if value.eq_ignore_ascii_case(b"psync2") => traits.psync2 = true,
+            b"capa" if value.eq_ignore_ascii_case(b"dual-channel") => traits.dual_channel = true,
             b"capa" => {}
             b"ack" => return Ok(acknowledgement(args)),
             b"getack" => return Ok(Told::GetAck),
             b"rdb-only" => traits.rdb_only = flag(value)?,
+            b"rdb-channel" => traits.rdb_channel = flag(value)?,
+            b"set-rdb-client-id" => {
+                let id = parse_i64(value).and_then(|n| u64::try_from(n).ok());
+                return id.map(Told::RdbClient).ok_or_else(|| ReplconfError::UnknownRdbClient(text(value)));
+            }
             b"rdb-filter-only" => traits.filter = filter(value)?,
             b"version" => {
                 let version = Version::parse(value).ok_or_else(|| ReplconfError::BadVersion(text(value)))?;
@@ -215,6 +232,7 @@ mod tests {
             ("rdb-filter-only,keys", "ERR Unsupported rdb-filter-only option: keys"),
             ("rdb-filter-only, ", "ERR Missing rdb-filter-only values"),
             ("set-cluster-node-id,me", "ERR Unknown node me"),
+            ("set-rdb-client-id,me", "ERR Unrecognized RDB client id me"),
             ("colour,blue", "ERR Unrecognized REPLCONF option: colour"),
         ] {
             assert_eq!(tell(&mut Traits::default(), line).unwrap_err().to_string(), text);

@@ -15,6 +15,10 @@ pub enum ReplicaState {
     WaitEnd(SnapshotId),
     /// The snapshot's file is being sent.
     SendBulk(SnapshotId),
+    /// Loads a snapshot that it gets over a second link, while the stream already comes over this one.
+    BgTransfer,
+    /// This second link has brought the snapshot, and waits for the first one to ask for the stream.
+    Transmitted,
     /// Gets the stream.
     Online,
 }
@@ -26,6 +30,8 @@ impl ReplicaState {
         match self {
             ReplicaState::WaitStart | ReplicaState::WaitEnd(_) => "wait_bgsave",
             ReplicaState::SendBulk(_) => "send_bulk",
+            ReplicaState::BgTransfer => "bg_transfer",
+            ReplicaState::Transmitted => "rdb_transmitted",
             ReplicaState::Online => "online",
         }
     }
@@ -52,9 +58,29 @@ pub struct Replica {
     /// Last sign that its snapshot makes progress.
     pub(super) progress_at: Millis,
     pub(super) over_soft_since: Option<Millis>,
+    /// This second link keeps the stream behind its snapshot for the first one, which has not asked for it yet.
+    pub(super) pins: bool,
 }
 
 impl Replica {
+    /// Whether the stream goes to its connection.
+    #[must_use]
+    pub(super) fn is_fed(&self) -> bool {
+        !self.held && matches!(self.state, ReplicaState::Online | ReplicaState::BgTransfer)
+    }
+
+    /// What its connection is there for, as INFO says it.
+    #[must_use]
+    pub fn link_name(&self) -> &'static str {
+        if self.traits.rdb_channel {
+            "rdb-channel"
+        } else if self.state == ReplicaState::BgTransfer {
+            "main-channel"
+        } else {
+            "replica"
+        }
+    }
+
     /// The address to show: the one it told, else its connection's.
     #[must_use]
     pub fn ip(&self) -> &str {
@@ -72,13 +98,15 @@ impl Replica {
     pub fn snapshot(&self) -> Option<SnapshotId> {
         match self.state {
             ReplicaState::WaitEnd(id) | ReplicaState::SendBulk(id) => Some(id),
-            ReplicaState::WaitStart | ReplicaState::Online => None,
+            ReplicaState::WaitStart | ReplicaState::BgTransfer | ReplicaState::Transmitted | ReplicaState::Online => {
+                None
+            }
         }
     }
 
     /// The position it has yet to read from, unless it has no place in the stream yet or never will.
     pub(super) fn needs(&self) -> Option<u64> {
-        (self.state != ReplicaState::WaitStart && !self.traits.rdb_only).then_some(self.sent)
+        (self.state != ReplicaState::WaitStart && (!self.traits.rdb_only || self.pins)).then_some(self.sent)
     }
 }
 
@@ -115,6 +143,7 @@ impl ReplicaSet {
             ack_at: now,
             progress_at: now,
             over_soft_since: None,
+            pins: false,
         })
     }
 

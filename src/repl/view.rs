@@ -75,17 +75,18 @@ impl Engine {
         for (n, (_, replica)) in self.replicas().enumerate() {
             write!(
                 out,
-                "slave{n}:ip={},port={},state={},offset={},lag={},type=replica\r\n",
+                "slave{n}:ip={},port={},state={},offset={},lag={},type={}\r\n",
                 replica.ip(),
                 replica.traits.listening_port,
                 replica.state.name(),
                 replica.ack,
                 replica.lag_secs(now),
+                replica.link_name(),
             )?;
         }
         let history = self.history();
-        // No replica ever waits for the PSYNC of a second channel here.
-        out.write_str("replicas_waiting_psync:0\r\n")?;
+        let waiting = self.replicas().filter(|(_, replica)| replica.pins).count();
+        write!(out, "replicas_waiting_psync:{waiting}\r\n")?;
         write!(out, "master_failover_state:{}\r\n", Failover::name(self.failover.as_ref()))?;
         write!(out, "master_replid:{}\r\n", history.id)?;
         match &history.previous {
@@ -120,7 +121,8 @@ impl Engine {
         write!(out, "slave_repl_offset:{applied}\r\n")?;
         write!(out, "replicas_repl_buffer_size:{}\r\n", follower.held_bytes)?;
         write!(out, "replicas_repl_buffer_peak:{}\r\n", follower.held_peak)?;
-        if let (Some(incoming), Phase::Transfer { .. } | Phase::Loading { .. }) = (follower.incoming(), &follower.phase)
+        if let (Some(incoming), Phase::Transfer { .. } | Phase::Dual(_) | Phase::Loading { .. }) =
+            (follower.incoming(), &follower.phase)
         {
             let total = match incoming.framing {
                 Some(Framing::Length(len)) => len,

@@ -1,5 +1,7 @@
 //! Roles change and servers restart: nobody loads everything anew who has it already.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::support::{Server, ServerKind, eventually};
 use crate::{field, number, role};
 
@@ -161,6 +163,60 @@ fn snapshots_are_taken_in_every_way() {
     for way in ["disabled", "swapdb"] {
         loads(Node, Stock, "", &format!("repl-diskless-load {way}"));
     }
+}
+
+/// A full synchronisation while a client writes: the replica has all of it at the end.
+fn loads_under_writes(of_primary: &str, of_replica: &str, syncs_wanted: (u64, u64)) {
+    let primary = Server::start(Node, &format!("{DIRECTIVES}\n{of_primary}"));
+    let replica = Server::start(Node, &format!("{DIRECTIVES}\n{of_replica}"));
+    let value = "x".repeat(1000);
+    let mut connection = primary.connect();
+    for i in 0..5 {
+        let mut pipe = redis::pipe();
+        (0..1000).for_each(|k| _ = pipe.cmd("SET").arg(format!("key{}", i * 1000 + k)).arg(&value).ignore());
+        pipe.exec(&mut connection).unwrap();
+    }
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut connection = primary.connect();
+            let mut n = 0u64;
+            while !stop.load(Ordering::Relaxed) {
+                let mut pipe = redis::pipe();
+                for _ in 0..50 {
+                    n += 7919;
+                    pipe.cmd("APPEND").arg(format!("key{}", n % 5000)).arg(n).ignore();
+                    pipe.cmd("RPUSH").arg(format!("list{}", n % 10)).arg(n).ignore();
+                }
+                pipe.exec(&mut connection).unwrap();
+            }
+        });
+        follow(&replica, &primary);
+        let before = number(&info(&replica, "replication", "slave_repl_offset"));
+        eventually("the stream goes on", || {
+            number(&info(&replica, "replication", "slave_repl_offset")) > before + 50_000
+        });
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert_follows(&replica, &primary);
+    assert_eq!(syncs(&primary), syncs_wanted, "{of_primary} {of_replica}");
+}
+
+#[test]
+fn writes_during_a_full_synchronisation_arrive() {
+    loads_under_writes("", "", (1, 0));
+    loads_under_writes("repl-diskless-sync no", "repl-diskless-load swapdb", (1, 0));
+    loads_under_writes("", "repl-diskless-load flush-before-load", (1, 0));
+}
+
+#[test]
+fn with_two_links_the_stream_comes_beside_the_snapshot() {
+    let dual = "dual-channel-replication-enabled yes";
+    loads_under_writes(dual, dual, (1, 1));
+    loads_under_writes(dual, &format!("{dual}\nrepl-diskless-load swapdb"), (1, 1));
+    // One side alone does it in the old way.
+    loads_under_writes(dual, "", (1, 0));
+    loads_under_writes("", dual, (1, 0));
 }
 
 /// FAILOVER with a replica that takes over and a sibling that goes along.
