@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::clock::Clock;
 use super::conf::push_ranges;
 use super::config::EndpointType;
-use super::engine::Engine;
+use super::engine::{Engine, Link};
 use super::flags::NodeFlags;
 use super::io::LinkId;
 use super::node::{Node, NodeIdx};
@@ -243,6 +243,13 @@ impl Engine {
             let node = self.nodes[entry.node?].id;
             Some(LinkView { link: *link, node, created: entry.created, queued: entry.queued })
         })
+    }
+
+    /// Bytes that all links take, with what they have queued.
+    #[must_use]
+    pub fn links_bytes(&self) -> u64 {
+        let each = std::mem::size_of::<Link>() + std::mem::size_of::<LinkId>();
+        self.links.values().map(|link| each as u64 + link.queued).sum()
     }
 
     /// Whether a link belongs to a node that is past its handshake.

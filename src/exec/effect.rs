@@ -39,6 +39,8 @@ pub enum Effect {
     SendSnapshotFile { snapshot: crate::repl::SnapshotId, replica: crate::repl::ReplicaId },
     /// Write the configuration file anew and answer to the token. `whole`: with every directive, at its default or not.
     RewriteConfig { token: Token, whole: bool },
+    /// Make this text the durable content of nodes.conf.
+    SaveNodesConf { token: Token, text: String },
     /// Do what a changed configuration needs before it holds (sockets, directory, limits), and answer with
     /// [`super::Server::config_applied`].
     ApplyConfig(Box<ConfigRequest>),

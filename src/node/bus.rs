@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, tcp};
 use tokio::sync::mpsc;
@@ -101,7 +102,13 @@ impl Bus {
     /// Takes an accepted connection into service.
     pub fn take_in(&mut self, link: LinkId, stream: TcpStream) {
         let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return };
-        let policy = AuthPolicy::of(&self.shared.server().config);
+        let (policy, timeout_ms) = {
+            let config = &self.shared.server().config;
+            (AuthPolicy::of(config), config.cluster_node_timeout_ms)
+        };
+        // A peer that is gone for good is found out by the system, whether or not it is known.
+        let keepalive = Duration::from_secs((timeout_ms / 1000).clamp(1, 3600).unsigned_abs() * 2);
+        let _ = SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(keepalive));
         // The engine hears of it when it has begun. Unless proofs are asked for, that is now.
         let (shared, proving) = (Arc::clone(&self.shared), Arc::clone(&self.proving));
         let begun = move || {

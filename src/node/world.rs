@@ -18,7 +18,7 @@ use super::startup::plain;
 use super::tuning;
 use crate::base::Millis;
 use crate::cluster;
-use crate::config::LogLevel;
+use crate::config::{ConfigSaveBehavior, LogLevel};
 use crate::exec::effect::{self, ConfigRequest, RestartRequest, ShutdownRequest};
 use crate::exec::{Effect, Token, World};
 use crate::resp::ErrorReply;
@@ -72,15 +72,9 @@ impl Machine {
 
     /// A vote or an epoch that is not on disk could be given twice: better no node than a lying one.
     fn save_nodes_conf(&self, text: &str, fsync: bool) {
-        let (path, best_effort) = {
-            let server = self.shared.server();
-            let behavior = server.config.cluster_config_save_behavior;
-            let path = disk::data_path(&server.config, &server.config.cluster_config_file);
-            (path, behavior == crate::config::ConfigSaveBehavior::BestEffort)
-        };
-        if let Err(error) = disk::replace_file(&path, text.as_bytes(), fsync) {
+        if let Err(error) = self.write_nodes_conf(text, fsync) {
             let text = plain(&error);
-            if best_effort {
+            if self.shared.server().config.cluster_config_save_behavior == ConfigSaveBehavior::BestEffort {
                 self.shared.logger.warning(format_args!("Error saving the cluster node config: {text}"));
             } else {
                 self.shared.logger.warning(format_args!("Fatal: can't update cluster config file: {text}"));
@@ -90,6 +84,14 @@ impl Machine {
         if fsync {
             self.shared.nodes_conf_is_saved();
         }
+    }
+
+    fn write_nodes_conf(&self, text: &str, fsync: bool) -> std::io::Result<()> {
+        let path = {
+            let server = self.shared.server();
+            disk::data_path(&server.config, &server.config.cluster_config_file)
+        };
+        disk::replace_file(&path, text.as_bytes(), fsync)
     }
 
     fn rewrite_config(&self, token: Token, whole: bool) {
@@ -146,6 +148,12 @@ impl World for Machine {
                 tokio::spawn(snapshot::send_file(Arc::clone(&self.shared), snapshot.0, replica));
             }
             Effect::RewriteConfig { token, whole } => self.rewrite_config(token, whole),
+            Effect::SaveNodesConf { token, text } => {
+                let saved = self.write_nodes_conf(&text, true).map_err(|error| {
+                    ErrorReply::text_of(format!("ERR error saving the cluster node config: {}", plain(&error)))
+                });
+                self.shared.with(|server| server.finish_ok(token, saved));
+            }
             Effect::ApplyConfig(request) => self.config_requests.push(*request),
             Effect::Reconfigure { names } => self.reconfigure(&names),
             Effect::SwitchAof { on: true } | Effect::RewriteAof => {

@@ -127,6 +127,27 @@ fn slot_stats_count_what_slots_cost() {
 }
 
 #[test]
+fn the_bus_listens_where_it_is_told_and_says_where_it_is() {
+    let port = crate::support::free_port();
+    let server = Server::start_in_cluster_mode(ServerKind::Node, &format!("cluster-port {port}"));
+    assert!(server.text("CLUSTER NODES").contains(&format!("@{port} ")), "{}", server.text("CLUSTER NODES"));
+    assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let other = Server::start_in_cluster_mode(ServerKind::Node, "");
+    assert_eq!(other.text(&format!("CLUSTER MEET 127.0.0.1 {} {port}", server.port)), "OK");
+    eventually("they meet", || server.text("CLUSTER NODES").contains(&format!(":{}@", other.port)));
+    for (directive, value, part) in [
+        ("cluster-announce-ip", "127.0.0.9", "127.0.0.9:"),
+        ("cluster-announce-port", "7999", ":7999@"),
+        ("cluster-announce-bus-port", "17999", "@17999"),
+        ("cluster-announce-hostname", "host.example", ",host.example "),
+    ] {
+        assert_eq!(server.text(&format!("CONFIG SET {directive} {value}")), "OK");
+        assert!(server.text("CLUSTER NODES").contains(part), "{directive}: {}", server.text("CLUSTER NODES"));
+    }
+    eventually("the other knows", || other.text("CLUSTER NODES").contains(" 127.0.0.9:7999@17999,host.example "));
+}
+
+#[test]
 fn numbered_databases_work_in_a_cluster_and_outlive_a_restart() {
     let mut server = alone("cluster-databases 4\nappendonly yes");
     {

@@ -81,6 +81,8 @@ fn a_file_that_cannot_be_written_ends_the_server_or_is_only_logged() {
         // A directory in the place of the temporary file: not even root can write there.
         let name = format!("nodes.conf.tmp-{}", server.pid());
         fs::create_dir(server.dir().join(name)).unwrap();
+        let refused = server.call::<String>("CLUSTER SAVECONFIG").unwrap_err();
+        assert!(refused.to_string().contains("error saving the cluster node config"), "{refused}");
         let reply = server.call::<String>("CLUSTER ADDSLOTS 1");
         if survives {
             assert_eq!(reply.unwrap(), "OK");

@@ -44,7 +44,6 @@ pub enum AdminCommand {
     },
     BumpEpoch,
     SetConfigEpoch(u64),
-    SaveConfig,
 }
 
 /// CLUSTER SETSLOT.
@@ -193,10 +192,6 @@ impl Engine {
             AdminCommand::Reset { hard } => self.reset(now, *hard, keys),
             AdminCommand::BumpEpoch => Ok(self.bump_epoch_by_order()),
             AdminCommand::SetConfigEpoch(epoch) => self.set_config_epoch(*epoch),
-            AdminCommand::SaveConfig => {
-                self.save_now(true);
-                Ok(AdminReply::Ok)
-            }
         };
         if matches!(command, AdminCommand::SetSlot(_)) {
             self.settle_state(now);

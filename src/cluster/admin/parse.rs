@@ -115,10 +115,9 @@ impl AdminCommand {
                 let n = num::parse_i64(epoch).ok_or(AdminError::NotInteger)?;
                 AdminCommand::SetConfigEpoch(u64::try_from(n).map_err(|_| AdminError::BadEpoch(n.to_string()))?)
             }
-            (b"SAVECONFIG", []) => AdminCommand::SaveConfig,
             (
                 b"FLUSHSLOTS" | b"SETSLOT" | b"MEET" | b"FORGET" | b"REPLICATE" | b"FAILOVER" | b"RESET" | b"BUMPEPOCH"
-                | b"SET-CONFIG-EPOCH" | b"SAVECONFIG",
+                | b"SET-CONFIG-EPOCH",
                 _,
             ) => return Err(arity()),
             _ => return Ok(None),

@@ -5,7 +5,7 @@ use crate::cluster::{AdminCommand, AdminReply, SetSlot};
 use crate::exec::client::ClientFlags;
 use crate::exec::slot_migration::Operation;
 use crate::exec::slot_orders::Ordered;
-use crate::exec::{Ctx, Done};
+use crate::exec::{Ctx, Done, Effect};
 use crate::resp::{Args, ErrorReply};
 
 /// Any of them.
@@ -51,6 +51,15 @@ fn setslot(ctx: &mut Ctx<'_>, set: SetSlot) -> Done {
     if ctx.server.order_slot(ctx.client, set, may_block)? == Ordered::Performed {
         ctx.reply().ok();
     }
+    Ok(())
+}
+
+/// CLUSTER SAVECONFIG: answered when the file is on the disk, or with what the disk says.
+pub fn saveconfig(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
+    let Some(engine) = &ctx.server.cluster else { return Err(ErrorReply::ClusterDisabled) };
+    let text = engine.config_text();
+    let token = ctx.park();
+    ctx.effect(Effect::SaveNodesConf { token, text });
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! CLUSTER and its subcommands, as they are declared; the handlers stand in the files beside.
 
-use super::admin::{admin, count_failure_reports, replicas};
+use super::admin::{admin, count_failure_reports, replicas, saveconfig};
 use super::keys::{countkeysinslot, flushslot, getkeysinslot, keyslot};
 use super::migration::{cancelslotmigrations, getslotmigrations, migrateslots, syncslots};
 use super::slot_stats::slot_stats;
@@ -150,7 +150,7 @@ pub const COMMANDS: &[Command] = &[Command::container(
             .flags(Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::STALE))
             .doc(Group::Cluster, "3.0.0", "O(N)", "Makes this node forget its cluster.")
             .args(&[Arg::one_of("reset-type", &[Arg::flag("hard", "HARD"), Arg::flag("soft", "SOFT")]).optional()]),
-        Command::new("cluster|saveconfig", 2, admin).flags(CHANGES).doc(
+        Command::new("cluster|saveconfig", 2, saveconfig).flags(CHANGES).doc(
             Group::Cluster,
             "3.0.0",
             "O(1)",

@@ -129,12 +129,14 @@ fn clusterscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 fn walk(ctx: &mut Ctx<'_>, position: &Position<'_>, filter: &KeyFilter<'_>, alone: bool, mut found: Found) -> Done {
     let fingerprint = fingerprint(ctx);
     let Some(engine) = ctx.server.cluster.as_deref() else { return Err(ErrorReply::ClusterDisabled) };
-    let mut db = ctx.server.keyspace.db(ctx.client.db);
+    let (keyspace, db) = (&mut ctx.server.keyspace, ctx.client.db);
     let mut work = KeyWalk::new(filter);
     let (mut slot, owner) = (position.slot, engine.slot_owner(position.slot));
     let mut cursor = if position.fingerprint == fingerprint.as_bytes() { position.n } else { 0 };
     let next = loop {
-        cursor = work.go(&mut db, cursor, Some(slot), &mut found);
+        // Slots without keys cost nothing: most of them have none in a cluster that is new.
+        let has_keys = keyspace.slot_len(db, slot) > 0;
+        cursor = if has_keys { work.go(&mut keyspace.db(db), cursor, Some(slot), &mut found) } else { 0 };
         if cursor != 0 {
             break format!("{fingerprint}-{{{}}}-{cursor}", tag_of(slot));
         }

@@ -34,8 +34,7 @@ pub(super) fn memory(info: &mut Info<'_>) {
     info.field("mem_replicas_repl_buffer", server.backlog_excess_bytes());
     info.field("mem_clients_slaves", replicas);
     info.field("mem_clients_normal", normal);
-    let queued = server.cluster.as_ref().map_or(0, |engine| engine.links().map(|link| link.queued).sum());
-    info.field("mem_cluster_links", queued);
+    info.field("mem_cluster_links", server.cluster.as_ref().map_or(0, |engine| engine.links_bytes()));
     info.field("mem_aof_buffer", server.aof.pending());
     info.field("mem_allocator", &server.facts.allocator);
     info.field("active_defrag_running", 0);
