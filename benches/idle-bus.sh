@@ -63,7 +63,7 @@ measure() {
 }
 
 printf '%-8s %10s %12s %8s\n' "" "alone ms/s" "cluster ms/s" "bus ms/s"
-for program in "$node" redis-server; do
+for program in ${PROGRAMS:-"$node" redis-server}; do
     start "$program"
     sleep 5
     alone=$(measure)
