@@ -1,5 +1,7 @@
 //! Readings of the process: memory and CPU time.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 
 use super::memory::Memory;
@@ -22,10 +24,12 @@ pub fn read(old: &Gauges, memory: &Memory, targets: &Targets) -> Gauges {
     if let Some(bytes) = resident_bytes() {
         gauges.rss_bytes = bytes;
     }
-    if let Some((user_us, sys_us)) = cpu_times("/proc/self/stat") {
+    static PROCESS: KernelFile = KernelFile::at("/proc/self/stat");
+    static THREAD: KernelFile = KernelFile::at("/proc/thread-self/stat");
+    if let Some((user_us, sys_us)) = PROCESS.read(cpu_times) {
         (gauges.cpu_user_us, gauges.cpu_sys_us) = (user_us, sys_us);
     }
-    if let Some((user_us, sys_us)) = cpu_times("/proc/thread-self/stat") {
+    if let Some((user_us, sys_us)) = THREAD.read(cpu_times) {
         (gauges.main_user_us, gauges.main_sys_us) = (user_us, sys_us);
     }
     // 4096 stands for all arenas.
@@ -36,9 +40,28 @@ pub fn read(old: &Gauges, memory: &Memory, targets: &Targets) -> Gauges {
     gauges
 }
 
+/// A short file that the kernel makes up whenever it is read: opened once, since it is read ten times a second for as
+/// long as the server lives, and opening it costs more than reading.
+struct KernelFile {
+    path: &'static str,
+    file: OnceLock<Option<File>>,
+}
+
+impl KernelFile {
+    const fn at(path: &'static str) -> KernelFile {
+        KernelFile { path, file: OnceLock::new() }
+    }
+
+    fn read<T>(&self, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let file = self.file.get_or_init(|| File::open(self.path).ok()).as_ref()?;
+        let mut text = [0; 1024];
+        let len = file.read_at(&mut text, 0).ok()?;
+        parse(std::str::from_utf8(&text[..len]).ok()?)
+    }
+}
+
 /// CPU time of a process or thread in user mode and in the kernel, in microseconds.
 fn cpu_times(stat: &str) -> Option<(u64, u64)> {
-    let stat = std::fs::read_to_string(stat).ok()?;
     // The program's name is in parentheses and may hold anything, so the numbers are counted from its end.
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
     let tick_us = 1_000_000 / rustix::param::clock_ticks_per_second().max(1);
@@ -47,8 +70,8 @@ fn cpu_times(stat: &str) -> Option<(u64, u64)> {
 }
 
 fn resident_bytes() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    static STATM: KernelFile = KernelFile::at("/proc/self/statm");
+    let pages: u64 = STATM.read(|statm| statm.split(' ').nth(1)?.parse().ok())?;
     Some(pages * rustix::param::page_size() as u64)
 }
 

@@ -64,7 +64,9 @@ pub fn run(mut prepared: Prepared) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return give_up(&logger, &format!("Can't start the runtime: {}", plain(&error))),
     };
-    let code = runtime.block_on(serve(prepared));
+    // A task of its own: what wakes the runtime's first future goes through the kernel every time.
+    let code = runtime.block_on(async { tokio::spawn(serve(prepared)).await });
+    let code = code.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
     runtime.shutdown_background();
     code
 }
