@@ -59,7 +59,11 @@ impl Server {
         if let Err(error) = admitted {
             return Gate::Refused(error);
         }
-        if self.must_wait(client, command, args) { Gate::Later } else { Gate::Open }
+        if self.must_wait(client, command, args) || self.waits_for_snapshot(client, command, args) {
+            Gate::Later
+        } else {
+            Gate::Open
+        }
     }
 
     /// What is imported counts as memory like anything else, but nobody who sends it can be told to wait.

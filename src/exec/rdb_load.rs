@@ -58,7 +58,7 @@ pub fn open<R: BufRead>(input: R, config: &Config) -> Result<RdbReader<R>, LoadE
 impl<R: BufRead> RdbLoad<R> {
     #[must_use]
     pub fn new(reader: RdbReader<R>, merge: bool) -> RdbLoad<R> {
-        RdbLoad { reader, reading: Reading { merge, ..Reading::default() } }
+        RdbLoad { reader, reading: Reading::new(merge) }
     }
 
     /// Reads on, at least a little and as long as there is `more` time. True at the end of the file.
@@ -98,6 +98,11 @@ impl<R: BufRead> RdbLoad<R> {
 }
 
 impl Reading {
+    #[must_use]
+    pub fn new(merge: bool) -> Reading {
+        Reading { merge, ..Reading::default() }
+    }
+
     /// Takes one event. False at the end of the file.
     ///
     /// # Errors

@@ -3,18 +3,21 @@
 //! The keyspace walks, the RDB writer encodes, and this file decides where the bytes go. The owner of the disk calls
 //! [`Server::snapshot_slice`] again and again between batches, and [`Server::snapshot_ended`] at the end.
 
-use super::client::ClientId;
+use super::client::{Client, ClientId};
 use super::effect::{Effect, LogLevel, Token};
+use super::keys::visit_keys;
 use super::server::Server;
+use super::spec::{Command, Flags};
 use super::state::COMPAT_VERSION;
 use crate::base::Millis;
 use crate::data::entry::Entry;
 use crate::keyspace::{AccessPolicy, EntrySink};
 use crate::persist::aof::CommandWriter;
+use crate::persist::rdb::pieces::{self, Pieces};
 use crate::persist::rdb::{Access, Aux, RdbWriter, Reader, ReplicationAux, WriteOptions};
 use crate::repl::{Input, ReplicaId, SnapshotId, SnapshotRequest, SnapshotTarget, Version};
-use crate::resp::ErrorReply;
 use crate::resp::args::push_command;
+use crate::resp::{Args, ErrorReply};
 
 /// How long one slice may take, in microseconds.
 const SLICE_USEC: u64 = 1000;
@@ -94,10 +97,16 @@ pub enum Slice {
     Cancelled,
 }
 
+/// What was handed over before its turn, and is not written yet, may take so much memory: then writers wait.
+const HANDED_OVER_MAX_BYTES: usize = 32 << 20;
+
 /// Entries to RDB bytes.
 struct RdbSink {
     writer: Option<RdbWriter>,
     out: Vec<u8>,
+    /// The large value under way, and what came in between its pieces.
+    pieces: Option<Pieces>,
+    between: Vec<u8>,
     db: Option<u32>,
     /// Keys and volatile keys per database, hints for the reader.
     sizes: Vec<(usize, usize)>,
@@ -121,16 +130,48 @@ impl EntrySink for RdbSink {
     fn entry(&mut self, db: u32, entry: &Entry) {
         let access = self.access_of(entry);
         let Some(writer) = &mut self.writer else { return };
+        let mut plain = None;
+        let (writer, out) = match self.pieces {
+            None => (writer, &mut self.out),
+            Some(_) => (plain.insert(writer.without_checksum()), &mut self.between),
+        };
         if self.db != Some(db) {
             let (keys, volatile) = std::mem::take(&mut self.sizes[db as usize]);
-            writer.select(&mut self.out, db as usize, keys, volatile);
+            writer.select(out, db as usize, keys, volatile);
             self.db = Some(db);
         }
-        writer.entry(&mut self.out, entry.key(), entry.value(), entry.expire_at(), access);
+        writer.entry(out, entry.key(), entry.value(), entry.expire_at(), access);
+    }
+
+    fn is_large(&self, entry: &Entry) -> bool {
+        pieces::is_large(entry.value())
+    }
+
+    fn piece(&mut self, db: u32, entry: &Entry) -> bool {
+        let access = self.access_of(entry);
+        let Some(writer) = &mut self.writer else { return true };
+        let mut pieces = match self.pieces.take() {
+            Some(pieces) => pieces,
+            None => {
+                if self.db != Some(db) {
+                    let (keys, volatile) = std::mem::take(&mut self.sizes[db as usize]);
+                    writer.select(&mut self.out, db as usize, keys, volatile);
+                    self.db = Some(db);
+                }
+                writer.begin_pieces(&mut self.out, entry.key(), entry.value(), entry.expire_at(), access)
+            }
+        };
+        let over = writer.next_piece(&mut self.out, entry.value(), &mut pieces);
+        if over {
+            writer.append_encoded(&mut self.out, &std::mem::take(&mut self.between));
+        } else {
+            self.pieces = Some(pieces);
+        }
+        over
     }
 
     fn pending_bytes(&self) -> usize {
-        self.out.len()
+        self.out.len() + self.between.len()
     }
 
     fn take(&mut self, into: &mut Vec<u8>) {
@@ -319,7 +360,7 @@ impl Server {
         }
         let sizes = (0..self.keyspace.databases()).map(|db| self.keyspace.sizes(db)).collect();
         let used = Server::evicts_by_use(&self.config).then(|| (self.keyspace.access_policy(), self.now));
-        RdbSink { writer: Some(writer), out, db: None, sizes, used }
+        RdbSink { writer: Some(writer), out, pieces: None, between: Vec::new(), db: None, sizes, used }
     }
 
     /// A replica that is promoted goes on with the slots that were being moved.
@@ -359,6 +400,9 @@ impl Server {
             }
         }
         self.keyspace.snapshot_sink(|sink| sink.take(chunk));
+        if self.keyspace.snapshot_released() {
+            self.retry_parked();
+        }
         let to_replicas = self.job.as_ref().is_some_and(|job| !job.purpose.is_file());
         if to_replicas {
             for id in receivers {
@@ -371,6 +415,32 @@ impl Server {
             chunk.clear();
         }
         if self.job.as_ref().is_some_and(|job| job.finished_walk) { Slice::Complete } else { Slice::More }
+    }
+
+    /// Whether a command that writes has to wait for the snapshot under way: for a large value that it is about to change,
+    /// or because a file takes what is handed over early more slowly than it comes.
+    pub(super) fn waits_for_snapshot(&mut self, client: &Client, command: &Command, args: Args<'_>) -> bool {
+        let Some(job) = &self.job else { return false };
+        let pending_max = if job.purpose.is_file() { HANDED_OVER_MAX_BYTES } else { usize::MAX };
+        let Server { keyspace, commands, .. } = self;
+        let mut waits = |command: &Command, args: Args<'_>| {
+            let mut found = false;
+            if command.flags.contains(Flags::WRITE) {
+                visit_keys(command, args, |key| {
+                    found |= args
+                        .get(key.position)
+                        .is_some_and(|key| keyspace.waits_for_snapshot(client.db, key, pending_max));
+                });
+            }
+            found
+        };
+        match &client.transaction {
+            None => waits(command, args),
+            Some(transaction) if command.name == "exec" => {
+                transaction.queued.iter().any(|(index, argv)| waits(commands.command(*index), argv.args()))
+            }
+            Some(_) => false,
+        }
     }
 
     fn receivers(&self) -> Vec<ReplicaId> {
@@ -392,6 +462,7 @@ impl Server {
     pub fn snapshot_ended(&mut self, now: Millis, result: Result<u64, String>) {
         self.now = now;
         drop(self.keyspace.end_snapshot());
+        self.retry_parked();
         let Some(job) = self.job.take() else { return };
         match job.purpose {
             Purpose::File(save) => {

@@ -4,11 +4,12 @@
 //! write door hands the entry as it is to the sink. Tables that are flushed away belong to the snapshot from then on.
 //! So the sink sees every entry exactly once, as it was when the snapshot began, in no particular order.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::{Keyspace, Tables};
+use crate::base::key_slot;
 use crate::data::dict::{hash_bytes, position_reached};
 use crate::data::entry::Entry;
 
@@ -16,6 +17,18 @@ use crate::data::entry::Entry;
 pub trait EntrySink: Send {
     /// One entry of database `db` as it was when the snapshot began.
     fn entry(&mut self, db: u32, entry: &Entry);
+
+    /// Whether the entry is to be written in pieces, so that nobody waits for all of it.
+    fn is_large(&self, _: &Entry) -> bool {
+        false
+    }
+
+    /// Takes the next piece of a large entry; other entries may come in between, but no other large one. True when it was
+    /// the last piece.
+    fn piece(&mut self, db: u32, entry: &Entry) -> bool {
+        self.entry(db, entry);
+        true
+    }
 
     /// What the sink holds and has not got rid of: a walk waits for a sink that is behind.
     fn pending_bytes(&self) -> usize;
@@ -82,6 +95,13 @@ impl Hasher for Ready {
     }
 }
 
+/// A large entry that waits for being written, or is.
+struct Large {
+    db: usize,
+    table: usize,
+    key: Box<[u8]>,
+}
+
 /// A snapshot under way.
 pub struct Snapshot {
     sources: Vec<Source>,
@@ -91,6 +111,10 @@ pub struct Snapshot {
     cursor: u64,
     /// Keys ahead of the walk that are done with: handed over early, or younger than the snapshot.
     skip: DoneKeys,
+    /// They are behind the walk, or in `skip`; the first one may have been begun.
+    large: VecDeque<Large>,
+    /// Somebody waits until a large entry is written, or until the sink is emptied.
+    awaited: bool,
     sink: Box<dyn EntrySink>,
     written: usize,
     total: usize,
@@ -136,6 +160,8 @@ impl Keyspace {
             table: 0,
             cursor: 0,
             skip: DoneKeys { seed: self.rng.next_u64(), ..DoneKeys::default() },
+            large: VecDeque::new(),
+            awaited: false,
             sink,
             written: 0,
             total: self.len(),
@@ -164,8 +190,12 @@ impl Keyspace {
     pub fn snapshot_step(&mut self, pending_max: usize, mut more: impl FnMut() -> bool) -> bool {
         let Some(mut snapshot) = self.snapshot.take() else { return false };
         let done = loop {
-            if !self.walk_bucket(&mut snapshot) {
-                break true;
+            if snapshot.large.is_empty() {
+                if !self.walk_bucket(&mut snapshot) {
+                    break true;
+                }
+            } else {
+                self.write_piece(&mut snapshot);
             }
             if snapshot.sink.pending_bytes() > pending_max || !more() {
                 break false;
@@ -178,7 +208,7 @@ impl Keyspace {
     /// Visits one bucket. False at the end of all databases.
     fn walk_bucket(&self, snapshot: &mut Snapshot) -> bool {
         while snapshot.db < snapshot.sources.len() {
-            let Snapshot { sources, db, table, cursor, skip, sink, written, .. } = snapshot;
+            let Snapshot { sources, db, table, cursor, skip, large, sink, written, .. } = snapshot;
             let tables = match &sources[*db] {
                 Source::Live(n) => &self.dbs[*n as usize],
                 Source::Own(tables) => tables,
@@ -193,7 +223,12 @@ impl Keyspace {
             let number = *db as u32;
             let source = tables.get(*table);
             *cursor = source.scan(*cursor, &mut |entry| {
-                if !skip.remove(number, || source.hash(entry.key()), entry.key()) {
+                if skip.remove(number, || source.hash(entry.key()), entry.key()) {
+                    return;
+                }
+                if sink.is_large(entry) {
+                    large.push_back(Large { db: *db, table: *table, key: entry.key().into() });
+                } else {
                     sink.entry(number, entry);
                     *written += 1;
                 }
@@ -206,11 +241,72 @@ impl Keyspace {
         false
     }
 
+    /// Writes the next piece of the first large entry.
+    fn write_piece(&self, snapshot: &mut Snapshot) {
+        let Some(Large { db, table, key }) = snapshot.large.front() else { return };
+        let tables = match &snapshot.sources[*db] {
+            Source::Live(n) => &self.dbs[*n as usize],
+            Source::Own(tables) => tables,
+        };
+        // The write door does not let it go unwritten.
+        let over = tables.get(*table).find(key).is_none_or(|entry| snapshot.sink.piece(*db as u32, entry));
+        if over {
+            snapshot.large.pop_front();
+            snapshot.written += 1;
+        }
+    }
+
+    /// Whether whoever wants to change `key` has to wait: it is large, and the snapshot, which takes it next, has not
+    /// written it yet; or what was handed over early is more than `pending_max` bytes.
+    pub fn waits_for_snapshot(&mut self, live: u32, key: &[u8], pending_max: usize) -> bool {
+        let Some(mut snapshot) = self.snapshot.take() else { return false };
+        let waits = snapshot.sink.pending_bytes() > pending_max || self.wants_first(&mut snapshot, live, key);
+        snapshot.awaited |= waits;
+        self.snapshot = Some(snapshot);
+        waits
+    }
+
+    fn wants_first(&self, snapshot: &mut Snapshot, live: u32, key: &[u8]) -> bool {
+        let Some(db) = snapshot.number_of(live) else { return false };
+        if snapshot.large.iter().any(|large| large.db == db && *large.key == *key) {
+            return true;
+        }
+        let table = if self.slotted { key_slot(key).index() } else { 0 };
+        let source = self.dbs[live as usize].get(table);
+        let is_large = source.find(key).is_some_and(|entry| snapshot.sink.is_large(entry));
+        let hash = source.hash(key);
+        if !is_large || snapshot.is_past(db, table, hash) || !snapshot.skip.insert(db as u32, hash, key) {
+            return false;
+        }
+        snapshot.large.push_back(Large { db, table, key: key.into() });
+        true
+    }
+
+    /// Whether somebody waits for the snapshot, and need not do so any longer.
+    pub fn snapshot_released(&mut self) -> bool {
+        self.snapshot.as_mut().is_some_and(|snapshot| {
+            let released = snapshot.awaited && snapshot.large.is_empty();
+            snapshot.awaited &= !released;
+            released
+        })
+    }
+
     /// The write door's duty: `key` of table `table` of live database `live` is about to change.
     pub(super) fn snapshot_before_change(&mut self, live: u32, table: usize, key: &[u8]) {
         let Some(mut snapshot) = self.snapshot.take() else { return };
         if let Some(db) = snapshot.number_of(live) {
             let source = self.dbs[live as usize].get(table);
+            if let Some(n) = snapshot.large.iter().position(|large| large.db == db && *large.key == *key) {
+                // Those who can wait do; the others (the primary, the passing of time) cannot.
+                snapshot.large.remove(n);
+                if let Some(entry) = source.find(key) {
+                    match n {
+                        0 => while !snapshot.sink.piece(db as u32, entry) {},
+                        _ => snapshot.sink.entry(db as u32, entry),
+                    }
+                    snapshot.written += 1;
+                }
+            }
             let hash = source.hash(key);
             if !snapshot.is_past(db, table, hash)
                 && snapshot.skip.insert(db as u32, hash, key)
@@ -227,7 +323,7 @@ impl Keyspace {
     pub(super) fn snapshot_keeps(&mut self, live: u32, tables: Tables) -> Option<Tables> {
         let Some(snapshot) = &mut self.snapshot else { return Some(tables) };
         match snapshot.number_of(live) {
-            Some(db) if db >= snapshot.db => {
+            Some(db) if db >= snapshot.db || snapshot.large.iter().any(|large| large.db == db) => {
                 snapshot.sources[db] = Source::Own(tables);
                 None
             }
@@ -264,12 +360,30 @@ mod tests {
 
     type Seen = Arc<Mutex<Vec<((u32, Vec<u8>), i64)>>>;
 
-    struct Collect(Seen);
+    /// Every third number is large: it comes in three pieces, between which others may come.
+    struct Collect(Seen, Option<(Vec<u8>, u32)>);
+
+    fn number(entry: &Entry) -> i64 {
+        let ValueRef::Int(n) = entry.value() else { panic!("only integers here") };
+        n
+    }
 
     impl EntrySink for Collect {
         fn entry(&mut self, db: u32, entry: &Entry) {
-            let ValueRef::Int(n) = entry.value() else { panic!("only integers here") };
-            self.0.lock().unwrap().push(((db, entry.key().to_vec()), n));
+            self.0.lock().unwrap().push(((db, entry.key().to_vec()), number(entry)));
+        }
+        fn is_large(&self, entry: &Entry) -> bool {
+            number(entry) % 3 == 0
+        }
+        fn piece(&mut self, db: u32, entry: &Entry) -> bool {
+            let (key, count) = self.1.take().unwrap_or((entry.key().to_vec(), 0));
+            assert_eq!(key, entry.key(), "a large entry is finished before the next one begins");
+            if count < 2 {
+                self.1 = Some((key, count + 1));
+                return false;
+            }
+            self.entry(db, entry);
+            true
         }
         fn pending_bytes(&self) -> usize {
             0
@@ -285,6 +399,8 @@ mod tests {
         Flush(u32),
         Swap(u32, u32),
         Walk(u8),
+        /// Somebody asks whether he has to wait before he changes the key.
+        Ask(u32, u8),
     }
 
     fn act() -> impl Strategy<Value = Act> {
@@ -294,6 +410,7 @@ mod tests {
             1 => (0u32..3).prop_map(Act::Flush),
             1 => (0u32..3, 0u32..3).prop_map(|(a, b)| Act::Swap(a, b)),
             4 => any::<u8>().prop_map(|n| Act::Walk(n % 8)),
+            4 => (0u32..3, any::<u8>()).prop_map(|(d, k)| Act::Ask(d, k)),
         ]
     }
 
@@ -303,6 +420,7 @@ mod tests {
             Act::Remove(db, key) => drop(ks.db(*db).remove(&[*key])),
             Act::Flush(db) => drop(ks.flush(Some(*db))),
             Act::Swap(a, b) => ks.swap(*a, *b),
+            Act::Ask(db, key) => _ = ks.waits_for_snapshot(*db, &[*key], usize::MAX),
             Act::Walk(n) => {
                 let mut left = *n;
                 ks.snapshot_step(usize::MAX, || {
@@ -334,7 +452,7 @@ mod tests {
                 });
             }
             let seen = Seen::default();
-            ks.begin_snapshot(Box::new(Collect(Arc::clone(&seen))));
+            ks.begin_snapshot(Box::new(Collect(Arc::clone(&seen), None)));
             for act in &during {
                 apply(&mut ks, act);
             }

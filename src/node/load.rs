@@ -3,17 +3,27 @@
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 
 use super::shared::{Shared, now};
 use crate::base::Millis;
 use crate::config::Config;
 use crate::exec::loading::LoadedFacts;
-use crate::exec::rdb_load::RdbLoad;
 pub use crate::exec::rdb_load::{LoadError, Reading, open};
-use crate::persist::rdb::RdbReader;
+use crate::persist::rdb::{Event, RdbReader};
 
-/// How long one slice may take.
-const SLICE_MS: i64 = 5;
+/// How long the sockets wait for their turn at most.
+const SLICE: Duration = Duration::from_millis(5);
+
+/// What the decoder hands over at once: so many keys, or so many bytes of the file.
+const BATCH_EVENTS: usize = 256;
+const BATCH_BYTES: u64 = 64 << 10;
+
+/// It decodes so many batches ahead.
+const BATCHES_AHEAD: usize = 16;
 
 /// Opens an RDB file: a wrong kind or version is refused before anything is touched for its sake.
 ///
@@ -24,22 +34,68 @@ pub fn open_rdb(path: &Path, config: &Config) -> Result<RdbReader<BufReader<File
 }
 
 /// Reads all of an RDB into the keyspace; the server has been told that a load begins. With `merge` a key that is there
-/// already is replaced; else it is an error.
+/// already is replaced; else it is an error. A thread reads and decodes ahead of what is put in place here.
 ///
 /// # Errors
 /// The file cannot be understood: what was loaded until then stands in the keyspace.
-pub async fn load_rdb<R: Read>(
+pub async fn load_rdb<R: Read + Send + 'static>(
     shared: &Shared,
     reader: RdbReader<BufReader<R>>,
     merge: bool,
 ) -> Result<(LoadedFacts, RdbReader<BufReader<R>>), LoadError> {
-    let mut load = RdbLoad::new(reader, merge);
-    loop {
-        let deadline = now() + SLICE_MS;
-        if load.step(&mut shared.server(), || now() < deadline)? {
-            return Ok(load.into_parts());
+    let (out, mut batches) = mpsc::channel(BATCHES_AHEAD);
+    let decoder = spawn_blocking(move || decode(reader, &out));
+    let mut state = Reading::new(merge);
+    let mut rested = Instant::now();
+    while let Some(Decoded { events, offset }) = batches.recv().await {
+        {
+            let mut server = shared.server();
+            for event in events {
+                state.take(&mut server, event)?;
+            }
+            if let Some(loading) = &mut server.loading {
+                loading.loaded_bytes = offset;
+            }
         }
-        tokio::task::yield_now().await;
+        if rested.elapsed() >= SLICE {
+            tokio::task::yield_now().await;
+            rested = Instant::now();
+        }
+    }
+    let reader = decoder.await.map_err(|error| LoadError::Io(error.into()))??;
+    Ok((state.facts(), reader))
+}
+
+/// Some keys, and where in the file they end.
+struct Decoded {
+    events: Vec<Event>,
+    offset: u64,
+}
+
+/// Reads to the end of the file, as long as somebody wants it.
+fn decode<R: Read>(
+    mut reader: RdbReader<BufReader<R>>,
+    out: &mpsc::Sender<Decoded>,
+) -> Result<RdbReader<BufReader<R>>, LoadError> {
+    loop {
+        let (mut events, from, mut over) = (Vec::with_capacity(BATCH_EVENTS), reader.offset(), false);
+        while !over && events.len() < BATCH_EVENTS && reader.offset() - from < BATCH_BYTES {
+            match reader.next() {
+                Ok(event) => {
+                    over = matches!(event, Event::End { .. });
+                    events.push(event);
+                }
+                Err(error) => {
+                    // What is sound in front of it is put in place, and tells why a file that names a key twice is damaged.
+                    let _ = out.blocking_send(Decoded { events, offset: reader.offset() });
+                    return Err(error.into());
+                }
+            }
+        }
+        let sent = out.blocking_send(Decoded { events, offset: reader.offset() });
+        if over || sent.is_err() {
+            return Ok(reader);
+        }
     }
 }
 

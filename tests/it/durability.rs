@@ -132,3 +132,50 @@ fn what_eviction_knows_of_keys_survives_restarts() {
         assert!((150..=300).contains(&known), "{policy}: {known}");
     }
 }
+
+/// Values of a hundred thousand elements are saved in pieces; whoever writes into one meanwhile waits for it alone, and
+/// the file holds what there was when the save began.
+#[test]
+fn large_values_are_saved_as_they_were() {
+    let mut server = Server::start(ServerKind::Node, "enable-debug-command yes\nrdbcompression no");
+    let mut connection = server.connect();
+    for from in (0..100_000).step_by(1000) {
+        let mut pipe = redis::pipe();
+        for n in from..from + 1000 {
+            pipe.cmd("SADD").arg("set").arg(format!("member {n}")).ignore();
+            pipe.cmd("HSET").arg("hash").arg(format!("field {n}")).arg(n).ignore();
+            pipe.cmd("ZADD").arg("zset").arg(n).arg(format!("member {n}")).ignore();
+            pipe.cmd("RPUSH").arg("list").arg(format!("element {n}")).ignore();
+        }
+        pipe.query::<()>(&mut connection).unwrap();
+    }
+    let _: () = redis::cmd("SET").arg("string").arg("x".repeat(20 << 20)).query(&mut connection).unwrap();
+    let before = server.text("DEBUG DIGEST");
+    let (started, size, set, hash, zset, list, string): (String, u64, u64, u64, u64, u64, u64) = redis::pipe()
+        .cmd("BGSAVE")
+        .cmd("DBSIZE")
+        .cmd("SADD")
+        .arg("set")
+        .arg("new")
+        .cmd("HSET")
+        .arg("hash")
+        .arg("new")
+        .arg(1)
+        .cmd("ZADD")
+        .arg("zset")
+        .arg(1)
+        .arg("new")
+        .cmd("RPUSH")
+        .arg("list")
+        .arg("new")
+        .cmd("DEL")
+        .arg("string")
+        .query(&mut connection)
+        .unwrap();
+    assert_eq!((started.as_str(), size), ("Background saving started", 5));
+    assert_eq!((set, hash, zset, list, string), (1, 1, 1, 100_001, 1));
+    eventually("it is saved", || server.text("INFO persistence").contains("rdb_bgsave_in_progress:0"));
+    assert!(server.text("INFO persistence").contains("rdb_last_bgsave_status:ok"));
+    server.restart();
+    assert_eq!(server.text("DEBUG DIGEST"), before);
+}

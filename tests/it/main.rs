@@ -25,6 +25,7 @@ mod logs;
 mod memory;
 mod migrate;
 mod moves;
+mod old_files;
 mod pubsub;
 mod replication;
 mod resync;

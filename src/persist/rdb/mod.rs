@@ -9,6 +9,7 @@ pub mod code;
 pub mod error;
 pub mod input;
 pub mod output;
+pub mod pieces;
 pub mod read;
 pub mod read_value;
 pub mod records;
@@ -18,6 +19,7 @@ pub mod write_value;
 
 pub use code::{Reader, VersionCheck};
 pub use error::RdbError;
+pub use pieces::Pieces;
 pub use read::{Event, LoadedEntry, RdbReader};
 pub use records::{Checksum, ReadOptions, Step};
 pub use write::{Access, Aux, RdbWriter, ReplicationAux, WriteOptions};

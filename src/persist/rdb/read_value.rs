@@ -6,7 +6,7 @@
 
 use std::io::BufRead;
 
-use super::code::{container, type_name, value_type};
+use super::code::{container, module_name, type_name, value_type};
 use super::error::{RdbError, Result};
 use super::input::Input;
 use super::stream::read_stream;
@@ -73,12 +73,6 @@ fn full(len: usize, value: impl FnOnce() -> Value) -> Loaded {
 
 fn unsupported(what: String) -> RdbError {
     RdbError::Unsupported { what: what.into(), key: None }
-}
-
-/// The nine characters in the upper 54 bits of a module type's id.
-fn module_name(id: u64) -> String {
-    const CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    (0..9).map(|i| char::from(CHARACTERS[(id >> (58 - 6 * i)) as usize & 63])).collect()
 }
 
 fn read_list<R: BufRead>(input: &mut Input<R>, code: u8, limits: &Limits) -> Result<List> {

@@ -1,9 +1,10 @@
 //! The frame of a file: header, opcodes, keys, checksum. Values are left to the caller, who reads them from
 //! [`RecordReader::input`] in whatever form it needs.
 
+use std::borrow::Cow;
 use std::io::BufRead;
 
-use super::code::{VersionCheck, opcode, value_type};
+use super::code::{VersionCheck, module_name, opcode, value_type};
 use super::error::{RdbError, Result};
 use super::input::Input;
 use crate::base::Millis;
@@ -188,7 +189,8 @@ impl<R: BufRead> RecordReader<R> {
                 opcode::FUNCTION_OLD => return Err(unsupported("a function library of a pre-release format")),
                 opcode::MODULE_AUX => {
                     self.step = Step::ModuleAux;
-                    return Err(unsupported("auxiliary data of a module"));
+                    let id = self.input.length()?;
+                    return Err(unsupported(format!("auxiliary data of module type {}", module_name(id))));
                 }
                 opcode::EOF => return self.end(),
                 _ if self.redis_magic && (value_type::HASH_EXPIRY..=opcode::SLOT_IMPORT).contains(&code) => {
@@ -261,7 +263,7 @@ impl<R: BufRead> RecordReader<R> {
     }
 }
 
-fn unsupported(what: &'static str) -> RdbError {
+fn unsupported(what: impl Into<Cow<'static, str>>) -> RdbError {
     RdbError::Unsupported { what: what.into(), key: None }
 }
 

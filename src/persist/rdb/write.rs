@@ -61,7 +61,7 @@ pub enum Access {
 /// A file under way.
 #[derive(Clone, Debug)]
 pub struct RdbWriter {
-    options: WriteOptions,
+    pub(super) options: WriteOptions,
     crc: u64,
 }
 
@@ -124,6 +124,20 @@ impl RdbWriter {
         access: Access,
     ) {
         let WriteOptions { compress, reader, .. } = self.options;
+        self.append_key(out, key, type_of(value, reader), expire, access);
+        self.append(out, |out| push_value(out, value, compress, reader));
+    }
+
+    /// Appends what stands in front of a value.
+    pub(super) fn append_key(
+        &mut self,
+        out: &mut Vec<u8>,
+        key: &[u8],
+        value_type: u8,
+        expire: Option<Millis>,
+        access: Access,
+    ) {
+        let compress = self.options.compress;
         self.append(out, |out| {
             if let Some(at) = expire {
                 out.push(opcode::EXPIRE_MS);
@@ -137,10 +151,15 @@ impl RdbWriter {
                 }
                 Access::Frequency(counter) => out.extend_from_slice(&[opcode::FREQUENCY, counter]),
             }
-            out.push(type_of(value, reader));
+            out.push(value_type);
             push_string(out, key, compress);
-            push_value(out, value, compress, reader);
         });
+    }
+
+    /// A writer of the same form that keeps no checksum: for what another one appends later.
+    #[must_use]
+    pub fn without_checksum(&self) -> RdbWriter {
+        RdbWriter { options: WriteOptions { checksum: false, ..self.options }, crc: 0 }
     }
 
     /// Appends the end and the checksum.
@@ -150,7 +169,7 @@ impl RdbWriter {
     }
 
     /// Lets `write` append and takes what it appended into the checksum.
-    fn append<T>(&mut self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    pub(super) fn append<T>(&mut self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         let from = out.len();
         let result = write(out);
         if self.options.checksum {

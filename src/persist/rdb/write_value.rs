@@ -49,12 +49,14 @@ pub fn push_value(out: &mut Vec<u8>, value: ValueRef<'_>, compress: bool, reader
 fn push_list(out: &mut Vec<u8>, list: &List, compress: bool) {
     let nodes = list.nodes();
     push_length(out, nodes.len() as u64);
-    for NodeRef { plain, stored } in nodes {
-        push_length(out, if plain { container::PLAIN } else { container::PACKED });
-        match stored {
-            Stored::Raw(bytes) => push_string(out, bytes, compress),
-            Stored::Lzf { packed, size } => push_compressed(out, packed, size),
-        }
+    nodes.for_each(|node| push_node(out, node, compress));
+}
+
+pub(super) fn push_node(out: &mut Vec<u8>, NodeRef { plain, stored }: NodeRef<'_>, compress: bool) {
+    push_length(out, if plain { container::PLAIN } else { container::PACKED });
+    match stored {
+        Stored::Raw(bytes) => push_string(out, bytes, compress),
+        Stored::Lzf { packed, size } => push_compressed(out, packed, size),
     }
 }
 
@@ -69,7 +71,7 @@ fn push_set(out: &mut Vec<u8>, set: &Set, compress: bool) {
 }
 
 /// Whether the expiry of fields is written. Without it they stay for ever where they are read.
-fn tells_expiry(hash: &Hash, reader: Reader) -> bool {
+pub(super) fn tells_expiry(hash: &Hash, reader: Reader) -> bool {
     reader == Reader::Valkey9 && hash.has_expiries()
 }
 
@@ -100,7 +102,7 @@ fn push_zset(out: &mut Vec<u8>, zset: &ZSet, compress: bool) {
     }
 }
 
-fn push_item(out: &mut Vec<u8>, item: Item<'_>, compress: bool) {
+pub(super) fn push_item(out: &mut Vec<u8>, item: Item<'_>, compress: bool) {
     match item {
         Item::Int(n) => push_int_string(out, n),
         Item::Bytes(bytes) => push_string(out, bytes, compress),
