@@ -1,6 +1,7 @@
 //! Who owns which slots: claims in headers and UPDATE messages, and what follows when slots change hands.
 
 use super::bitmap::{self, Bitmap};
+use super::breakage::Breakage;
 use super::engine::{Engine, Save};
 use super::io::{LinkId, LogLevel, Output};
 use super::node::NodeIdx;
@@ -55,7 +56,7 @@ impl Engine {
             }
             let free = owner.is_none_or(|o| self.slots.is_unclaimed(slot) || self.nodes[o].config_epoch < epoch)
                 || (owner == Some(self.me) && self.is_granted(slot, sender));
-            if !free {
+            if !free && !self.is_broken(Breakage::StaleClaimWins) {
                 continue;
             }
             if owner == Some(self.me) {

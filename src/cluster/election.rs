@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::bitmap;
+use super::breakage::Breakage;
 use super::clock::Clock;
 use super::engine::{Engine, Save};
 use super::flags::NodeFlags;
@@ -72,7 +73,7 @@ impl Engine {
 
     /// Whether what I have of my primary's data is recent enough to replace it.
     fn is_data_fresh(&self, now: Clock) -> bool {
-        if self.facts.data == DataAge::Foreign {
+        if self.facts.data == DataAge::Foreign && !self.is_broken(Breakage::ForeignDataWins) {
             return false;
         }
         if self.cfg.replica_validity_factor == 0 {
@@ -80,7 +81,8 @@ impl Engine {
         }
         let timeout = self.cfg.node_timeout_ms;
         let mut age = match self.facts.data {
-            DataAge::Never | DataAge::Foreign => return false,
+            DataAge::Foreign => return self.is_broken(Breakage::ForeignDataWins),
+            DataAge::Never => return false,
             DataAge::LinkedSince { last_io } => now.mono.since(last_io),
             DataAge::DownSince(at) => now.mono.since(at),
         };
@@ -171,7 +173,9 @@ impl Engine {
     }
 
     fn request_votes(&mut self, manual: bool) {
-        self.current_epoch = self.current_epoch.saturating_add(1);
+        if !self.is_broken(Breakage::EpochNotRaised) {
+            self.current_epoch = self.current_epoch.saturating_add(1);
+        }
         self.election.epoch = self.current_epoch;
         self.election.requested = true;
         let epoch = self.current_epoch;
@@ -194,7 +198,8 @@ impl Engine {
     }
 
     fn count_votes(&mut self) {
-        if self.election.voters.len() < self.quorum() {
+        let enough = if self.is_broken(Breakage::MinorityWins) { 1 } else { self.quorum() };
+        if self.election.voters.len() < enough {
             return;
         }
         let epoch = self.election.epoch;
@@ -231,7 +236,7 @@ impl Engine {
         }
         let epoch = self.current_epoch;
         self.last_vote_epoch = epoch;
-        self.save_now(true);
+        self.save_now(!self.is_broken(Breakage::VoteNotDurable));
         let bytes = self.bare_packet(MessageType::AuthAck);
         self.send_to(sender, MessageType::AuthAck, bytes);
         self.log(LogLevel::Notice, format!("Failover auth granted to {label} for epoch {epoch}"));
@@ -244,7 +249,7 @@ impl Engine {
         if header.current_epoch < self.current_epoch {
             return Err("its epoch is older than mine");
         }
-        if self.last_vote_epoch == self.current_epoch {
+        if self.last_vote_epoch == self.current_epoch && !self.is_broken(Breakage::VotesTwice) {
             return Err("I have voted in this epoch already");
         }
         let forced = header.mflags.contains(MsgFlags::FORCE_ACK);

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::bitmap::{self, Bitmap};
 use super::blacklist::Blacklist;
+use super::breakage::Breakage;
 use super::clock::Clock;
 use super::config::Config;
 use super::election::Election;
@@ -85,6 +86,7 @@ pub struct Engine {
     pub(super) follow_partial: bool,
     /// The bitmap that headers carry, and for which table version and owner it was made.
     header_slots: (u64, Option<NodeIdx>, Box<Bitmap>),
+    pub(super) breakage: Option<Breakage>,
     out: Vec<Output>,
 }
 
@@ -128,6 +130,7 @@ impl Engine {
             following: None,
             follow_partial: true,
             header_slots: (0, None, Box::new(bitmap::EMPTY)),
+            breakage: None,
             out: Vec::new(),
         };
         engine.describe_myself();

@@ -1,5 +1,6 @@
 //! Configuration epochs without an election: collisions and bumps.
 
+use super::breakage::Breakage;
 use super::engine::{Engine, Save};
 use super::io::LogLevel;
 use super::node::NodeIdx;
@@ -35,6 +36,7 @@ impl Engine {
             || !me.is_primary()
             || header.config_epoch != me.config_epoch
             || me.id >= node.id
+            || self.is_broken(Breakage::CollisionStays)
         {
             return;
         }

@@ -21,6 +21,7 @@ pub mod admin;
 pub mod auth;
 pub mod bitmap;
 mod blacklist;
+pub mod breakage;
 mod cadence;
 mod claims;
 pub mod clock;
@@ -53,6 +54,7 @@ pub mod stats;
 pub mod view;
 
 pub use admin::{AdminCommand, AdminError, AdminReply, FailoverMode, SetSlot, SetSlotAction};
+pub use breakage::Breakage;
 pub use clock::Clock;
 pub use conf::ConfError;
 pub use config::{Config, EndpointType};

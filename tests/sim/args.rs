@@ -1,9 +1,11 @@
 //! The command line of the simulator.
 
-const USAGE: &str = "usage: cargo test --test sim -- [--seeds N] [--from S] [--seed S] [--nodes N] [--threads N] [--log] \
+use crate::bugs::{self, Bug};
+
+const USAGE: &str = "usage: cargo test --test sim -- [--seeds N] [--from S] [--seed S] [--nodes N] [--threads N] [--log] [--bug NAME] \
                      [part of a check's name]";
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Args {
     /// How many seeds to run.
     pub seeds: Option<u64>,
@@ -15,6 +17,8 @@ pub struct Args {
     pub threads: Option<usize>,
     /// Print the log of the run whatever comes of it.
     pub log: bool,
+    /// A mistake that is made on purpose.
+    pub bug: Option<Bug>,
     /// Only checks with this in their names.
     pub filter: Option<String>,
 }
@@ -23,6 +27,10 @@ impl Args {
     pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Args, String> {
         let mut args = Args::default();
         while let Some(word) = words.next() {
+            if word == "--bug" {
+                args.bug = Some(words.next().and_then(|name| bugs::find(&name)).ok_or(USAGE)?);
+                continue;
+            }
             let mut number = || words.next().and_then(|n| n.parse::<u64>().ok()).ok_or(USAGE);
             match &word[..] {
                 "--seeds" => args.seeds = Some(number()?),

@@ -7,6 +7,7 @@ use trib::cluster;
 use trib::config::Config;
 use trib::exec::memory::MemoryMeter;
 use trib::exec::server::Facts;
+use trib::exec::slot_migration::ExportLink;
 use trib::exec::table::CommandTable;
 use trib::exec::{ClientId, Server, Setup, Token};
 use trib::repl;
@@ -49,6 +50,8 @@ pub struct Process {
     /// The file of the snapshot under way.
     pub outgoing: Vec<u8>,
     pub migrations: BTreeMap<Token, Migration>,
+    /// Whether each of them is accepted.
+    pub exports: BTreeMap<ExportLink, (End, bool)>,
     pub log: Log,
     /// What the server has asked for and is still to be done.
     pub todo: VecDeque<Act>,
@@ -62,7 +65,8 @@ impl Process {
         let bus = self.bus.values().copied();
         let sessions = self.sessions.values().map(|session| session.end);
         let migrations = self.migrations.values().map(|migration| migration.end);
-        bus.chain(sessions).chain(migrations).chain(self.primary_link.map(|(_, end)| end)).collect()
+        let exports = self.exports.values().map(|(end, _)| *end);
+        bus.chain(sessions).chain(migrations).chain(exports).chain(self.primary_link.map(|(_, end)| end)).collect()
     }
 }
 
@@ -148,6 +152,7 @@ impl Machine {
             incoming: None,
             outgoing: Vec::new(),
             migrations: BTreeMap::new(),
+            exports: BTreeMap::new(),
             log: Log::default(),
             todo: VecDeque::new(),
             alarm: None,

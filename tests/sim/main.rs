@@ -6,12 +6,14 @@
 
 mod actors;
 mod args;
+mod bugs;
 mod checks;
 mod client;
 mod clock;
 mod desk;
 mod disk;
 mod ending;
+mod exports;
 mod faults;
 mod log;
 mod machine;
@@ -25,6 +27,7 @@ mod process;
 mod queue;
 mod run;
 mod runner;
+mod scale;
 mod session;
 mod trace;
 mod world;

@@ -5,6 +5,7 @@ use trib::exec::Token;
 use trib::exec::effect::{MigrateOutcome, MigrateRequest};
 use trib::resp::client::{ReplyParser, ReplyValue};
 
+use crate::bugs::Bug;
 use crate::net::{End, Item, Port, Role};
 use crate::queue::MS;
 use crate::world::{Event, World};
@@ -25,6 +26,10 @@ impl World {
         let Some(target) = self.host_of(&request.host) else {
             return self.with(node, |server, _| server.migrated(request.token, MigrateOutcome::ConnectFailed));
         };
+        if self.plan.bug == Some(Bug::MigrateForgets) {
+            let outcome = MigrateOutcome::Answered(vec![Ok(()); request.keys]);
+            return self.with(node, |server, _| server.migrated(request.token, outcome));
+        }
         let end = self.net.open(node, Role::Migrate(request.token), target, Port::Client);
         let migration = Migration {
             end,

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use trib::base::Rng;
+use trib::exec::slot_migration::ExportLink;
 use trib::exec::{ClientId, Token};
 use trib::{cluster, repl};
 
@@ -51,6 +52,8 @@ pub enum Role {
     Served(ClientId),
     /// The target of a MIGRATE.
     Migrate(Token),
+    /// The target of an atomic slot migration.
+    Export(ExportLink),
     /// Somebody outside: a client, the operator.
     Actor(usize),
 }

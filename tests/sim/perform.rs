@@ -6,6 +6,7 @@ use trib::exec::snapshot::Purpose;
 use trib::exec::{ClientId, Effect};
 use trib::{cluster, repl};
 
+use crate::bugs::{Bug, exaggerate};
 use crate::machine::NODES_CONF;
 use crate::net::{End, Item, Port, Role};
 use crate::queue::{MS, SEC};
@@ -57,6 +58,12 @@ impl World {
             Effect::Bus(output) => self.perform_bus(node, output),
             Effect::ToPrimary(output) => self.perform_link(node, output),
             Effect::Migrate(request) => self.migrate(node, *request),
+            Effect::OpenExport { link, host, port: _ } => self.open_export(node, link, &host),
+            Effect::WakeExport(link) => {
+                let life = self.nodes[node].life;
+                self.plan(0, Event::Pull { node, life, link });
+            }
+            Effect::CloseExport(link) => self.close_export(node, link),
             Effect::SnapshotStarted => {
                 let life = self.nodes[node].life;
                 if let Some(process) = &mut self.nodes[node].process {
@@ -80,6 +87,9 @@ impl World {
         match output {
             cluster::Output::SaveConfig { text, fsync } => {
                 let machine = &mut self.nodes[node];
+                if self.plan.bug == Some(Bug::SavesForgotten) && machine.disk.read(NODES_CONF).is_some() {
+                    return;
+                }
                 machine.disk.replace(NODES_CONF, text.into_bytes(), fsync);
             }
             cluster::Output::Connect { link, ip, port: _ } => {
@@ -139,6 +149,8 @@ impl World {
             }
             repl::Output::SendToPrimary { link, bytes } => {
                 let open = self.nodes[node].process.as_ref().and_then(|process| process.primary_link);
+                let lies = self.plan.bug == Some(Bug::LyingAcks);
+                let bytes = if lies { exaggerate(bytes) } else { bytes };
                 if let Some((_, end)) = open.filter(|(open, _)| *open == link) {
                     self.send(end, Item::Bytes(bytes));
                 }

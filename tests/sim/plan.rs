@@ -4,6 +4,7 @@
 use trib::base::{NodeId, Rng};
 use trib::config::{AppendFsync, Config, Guard, SavePoint};
 
+use crate::bugs::Bug;
 use crate::net::Weather;
 use crate::queue::{MS, Micros, SEC};
 
@@ -28,6 +29,8 @@ pub struct Plan {
     pub mood: Mood,
     pub node_timeout: Micros,
     pub weather: Weather,
+    /// What is done wrong on purpose.
+    pub bug: Option<Bug>,
     /// How long the troubles last.
     pub duration: Micros,
     /// The time between two faults, on average.
@@ -77,6 +80,7 @@ impl Plan {
                 loss_one_in: if lossy { 50 + rng.below(500) } else { 0 },
                 retransmit: 200 * MS,
             },
+            bug: None,
             duration: 10 * SEC + rng.below(20 * SEC),
             fault_every: 300 * MS + rng.below(2500 * MS),
             load_time: MS + rng.below(300 * MS),
@@ -87,6 +91,25 @@ impl Plan {
             diskless,
             repl_timeout_secs: 3 + rng.below(20) as i64,
             validity_factor: [0, 2, 10, 10][rng.below(4) as usize],
+        }
+    }
+
+    /// A large cluster without troubles of its own: a node timeout of 2 s, one replica a primary.
+    pub fn large(seed: u64, primaries: usize) -> Plan {
+        Plan {
+            primaries,
+            replicas_each: 1,
+            spares: 0,
+            clients: 0,
+            operator: false,
+            node_timeout: 2 * SEC,
+            weather: Weather { latency: (100, 1000), loss_one_in: 0, retransmit: 200 * MS },
+            by_meeting: false,
+            aof: Vec::new(),
+            saves: false,
+            repl_timeout_secs: 60,
+            validity_factor: 10,
+            ..Plan::of_seed(seed & !1, None)
         }
     }
 

@@ -9,6 +9,7 @@ use trib::exec::rdb_load::{self, LoadError, RdbLoad};
 use trib::exec::{ClientId, Server};
 use trib::{cluster, repl};
 
+use crate::bugs::Bug;
 use crate::machine::DUMP;
 use crate::net::{End, Item, Port, Role};
 use crate::plan::Plan;
@@ -53,6 +54,7 @@ impl World {
         match role {
             Role::Bus(link) => self.with(node, |server, now| server.bus_input(now, cluster::Input::LinkUp { link })),
             Role::ToPrimary(link) => self.with(node, |server, _| server.repl_input(repl::Input::LinkUp(link))),
+            Role::Export(link) => self.export_opened(node, link),
             Role::Nobody | Role::Served(_) | Role::Migrate(_) | Role::Actor(_) => {}
         }
     }
@@ -63,11 +65,18 @@ impl World {
                 self.with(node, |server, now| server.bus_input(now, cluster::Input::Packet { link, bytes }));
             }
             Role::ToPrimary(link) => {
-                let bytes = bytes.clone();
-                self.with(node, |server, now| {
-                    server.now = now;
-                    server.repl_input(repl::Input::FromPrimary { link, bytes });
-                });
+                let times = match self.plan.bug {
+                    Some(Bug::StreamSkips) if self.rng.below(40) == 0 => 0,
+                    Some(Bug::StreamRepeats) if self.rng.below(40) == 0 => 2,
+                    _ => 1,
+                };
+                for _ in 0..times {
+                    let bytes = bytes.clone();
+                    self.with(node, |server, now| {
+                        server.now = now;
+                        server.repl_input(repl::Input::FromPrimary { link, bytes });
+                    });
+                }
             }
             Role::Served(id) => {
                 let Some(process) = &mut self.nodes[node].process else { return };
@@ -83,6 +92,7 @@ impl World {
                 self.check(node);
             }
             Role::Migrate(token) => self.migrate_replies(node, token, bytes),
+            Role::Export(link) => self.with(node, |server, now| server.export_received(link, now, bytes)),
             Role::Nobody | Role::Actor(_) => {}
         }
     }
@@ -104,6 +114,7 @@ impl World {
                 self.with(node, |server, _| server.disconnect(id));
             }
             Role::Migrate(token) => self.migrate_failed(node, token),
+            Role::Export(link) => self.export_lost(node, link),
             Role::Nobody | Role::Actor(_) => {}
         }
     }
@@ -148,6 +159,11 @@ impl World {
         let machine = &mut self.nodes[node];
         machine.clock.set(now);
         machine.boot(seed);
+        if let (Some(Bug::Engine(how)), Some(process)) = (self.plan.bug, &mut machine.process)
+            && let Some(engine) = &mut process.server.cluster
+        {
+            engine.break_on_purpose(how);
+        }
         let life = machine.life;
         self.perform_all(node);
         let after = MS + self.rng.below(self.plan.load_time);

@@ -76,14 +76,7 @@ pub fn run(plan: Plan, readable: bool) -> Outcome {
 impl World {
     /// Starts the machines and makes a cluster of them.
     pub fn build(&mut self) {
-        if !self.plan.by_meeting {
-            for (node, text) in self.plan.nodes_conf().into_iter().enumerate() {
-                self.nodes[node].disk.replace(NODES_CONF, text.into_bytes(), true);
-            }
-        }
-        for node in 0..self.nodes.len() {
-            self.start(node);
-        }
+        self.start_all();
         if self.plan.by_meeting {
             let operator = self.operator();
             let builder = self.employ(operator.desk.clone(), Box::pin(operator.build()));
@@ -93,6 +86,18 @@ impl World {
             }
         }
         self.await_health(BUILD_MAX);
+    }
+
+    /// Starts all machines; they know each other already unless they are to meet.
+    pub fn start_all(&mut self) {
+        if !self.plan.by_meeting {
+            for (node, text) in self.plan.nodes_conf().into_iter().enumerate() {
+                self.nodes[node].disk.replace(NODES_CONF, text.into_bytes(), true);
+            }
+        }
+        for node in 0..self.nodes.len() {
+            self.start(node);
+        }
     }
 
     fn operator(&mut self) -> Operator {

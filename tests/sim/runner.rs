@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use crate::args::Args;
+use crate::bugs;
 use crate::plan::Plan;
 use crate::queue::SEC;
 use crate::run::{Outcome, run};
+use crate::scale;
 
 /// Seeds that every change has to pass.
-const GATE_SEEDS: u64 = 30;
+const GATE_SEEDS: u64 = 24;
 
 /// The last lines of a broken run's log that are shown when not all are asked for.
 const SHOWN_LINES: usize = 200;
@@ -39,10 +41,17 @@ pub fn main(args: &Args) -> ExitCode {
         let ok = many(args.from, args.seeds.unwrap_or(GATE_SEEDS), args);
         return if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    let checks: [(&str, Check); 2] = [("same_seed_same_trace", same_trace), ("fixed_seeds", gate)];
+    let checks: [(&str, Check); 4] = [
+        ("same_seed_same_trace", same_trace),
+        ("fixed_seeds", gate),
+        ("broken_on_purpose", broken_on_purpose),
+        ("hundred_nodes", hundred_nodes),
+    ];
     let mut failed = false;
     for (name, check) in checks {
-        if args.filter.as_ref().is_none_or(|filter| name.contains(filter)) {
+        // The search for mistakes takes long: it is run by its name.
+        let wanted = |filter: &String| name.contains(filter.as_str());
+        if args.filter.as_ref().map_or(name != "broken_on_purpose", wanted) {
             let ok = check(args);
             println!("sim {name} ... {}", if ok { "ok" } else { "FAILED" });
             failed |= !ok;
@@ -53,7 +62,9 @@ pub fn main(args: &Args) -> ExitCode {
 
 /// A run that may panic.
 fn safely(seed: u64, args: &Args, readable: bool) -> Outcome {
-    let attempt = catch_unwind(AssertUnwindSafe(|| run(Plan::of_seed(seed, args.nodes), readable)));
+    let mut plan = Plan::of_seed(seed, args.nodes);
+    plan.bug = args.bug;
+    let attempt = catch_unwind(AssertUnwindSafe(|| run(plan, readable)));
     attempt.unwrap_or_else(|_| Outcome::panicked())
 }
 
@@ -112,6 +123,33 @@ fn many(from: u64, count: u64, args: &Args) -> bool {
 
 fn gate(args: &Args) -> bool {
     many(0, GATE_SEEDS, args)
+}
+
+/// Every mistake is seen within so many seeds.
+const BUG_SEEDS: u64 = 400;
+
+fn broken_on_purpose(args: &Args) -> bool {
+    bugs::ALL.iter().fold(true, |ok, &(name, bug)| {
+        let args = Args { bug: Some(bug), ..args.clone() };
+        let seen = (0..BUG_SEEDS).find_map(|seed| Some((seed, safely(seed, &args, false).broken?)));
+        match &seen {
+            Some((seed, what)) => {
+                println!("{name}: seen with seed {seed}: {}", what.lines().next().unwrap_or_default())
+            }
+            None => println!("{name}: not seen with {BUG_SEEDS} seeds"),
+        }
+        ok && seen.is_some()
+    })
+}
+
+/// A hundred nodes: all slots are served again within 6 s after a third of the primaries was killed. Or so many as are
+/// asked for, a tenth of which are killed, within 10 s.
+fn hundred_nodes(args: &Args) -> bool {
+    match args.nodes {
+        None => scale::kill_many(1, 50, 16, 6 * SEC),
+        // A tenth of all machines, and a little more time.
+        Some(nodes) => scale::kill_many(1, nodes / 2, nodes / 10, 10 * SEC),
+    }
 }
 
 /// The same seed gives the same trace twice, another seed another.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use trib::base::{Millis, Rng};
+use trib::exec::slot_migration::ExportLink;
 use trib::exec::{Server, Token};
 
 use crate::actors::Actor;
@@ -52,6 +53,12 @@ pub enum Event {
     LogSync {
         node: usize,
         life: u32,
+    },
+    /// An atomic slot migration may have something for its target.
+    Pull {
+        node: usize,
+        life: u32,
+        link: ExportLink,
     },
     MigrateTimeout {
         node: usize,
@@ -179,6 +186,9 @@ impl World {
             Event::Incoming { node, life } => self.in_life(node, life, event, World::load_incoming),
             Event::Slice { node, life } => self.in_life(node, life, event, World::slice),
             Event::LogSync { node, life } => self.in_life(node, life, event, World::sync_log),
+            Event::Pull { node, life, link } => {
+                self.in_life(node, life, event, |world, node| world.pull_export(node, link));
+            }
             Event::MigrateTimeout { node, life, token } => {
                 self.in_life(node, life, event, |world, node| world.migrate_failed(node, token));
             }

@@ -27,13 +27,14 @@ impl Operator {
             own.extend(self.view(host).await?.into_iter().find(|line| line.myself));
         }
         let primaries: Vec<&Line> = own.iter().filter(|line| line.primary).collect();
-        let flagged: BTreeSet<Slot> = primaries.iter().flat_map(|line| line.open.iter().map(|open| open.0)).collect();
+        // A replica may know of a move that its primary was not told to make in the end.
+        let flagged: BTreeSet<Slot> = own.iter().flat_map(|line| line.open.iter().map(|open| open.0)).collect();
         let moved = self.deeds.borrow().moved.clone();
         let mut well = true;
         for &slot in moved.union(&flagged) {
             let owners: Vec<&&Line> = primaries.iter().filter(|line| line.owns(slot)).collect();
             match owners[..] {
-                [owner] => well &= self.fix_slot(slot, owner, &primaries).await?,
+                [owner] => well &= self.fix_slot(slot, owner, &primaries, flagged.contains(&slot)).await?,
                 // Two who believe that they own it agree soon.
                 _ => well = false,
             }
@@ -42,14 +43,11 @@ impl Operator {
     }
 
     /// Brings all keys of a slot to its owner and closes it. True when there was nothing to do.
-    async fn fix_slot(&self, slot: Slot, owner: &Line, primaries: &[&Line]) -> Result<bool, NoReply> {
-        let mut well = true;
+    async fn fix_slot(&self, slot: Slot, owner: &Line, primaries: &[&Line], open: bool) -> Result<bool, NoReply> {
+        let mut well = !open;
         // An owner that sends clients elsewhere would send the keys back: its flags are closed first.
-        for node in primaries.iter().filter(|line| line.open.iter().any(|open| open.0 == slot)) {
-            well = false;
-            if node.id == owner.id {
-                self.must(node.host, &format!("CLUSTER SETSLOT {slot} STABLE")).await?;
-            }
+        if open {
+            self.must(owner.host, &format!("CLUSTER SETSLOT {slot} STABLE")).await?;
         }
         for other in primaries.iter().filter(|line| line.id != owner.id) {
             let count = self.tell(other.host, &format!("CLUSTER COUNTKEYSINSLOT {slot}")).await?;

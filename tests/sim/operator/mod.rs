@@ -56,8 +56,9 @@ impl Operator {
         while self.desk.now() < self.plan.duration {
             self.desk.sleep(200 * MS + self.desk.below(3 * SEC)).await;
             // What fails is left as it is: the next one who looks finds it half done.
-            let _ = match self.desk.below(6) {
+            let _ = match self.desk.below(8) {
                 0..3 => self.move_some_slots().await,
+                6.. => self.migrate_slots().await,
                 3 => self.fail_over().await,
                 4 => self.add_node().await,
                 _ if self.plan.mood == Mood::Rough => self.force_failover().await,

@@ -29,6 +29,23 @@ impl Operator {
         Ok(())
     }
 
+    /// Has a primary migrate a few of its slots by itself.
+    pub async fn migrate_slots(&self) -> Result<(), NoReply> {
+        let view = self.view(self.some_host()).await?;
+        let primaries: Vec<&Line> = view.iter().filter(|line| line.primary && !line.failing).collect();
+        let client = self.desk.below(self.plan.clients as u64) as usize;
+        let slot = key_slot(own_key(client, self.desk.below(OWN_KEYS as u64) as usize).as_bytes());
+        let Some(source) = primaries.iter().find(|line| line.owns(slot)) else { return Ok(()) };
+        let target = primaries[self.desk.below(primaries.len() as u64) as usize];
+        self.did(Deed::Moves(slot));
+        let line = format!("CLUSTER MIGRATESLOTS SLOTSRANGE {slot} {slot} NODE {}", target.id);
+        self.tell(source.host, &line).await?;
+        if self.desk.below(5) == 0 {
+            self.tell(source.host, "CLUSTER CANCELSLOTMIGRATIONS").await?;
+        }
+        Ok(())
+    }
+
     async fn move_slot(&self, slot: Slot, source: &Line, target: &Line, all: &[&Line]) -> Result<(), NoReply> {
         self.did(Deed::Moves(slot));
         self.must(target.host, &format!("CLUSTER SETSLOT {slot} IMPORTING {}", source.id)).await?;
