@@ -251,10 +251,13 @@ fn replicas_of_the_target_follow_and_take_over() {
 fn a_replica_of_the_target_that_is_promoted_in_between_drops_what_has_come() {
     let mut servers = cluster_of(&[ServerKind::Node], "cluster-node-timeout 2000");
     wait_until_ok(&servers, 6);
-    let expected = fill(&servers[0], 0..=5000, 200_000);
+    let expected = fill(&servers[0], 0..=5000, 80_000);
     migrate(&servers[0], &servers[1], "0 5000");
     let heir = 4;
-    eventually("the replica follows", || newest(&servers[heir]).0 == "occurring-on-primary");
+    eventually("the replica follows", || {
+        // On a fast machine it may be over before this looks.
+        ["occurring-on-primary", "success"].contains(&newest(&servers[heir]).0.as_str())
+    });
     servers[1].kill();
     eventually("the source has noticed", || is_over(&servers[0]));
     let has_it = newest(&servers[0]).0 == "success";
