@@ -3,11 +3,35 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use super::memory::Memory;
 use super::migrate::Targets;
 use super::os;
 use crate::exec::server::Gauges;
+
+/// A server that does nothing reads no oftener than this: reading costs more than all else that it does.
+const IDLE_PERIOD: Duration = Duration::from_secs(1);
+
+/// Tells when a reading is due.
+#[derive(Debug, Default)]
+pub struct Cadence {
+    read_at: Option<Instant>,
+    commands: u64,
+}
+
+impl Cadence {
+    /// Whether to read now, given how many commands have run so far: at once when some have since the last reading, and
+    /// else once in a while.
+    pub fn is_due(&mut self, now: Instant, commands: u64) -> bool {
+        let busy = std::mem::replace(&mut self.commands, commands) != commands;
+        let due = busy || self.read_at.is_none_or(|at| now.duration_since(at) >= IDLE_PERIOD);
+        if due {
+            self.read_at = Some(now);
+        }
+        due
+    }
+}
 
 /// Reads everything; what cannot be read keeps its old value. To be called on the main thread.
 #[must_use]
@@ -85,4 +109,21 @@ pub fn total_system_memory() -> u64 {
             text.lines().find_map(|l| l.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
         kib.unwrap_or(0) * 1024
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_server_is_read_now_and_then() {
+        let (mut cadence, start) = (Cadence::default(), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        assert!(cadence.is_due(at(0), 0));
+        assert!(!cadence.is_due(at(100), 0));
+        assert!(cadence.is_due(at(200), 3));
+        assert!(!cadence.is_due(at(300), 3));
+        assert!(!cadence.is_due(at(1199), 3));
+        assert!(cadence.is_due(at(1200), 3));
+    }
 }

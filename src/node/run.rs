@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -164,6 +164,7 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
     }
     let mut bus_tick = tokio::time::interval(BUS_TICK);
     let (mut cron, mut hz) = (cron_at(config.hz), config.hz);
+    let mut readings = gauges::Cadence::default();
     let mut follows = config.replicaof.is_some();
     bus_tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
@@ -172,7 +173,11 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
             Some((link, stream)) = accepted.recv() => machine.bus.take_in(link, stream),
             _ = cron.tick() => {
                 let (new_hz, now_follows) = shared.with(|server| {
-                    server.gauges = gauges::read(&server.gauges, &memory, &machine.targets);
+                    // Commands of a primary count as well.
+                    let worked = server.stats.commands + server.stats.repl_input_bytes;
+                    if readings.is_due(Instant::now(), worked) || server.is_loading() {
+                        server.gauges = gauges::read(&server.gauges, &memory, &machine.targets);
+                    }
                     server.cron(now());
                     (server.hz(), !server.repl.is_primary())
                 });
