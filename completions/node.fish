@@ -149,6 +149,8 @@ complete -c node -l dual-channel-replication-enabled -d 'Default: no' -r
 complete -c node -l min-replicas-to-write -l min-slaves-to-write -d 'Default: 0' -r
 complete -c node -l min-replicas-max-lag -l min-slaves-max-lag -d 'Default: 10' -r
 complete -c node -l propagation-error-behavior -d 'Default: ignore' -r
+complete -c node -l cluster-auth-key -d 'Empty by default' -r
+complete -c node -l cluster-auth-mode -d 'Default: off' -r
 complete -c node -l cluster-enabled -d 'Default: no. At start only' -r
 complete -c node -l cluster-config-file -d 'Default: nodes.conf. At start only' -r
 complete -c node -l cluster-config-save-behavior -d 'Default: sync' -r

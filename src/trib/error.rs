@@ -71,6 +71,10 @@ impl Failure {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Failure::Connect { node, reason } if reason.starts_with("TLS: ") => {
+                Some(format!("does {node} speak TLS, and does --cacert name the authority of its certificate?"))
+            }
+            Failure::Lost { node, .. } => Some(format!("did {node} stop, or does it expect TLS (--tls)?")),
             Failure::Connect { node, .. } => Some(format!("is a server running and listening on {node}?")),
             Failure::Reply { text, .. } if text.starts_with("NOAUTH") => {
                 Some("give the password with -a, --askpass or the environment variable REDISCLI_AUTH".to_owned())

@@ -65,7 +65,18 @@ pub enum Step {
 impl Step {
     /// The slot it is about.
     #[must_use]
-    pub fn slot(&self) -> Slot {
+    pub fn slot(mut self) -> Slot {
+        *self.slot_mut()
+    }
+
+    /// The same step for another slot.
+    #[must_use]
+    pub fn at(mut self, other: Slot) -> Step {
+        *self.slot_mut() = other;
+        self
+    }
+
+    fn slot_mut(&mut self) -> &mut Slot {
         match self {
             Step::Stable { slot, .. }
             | Step::Importing { slot, .. }
@@ -73,23 +84,8 @@ impl Step {
             | Step::Own { slot, .. }
             | Step::Assign { slot, .. }
             | Step::MoveKeys { slot, .. }
-            | Step::MoveSlot { slot, .. } => *slot,
+            | Step::MoveSlot { slot, .. } => slot,
         }
-    }
-
-    /// The same step for another slot.
-    #[must_use]
-    pub fn at(mut self, other: Slot) -> Step {
-        match &mut self {
-            Step::Stable { slot, .. }
-            | Step::Importing { slot, .. }
-            | Step::Disown { slot, .. }
-            | Step::Own { slot, .. }
-            | Step::Assign { slot, .. }
-            | Step::MoveKeys { slot, .. }
-            | Step::MoveSlot { slot, .. } => *slot = other,
-        }
-        self
     }
 }
 
