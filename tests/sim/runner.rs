@@ -134,7 +134,7 @@ fn broken_on_purpose(args: &Args) -> bool {
         let seen = (0..BUG_SEEDS).find_map(|seed| Some((seed, safely(seed, &args, false).broken?)));
         match &seen {
             Some((seed, what)) => {
-                println!("{name}: seen with seed {seed}: {}", what.lines().next().unwrap_or_default())
+                println!("{name}: seen with seed {seed}: {}", what.lines().next().unwrap_or_default());
             }
             None => println!("{name}: not seen with {BUG_SEEDS} seeds"),
         }

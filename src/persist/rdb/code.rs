@@ -125,6 +125,13 @@ pub fn type_name(code: u8) -> &'static str {
     }
 }
 
+/// The nine characters in the upper 54 bits of a module type's id.
+#[must_use]
+pub fn module_name(id: u64) -> String {
+    const CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    (0..9).map(|i| char::from(CHARACTERS[(id >> (58 - 6 * i)) as usize & 63])).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,11 +151,4 @@ mod tests {
             assert_eq!(VersionCheck::Relaxed.accepts(version), relaxed, "{version}");
         }
     }
-}
-
-/// The nine characters in the upper 54 bits of a module type's id.
-#[must_use]
-pub fn module_name(id: u64) -> String {
-    const CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    (0..9).map(|i| char::from(CHARACTERS[(id >> (58 - 6 * i)) as usize & 63])).collect()
 }
