@@ -48,6 +48,12 @@ impl World {
         actor
     }
 
+    /// Gives somebody who has done their work something else to do.
+    pub fn employ_again(&mut self, actor: usize, work: Pin<Box<dyn Future<Output = ()>>>) {
+        self.actors[actor].work = Some(work);
+        self.poll(actor);
+    }
+
     /// Lets somebody go on, and does what they ask for.
     fn poll(&mut self, actor: usize) {
         let now = self.now;

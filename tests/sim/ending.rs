@@ -13,7 +13,7 @@ use crate::plan::Mood;
 use crate::world::World;
 
 /// Who is whose replica and owns what, as a node sees it, in one text.
-fn picture(engine: &Engine) -> String {
+pub fn picture(engine: &Engine) -> String {
     let ranges = engine.slot_ranges();
     let mut text = String::new();
     for view in engine.nodes() {
@@ -125,7 +125,7 @@ impl World {
         }
     }
 
-    fn keys_of(&mut self, node: usize) -> Vec<Vec<u8>> {
+    pub fn keys_of(&mut self, node: usize) -> Vec<Vec<u8>> {
         let mut keys = Vec::new();
         if let Some(process) = &mut self.nodes[node].process {
             process.server.keyspace.db(0).for_each(|entry| keys.push(entry.key().to_vec()));

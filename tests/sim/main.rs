@@ -2,7 +2,8 @@
 //! which everything goes wrong. See `world.rs` for how it hangs together.
 //!
 //! `cargo test --test sim -- --seeds 1000` runs a thousand seeds; `--seed 17` runs one and prints its log if an invariant
-//! breaks.
+//! breaks. Situations with a name are transcripts: see `transcript/mod.rs`; `cargo test --test sim -- partition` runs those
+//! with that in their names.
 
 mod actors;
 mod args;
@@ -30,6 +31,7 @@ mod runner;
 mod scale;
 mod session;
 mod trace;
+mod transcript;
 mod world;
 
 use std::process::ExitCode;

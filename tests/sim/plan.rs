@@ -113,6 +113,20 @@ impl Plan {
         }
     }
 
+    /// A run in which only happens what somebody says.
+    pub fn still(primaries: usize, replicas_each: usize) -> Plan {
+        Plan {
+            replicas_each,
+            clients: 4,
+            mood: Mood::Calm,
+            duration: 0,
+            load_time: 100 * MS,
+            sync_period: SEC,
+            diskless: true,
+            ..Plan::large(0, primaries)
+        }
+    }
+
     pub fn machines(&self) -> usize {
         self.members() + self.spares
     }

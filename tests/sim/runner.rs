@@ -12,6 +12,7 @@ use crate::plan::Plan;
 use crate::queue::SEC;
 use crate::run::{Outcome, run};
 use crate::scale;
+use crate::transcript;
 
 /// Seeds that every change has to pass.
 const GATE_SEEDS: u64 = 24;
@@ -41,11 +42,12 @@ pub fn main(args: &Args) -> ExitCode {
         let ok = many(args.from, args.seeds.unwrap_or(GATE_SEEDS), args);
         return if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    let checks: [(&str, Check); 4] = [
+    let checks: [(&str, Check); 5] = [
         ("same_seed_same_trace", same_trace),
         ("fixed_seeds", gate),
         ("broken_on_purpose", broken_on_purpose),
         ("hundred_nodes", hundred_nodes),
+        ("transcript_finds_what_is_false", transcript::finds_what_is_false),
     ];
     let mut failed = false;
     for (name, check) in checks {
@@ -57,6 +59,7 @@ pub fn main(args: &Args) -> ExitCode {
             failed |= !ok;
         }
     }
+    failed |= !transcript::check(args);
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
