@@ -16,7 +16,7 @@ impl Stage {
         let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{text} is no number"));
         let (primaries, replicas) = shape.split_once('x').ok_or("the cluster is no AxB")?;
         let mut plan = Plan::still(number(primaries)? as usize, number(replicas)? as usize);
-        let mut directives: Vec<(&[u8], &[u8])> = vec![(b"cluster-require-full-coverage", b"yes")];
+        let mut directives: Vec<(&[u8], &[u8])> = vec![(&b"cluster-require-full-coverage"[..], &b"yes"[..])];
         for pair in pairs.chunks(2) {
             let [name, value] = pair else { return Err(format!("{pair:?} has no value")) };
             match *name {
