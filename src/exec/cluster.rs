@@ -29,6 +29,10 @@ impl Server {
     /// Tells the engine something from the bus and carries out what it answers. `now` is wall time.
     pub fn bus_input(&mut self, now: Millis, input: Input<'_>) {
         self.now = now;
+        // An answer says how far this node is now: a replica that is to take over must not stop before the last write.
+        if matches!(input, Input::Packet { .. }) {
+            self.tell_facts();
+        }
         let clock = self.clock();
         if let Some(engine) = &mut self.cluster {
             engine.handle(clock, input);
