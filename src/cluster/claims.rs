@@ -94,6 +94,10 @@ impl Engine {
     /// Slots a node has but does not claim any more stay bound until another claims them, unless I am
     /// importing them from it: then it has let go, and they are mine.
     ///
+    /// Not while I am closed, after a restart or with a minority: I may have been replaced without knowing it, the slot may
+    /// be my successor's, and the new epoch would take all of its slots back with what I had when I went down. Who does
+    /// not claim the slot is heard again.
+    ///
     /// An operator may have told me before the node knew it that the slot is its own. A packet it sent before that does
     /// not claim the slot yet, which must not be taken for a claim given up: if the slot is on its way to me by now, I
     /// would take it with a newer epoch, and the owner would delete the keys that have not left. So it takes a packet
@@ -106,6 +110,9 @@ impl Engine {
         let mut taken = false;
         for slot in dropped {
             if self.slots.importing_from(slot) == Some(sender) && self.myself().is_primary() {
+                if !self.state.is_ok() {
+                    continue;
+                }
                 self.slots.set_importing(slot, None);
                 self.bind_slot(slot, self.me);
                 taken = true;
