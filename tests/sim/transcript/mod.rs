@@ -97,8 +97,9 @@ fn perform(file: &str, text: &str, log: bool) -> Result<(), String> {
     let result = lines.try_for_each(|line| {
         let done = match &mut stage {
             None => Stage::new(line.text, log).map(|new| stage = Some(new)),
-            Some(stage) => stage.step(&line).and_then(|()| stage.unbroken()),
+            Some(stage) => stage.step(&line),
         };
+        let done = stage.as_mut().map_or(Ok(()), Stage::unbroken).and(done);
         done.map_err(|seen| format!("{file}:{}: {}\n    {}", line.number, line.text, seen.replace('\n', "\n    ")))
     });
     if let Some(stage) = stage.as_mut().filter(|_| log) {

@@ -51,7 +51,11 @@ impl Stage {
                 self.world.plan_release(SEC);
             }
             ["kill", names] => self.nodes(names)?.into_iter().for_each(|node| self.world.crash(node)),
-            ["power", "off", names] => self.nodes(names)?.into_iter().for_each(|node| self.world.power_off(node)),
+            ["power", "off", names] => {
+                self.nodes(names)?.into_iter().for_each(|node| self.world.power_off(node));
+                // Nobody tells the console that its connections are gone.
+                self.console = None;
+            }
             ["start", names] => self.nodes(names)?.into_iter().for_each(|node| self.world.restart(node)),
             ["stop", names] => self.nodes(names)?.into_iter().for_each(|node| self.world.pause(node)),
             ["cont", names] => self.nodes(names)?.into_iter().for_each(|node| self.world.resume(node)),
