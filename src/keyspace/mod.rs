@@ -314,7 +314,7 @@ impl Keyspace {
         }
     }
 
-    /// Moves some buckets of tables that are being resized: work for idle moments. True when something is left.
+    /// Moves some buckets of tables that are being resized: work for idle moments. False when none was found for now.
     pub fn rehash_step(&mut self, buckets: usize) -> bool {
         self.dbs.iter_mut().any(|tables| tables.rehash_step(buckets))
     }

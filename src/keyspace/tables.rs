@@ -20,7 +20,12 @@ pub struct Tables {
     /// Tables whose keys are here and not to be seen by those who list, count or choose keys: in none of the sums above.
     hidden: BTreeSet<usize>,
     hidden_len: usize,
+    /// Where the search for tables that are being resized goes on.
+    rehash_at: usize,
 }
+
+/// How many tables one search for those that are being resized looks at.
+const REHASH_LOOKS: usize = 512;
 
 impl fmt::Debug for Tables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,6 +45,7 @@ impl Tables {
             sums: if slotted { vec![0; SLOTS + 1].into() } else { Box::default() },
             hidden: BTreeSet::new(),
             hidden_len: 0,
+            rehash_at: 0,
         }
     }
 
@@ -194,14 +200,19 @@ impl Tables {
         ((before as usize) < self.len).then(|| self.table_of_nth(before))
     }
 
+    /// Moves some buckets of the next table that is being resized. False when there was none among the few that one call
+    /// looks at: thousands of tables are not for walking through ten times a second.
     pub(super) fn rehash_step(&mut self, buckets: usize) -> bool {
-        let mut left = false;
-        for table in &mut self.tables {
+        for _ in 0..self.tables.len().min(REHASH_LOOKS) {
+            let table = &mut self.tables[self.rehash_at];
             if table.is_rehashing() {
-                left |= table.rehash_step(buckets);
+                // It comes to its end before others have their turn.
+                table.rehash_step(buckets);
+                return true;
             }
+            self.rehash_at = (self.rehash_at + 1) % self.tables.len();
         }
-        left
+        false
     }
 }
 
@@ -235,6 +246,28 @@ mod tests {
         assert_eq!(tables.next_nonempty(SLOTS - 1), Some(SLOTS - 1));
         tables.with(SLOTS - 1, |t| t.remove(b"16383:4").is_some());
         assert_eq!(tables.next_nonempty(9001), None);
+    }
+
+    #[test]
+    fn tables_are_resized_one_after_the_other() {
+        let mut tables = Tables::new(true, 1);
+        for table in [3usize, 700, SLOTS - 1] {
+            // The last key makes the table grow, and no further one helps.
+            for n in 0.. {
+                tables.with(table, |t| t.insert(Entry::new(format!("{n}").as_bytes(), Value::Int(1), None)));
+                if tables.get(table).is_rehashing() {
+                    break;
+                }
+            }
+        }
+        // Once round at the most, and a few steps for each.
+        let mut calls = 0;
+        while [3, 700, SLOTS - 1].iter().any(|&table| tables.get(table).is_rehashing()) {
+            tables.rehash_step(64);
+            calls += 1;
+            assert!(calls < 100, "every table has its turn");
+        }
+        assert!((0..SLOTS / REHASH_LOOKS).all(|_| !tables.rehash_step(64)), "nothing is left");
     }
 
     #[test]
