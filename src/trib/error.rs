@@ -67,6 +67,12 @@ impl Failure {
         }
     }
 
+    /// The node reads its data and answers when it is done.
+    #[must_use]
+    pub fn is_loading(&self) -> bool {
+        matches!(self, Failure::Reply { text, .. } if text.starts_with("LOADING"))
+    }
+
     /// What the operator can do about it, where that is known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -74,7 +80,7 @@ impl Failure {
             Failure::Connect { node, reason } if reason.starts_with("TLS: ") => {
                 Some(format!("does {node} speak TLS, and does --cacert name the authority of its certificate?"))
             }
-            Failure::Lost { node, .. } => Some(format!("did {node} stop, or does it expect TLS (--tls)?")),
+            Failure::Lost { node, .. } => Some(format!("did {node} stop, or does it expect --tls?")),
             Failure::Connect { node, .. } => Some(format!("is a server running and listening on {node}?")),
             Failure::Reply { text, .. } if text.starts_with("NOAUTH") => {
                 Some("give the password with -a, --askpass or the environment variable REDISCLI_AUTH".to_owned())

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::error::Error;
+use super::error::{Error, What};
 use super::ui::Ui;
 
 /// What one look found.
@@ -27,9 +27,12 @@ pub async fn until<T>(
     let mut dots_shown = 0;
     loop {
         let looked = Instant::now();
-        let missing = match look().await? {
-            Look::Done(result) => return Ok(result),
-            Look::NotYet(missing) => missing,
+        let missing = match look().await {
+            Ok(Look::Done(result)) => return Ok(result),
+            Ok(Look::NotYet(missing)) => missing,
+            // A replica that takes its primary's data has nothing to say yet.
+            Err(Error { what: What::Node(failure), .. }) if failure.is_loading() => failure.to_string(),
+            Err(error) => return Err(error),
         };
         if started.elapsed() >= limit {
             return Err(Error::timed_out(format!("[ERR] not within {} s: {missing}", limit.as_secs_f64())));
@@ -47,7 +50,7 @@ pub async fn until<T>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::error::Kind;
+    use super::super::error::{Failure, Kind};
     use super::*;
 
     fn in_runtime<F: Future>(future: F) -> F::Output {
@@ -63,6 +66,17 @@ mod tests {
         }));
         assert_eq!(result.unwrap(), "there");
         assert_eq!(looks, 3);
+    }
+
+    #[test]
+    fn a_node_that_loads_is_waited_for() {
+        let mut looks = 0;
+        let result = in_runtime(until(None, Duration::from_secs(60), async || {
+            looks += 1;
+            let text = if looks == 1 { "LOADING Redis is loading the dataset in memory" } else { "ERR no" };
+            Err::<Look<()>, _>(Failure::Reply { node: "h:1".parse().unwrap(), text: text.to_owned() }.into())
+        }));
+        assert!(matches!(result.unwrap_err().what, What::Node(Failure::Reply { text, .. }) if text == "ERR no"));
     }
 
     #[test]

@@ -134,7 +134,7 @@ fn a_cluster_that_speaks_only_tls() {
     // The server wants to see a certificate, and says so only after the handshake.
     assert_ne!(trib(&format!("check --tls --cacert {} {seed}", certificates.path("ca.crt").display())).code, 0);
     // A client without TLS is told what may be missing.
-    said(&format!("check {seed}"), 1, "does it expect TLS (--tls)?");
+    said(&format!("check {seed}"), 1, "does it expect --tls?");
     said(&format!("check --tls --cert x {seed}"), 2, "--cert and --key belong together");
     said(&format!("check --tls --cacert /nonexistent {seed}"), 1, "/nonexistent");
 }

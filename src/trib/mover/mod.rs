@@ -174,7 +174,7 @@ impl Outcome {
             ));
         }
         error.hint = Some(match error.hint.take() {
-            Some(first) => format!("{first}; {hint}"),
+            Some(first) => format!("{hint} ({first})"),
             None => hint,
         });
         Err(error)
@@ -428,7 +428,7 @@ mod tests {
         assert_eq!(
             error.hint.unwrap(),
             "1 of 10 slots were moved; open: 2-3 (clients are still served). Close with: trib fix 127.0.0.1:7000, \
-             then go on"
+             then go on (did 127.0.0.1:7000 stop, or does it expect --tls?)"
         );
         let stopped = Outcome { trouble: Some(Trouble::Stopped), ..Outcome::default() };
         let error = stopped.into_result(&seed, 10).unwrap_err();
