@@ -8,6 +8,7 @@ use trib::resp::client::ReplyValue;
 use super::Stage;
 use crate::client::redirected_to;
 use crate::desk::{Desk, NoReply};
+use crate::machine::Machine;
 use crate::queue::{MS, Micros, SEC};
 
 /// How long a reply may take.
@@ -51,7 +52,7 @@ impl Stage {
     /// Sends a command to where redirections lead.
     pub fn call_anywhere(&mut self, words: &[Vec<u8>]) -> Result<ReplyValue, NoReply> {
         let nodes = &self.world.nodes;
-        let mut node = nodes.iter().position(|machine| machine.is_running()).ok_or(NoReply)?;
+        let mut node = nodes.iter().position(Machine::is_running).ok_or(NoReply)?;
         for _ in 0..HOPS {
             let reply = self.call(node, words)?;
             let error = reply.as_error().unwrap_or_default();
