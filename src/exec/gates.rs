@@ -112,8 +112,8 @@ impl Server {
             return Err(ErrorReply::Oom);
         }
         // Who asks with PING whether the server is well is told as well.
-        if (writes || command.name == "ping")
-            && let Some(error) = self.disk_error()
+        if let Some(error) = self.disk_error()
+            && (writes || command.name == "ping")
         {
             return Err(error);
         }
@@ -155,10 +155,12 @@ impl Server {
         if all_wait || self.suspended.is_some() {
             return true;
         }
-        let writes = command.flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE);
-        let writes = writes || (command.name == "exec" && queues(self, client, Flags::WRITE));
-        if (writes_wait && writes) || self.waits_for_hand_over(client, command, writes) {
-            return true;
+        if writes_wait || self.hands_slots_over() {
+            let writes = command.flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE)
+                || (command.name == "exec" && queues(self, client, Flags::WRITE));
+            if writes && (writes_wait || self.waits_for_hand_over(client, command)) {
+                return true;
+            }
         }
         self.has_frozen_keys() && !client.in_transaction() && self.touches_frozen(command, args)
             || self.has_frozen_keys() && command.name == "exec" && self.transaction_touches_frozen(client)

@@ -206,11 +206,13 @@ impl Server {
         self.forget_sweep();
     }
 
-    /// Whether a hand-over holds this command back: it writes to a slot that is changing hands, or to no slot in particular.
-    pub(super) fn waits_for_hand_over(&self, client: &Client, command: &Command, writes: bool) -> bool {
-        if self.migrations.paused.is_empty() || !writes {
-            return false;
-        }
+    /// Whether slots are paused for their hand-over.
+    pub(super) fn hands_slots_over(&self) -> bool {
+        !self.migrations.paused.is_empty()
+    }
+
+    /// Whether a hand-over holds this command, which writes, back: its slot is changing hands, or it has none in particular.
+    pub(super) fn waits_for_hand_over(&self, client: &Client, command: &Command) -> bool {
         client.slot.map_or(command.flags.contains(Flags::WRITE), |slot| self.migrations.paused.contains(&slot))
     }
 
