@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_trib_global_optspecs
-    string join \n a/pass= askpass user= u/uri= auth-file= no-auth-warning t/connect-timeout= read-timeout= 4/ipv4 6/ipv6 map= tls sni= cacert= cacertdir= cert= key= insecure verify-name tls-ciphers= tls-ciphersuites= y/yes json v/verbose color= h/help V/version
+    string join \n a/pass= askpass user= u/uri= auth-file= no-auth-warning t/connect-timeout= read-timeout= 4/ipv4 6/ipv6 map= tls sni= cacert= cacertdir= cert= key= insecure verify-name tls-ciphers= tls-ciphersuites= lock-wait= force y/yes json v/verbose color= h/help V/version
 end
 
 function __fish_trib_needs_command
@@ -38,6 +38,7 @@ complete -c trib -n "__fish_trib_needs_command" -l cert -d 'Certificate to show 
 complete -c trib -n "__fish_trib_needs_command" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_needs_command" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_needs_command" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_needs_command" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_needs_command" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -48,6 +49,7 @@ complete -c trib -n "__fish_trib_needs_command" -s 6 -l ipv6 -d 'Only IPv6 addre
 complete -c trib -n "__fish_trib_needs_command" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_needs_command" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_needs_command" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_needs_command" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_needs_command" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_needs_command" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_needs_command" -s v -l verbose -d 'Say more about what is done'
@@ -90,6 +92,7 @@ complete -c trib -n "__fish_trib_using_subcommand create" -l cert -d 'Certificat
 complete -c trib -n "__fish_trib_using_subcommand create" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand create" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand create" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -102,6 +105,7 @@ complete -c trib -n "__fish_trib_using_subcommand create" -s 6 -l ipv6 -d 'Only 
 complete -c trib -n "__fish_trib_using_subcommand create" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand create" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand create" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand create" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand create" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand create" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand create" -s v -l verbose -d 'Say more about what is done'
@@ -123,6 +127,7 @@ complete -c trib -n "__fish_trib_using_subcommand check" -l cert -d 'Certificate
 complete -c trib -n "__fish_trib_using_subcommand check" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand check" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand check" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand check" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand check" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -134,6 +139,7 @@ complete -c trib -n "__fish_trib_using_subcommand check" -s 6 -l ipv6 -d 'Only I
 complete -c trib -n "__fish_trib_using_subcommand check" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand check" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand check" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand check" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand check" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand check" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand check" -s v -l verbose -d 'Say more about what is done'
@@ -152,6 +158,7 @@ complete -c trib -n "__fish_trib_using_subcommand info" -l cert -d 'Certificate 
 complete -c trib -n "__fish_trib_using_subcommand info" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand info" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand info" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand info" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand info" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -162,6 +169,7 @@ complete -c trib -n "__fish_trib_using_subcommand info" -s 6 -l ipv6 -d 'Only IP
 complete -c trib -n "__fish_trib_using_subcommand info" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand info" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand info" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand info" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand info" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand info" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand info" -s v -l verbose -d 'Say more about what is done'
@@ -182,6 +190,7 @@ complete -c trib -n "__fish_trib_using_subcommand fix" -l cert -d 'Certificate t
 complete -c trib -n "__fish_trib_using_subcommand fix" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand fix" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand fix" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -196,6 +205,7 @@ complete -c trib -n "__fish_trib_using_subcommand fix" -s 6 -l ipv6 -d 'Only IPv
 complete -c trib -n "__fish_trib_using_subcommand fix" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand fix" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand fix" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand fix" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand fix" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand fix" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand fix" -s v -l verbose -d 'Say more about what is done'
@@ -222,6 +232,7 @@ complete -c trib -n "__fish_trib_using_subcommand reshard" -l cert -d 'Certifica
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -235,6 +246,7 @@ complete -c trib -n "__fish_trib_using_subcommand reshard" -s 6 -l ipv6 -d 'Only
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -s v -l verbose -d 'Say more about what is done'
@@ -260,6 +272,7 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance" -l cert -d 'Certifi
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -276,6 +289,7 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance" -s 6 -l ipv6 -d 'On
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s v -l verbose -d 'Say more about what is done'
@@ -296,6 +310,7 @@ complete -c trib -n "__fish_trib_using_subcommand add-node" -l cert -d 'Certific
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -308,6 +323,7 @@ complete -c trib -n "__fish_trib_using_subcommand add-node" -s 6 -l ipv6 -d 'Onl
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -s v -l verbose -d 'Say more about what is done'
@@ -326,6 +342,7 @@ complete -c trib -n "__fish_trib_using_subcommand del-node" -l cert -d 'Certific
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -337,6 +354,7 @@ complete -c trib -n "__fish_trib_using_subcommand del-node" -s 6 -l ipv6 -d 'Onl
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s v -l verbose -d 'Say more about what is done'
@@ -355,6 +373,7 @@ complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l cert -d 'Certi
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -366,6 +385,7 @@ complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s 6 -l ipv6 -d '
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s v -l verbose -d 'Say more about what is done'
@@ -388,6 +408,7 @@ complete -c trib -n "__fish_trib_using_subcommand call" -l cert -d 'Certificate 
 complete -c trib -n "__fish_trib_using_subcommand call" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand call" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand call" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand call" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand call" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -401,6 +422,7 @@ complete -c trib -n "__fish_trib_using_subcommand call" -s 6 -l ipv6 -d 'Only IP
 complete -c trib -n "__fish_trib_using_subcommand call" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand call" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand call" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand call" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand call" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand call" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand call" -s v -l verbose -d 'Say more about what is done'
@@ -429,6 +451,7 @@ complete -c trib -n "__fish_trib_using_subcommand import" -l cert -d 'Certificat
 complete -c trib -n "__fish_trib_using_subcommand import" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand import" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand import" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -444,6 +467,7 @@ complete -c trib -n "__fish_trib_using_subcommand import" -s 6 -l ipv6 -d 'Only 
 complete -c trib -n "__fish_trib_using_subcommand import" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand import" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand import" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand import" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand import" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand import" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand import" -s v -l verbose -d 'Say more about what is done'
@@ -462,6 +486,7 @@ complete -c trib -n "__fish_trib_using_subcommand backup" -l cert -d 'Certificat
 complete -c trib -n "__fish_trib_using_subcommand backup" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand backup" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand backup" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand backup" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand backup" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -473,6 +498,7 @@ complete -c trib -n "__fish_trib_using_subcommand backup" -s 6 -l ipv6 -d 'Only 
 complete -c trib -n "__fish_trib_using_subcommand backup" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand backup" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand backup" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand backup" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand backup" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand backup" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand backup" -s v -l verbose -d 'Say more about what is done'
@@ -491,6 +517,7 @@ complete -c trib -n "__fish_trib_using_subcommand apply" -l cert -d 'Certificate
 complete -c trib -n "__fish_trib_using_subcommand apply" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand apply" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand apply" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand apply" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand apply" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -501,6 +528,7 @@ complete -c trib -n "__fish_trib_using_subcommand apply" -s 6 -l ipv6 -d 'Only I
 complete -c trib -n "__fish_trib_using_subcommand apply" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand apply" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand apply" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand apply" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand apply" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand apply" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand apply" -s v -l verbose -d 'Say more about what is done'
@@ -519,6 +547,7 @@ complete -c trib -n "__fish_trib_using_subcommand status" -l cert -d 'Certificat
 complete -c trib -n "__fish_trib_using_subcommand status" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand status" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand status" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand status" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand status" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -530,6 +559,7 @@ complete -c trib -n "__fish_trib_using_subcommand status" -s 6 -l ipv6 -d 'Only 
 complete -c trib -n "__fish_trib_using_subcommand status" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand status" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand status" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand status" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand status" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand status" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand status" -s v -l verbose -d 'Say more about what is done'
@@ -553,6 +583,7 @@ complete -c trib -n "__fish_trib_using_subcommand slots" -l cert -d 'Certificate
 complete -c trib -n "__fish_trib_using_subcommand slots" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand slots" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand slots" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand slots" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand slots" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -565,6 +596,7 @@ complete -c trib -n "__fish_trib_using_subcommand slots" -s 6 -l ipv6 -d 'Only I
 complete -c trib -n "__fish_trib_using_subcommand slots" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand slots" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand slots" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand slots" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand slots" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand slots" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand slots" -s v -l verbose -d 'Say more about what is done'
@@ -583,6 +615,7 @@ complete -c trib -n "__fish_trib_using_subcommand where" -l cert -d 'Certificate
 complete -c trib -n "__fish_trib_using_subcommand where" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand where" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand where" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand where" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand where" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -594,6 +627,7 @@ complete -c trib -n "__fish_trib_using_subcommand where" -s 6 -l ipv6 -d 'Only I
 complete -c trib -n "__fish_trib_using_subcommand where" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand where" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand where" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand where" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand where" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand where" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand where" -s v -l verbose -d 'Say more about what is done'
@@ -612,6 +646,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_su
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -622,6 +657,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_su
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -s v -l verbose -d 'Say more about what is done'
@@ -643,6 +679,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -654,6 +691,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -s v -l verbose -d 'Say more about what is done'
@@ -672,6 +710,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -684,6 +723,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -s v -l verbose -d 'Say more about what is done'
@@ -702,6 +742,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -714,6 +755,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -s v -l verbose -d 'Say more about what is done'
@@ -735,6 +777,7 @@ complete -c trib -n "__fish_trib_using_subcommand up" -l cert -d 'Certificate to
 complete -c trib -n "__fish_trib_using_subcommand up" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand up" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand up" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand up" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand up" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -746,6 +789,7 @@ complete -c trib -n "__fish_trib_using_subcommand up" -s 6 -l ipv6 -d 'Only IPv6
 complete -c trib -n "__fish_trib_using_subcommand up" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand up" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand up" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand up" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand up" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand up" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand up" -s v -l verbose -d 'Say more about what is done'
@@ -766,6 +810,7 @@ complete -c trib -n "__fish_trib_using_subcommand down" -l cert -d 'Certificate 
 complete -c trib -n "__fish_trib_using_subcommand down" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand down" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand down" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand down" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand down" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -777,6 +822,7 @@ complete -c trib -n "__fish_trib_using_subcommand down" -s 6 -l ipv6 -d 'Only IP
 complete -c trib -n "__fish_trib_using_subcommand down" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand down" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand down" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand down" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand down" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand down" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand down" -s v -l verbose -d 'Say more about what is done'
@@ -796,6 +842,7 @@ complete -c trib -n "__fish_trib_using_subcommand ps" -l cert -d 'Certificate to
 complete -c trib -n "__fish_trib_using_subcommand ps" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand ps" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand ps" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand ps" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand ps" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -806,6 +853,7 @@ complete -c trib -n "__fish_trib_using_subcommand ps" -s 6 -l ipv6 -d 'Only IPv6
 complete -c trib -n "__fish_trib_using_subcommand ps" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand ps" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand ps" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand ps" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand ps" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand ps" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand ps" -s v -l verbose -d 'Say more about what is done'
@@ -824,6 +872,7 @@ complete -c trib -n "__fish_trib_using_subcommand help" -l cert -d 'Certificate 
 complete -c trib -n "__fish_trib_using_subcommand help" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand help" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand help" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand help" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand help" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -834,6 +883,7 @@ complete -c trib -n "__fish_trib_using_subcommand help" -s 6 -l ipv6 -d 'Only IP
 complete -c trib -n "__fish_trib_using_subcommand help" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand help" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand help" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand help" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand help" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand help" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand help" -s v -l verbose -d 'Say more about what is done'

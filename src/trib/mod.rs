@@ -21,6 +21,7 @@ pub mod harmony;
 pub mod join;
 pub mod keycount;
 pub mod local;
+pub mod lock;
 pub mod mover;
 pub mod nodes_text;
 pub mod options;
@@ -29,6 +30,7 @@ pub mod plan;
 pub mod planned;
 pub mod repair;
 pub mod report;
+pub mod session;
 pub mod slots;
 pub mod slotstats;
 pub mod snapshot;
@@ -71,7 +73,13 @@ fn block_on(command: &Command, options: Options, ui: &Ui) -> Result<(), Error> {
         .enable_all()
         .build()
         .map_err(|e| Error::failed(format!("[ERR] cannot start: {e}")))?;
-    runtime.block_on(command.run(&Context::new(options, ui)))
+    let ctx = Context::new(options, ui);
+    runtime.block_on(async {
+        tokio::select! {
+            result = command.run(&ctx) => result,
+            () = ctx.session.watch(ui) => unreachable!("it never ends"),
+        }
+    })
 }
 
 /// redis-cli knows only 0 and 1; our own grammar tells the ends apart.

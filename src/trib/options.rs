@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::access::{Access, AddrMap, Credentials, Family, Logins, Mapping, Timeouts};
 use super::error::Error;
+use super::lock::Terms;
 use super::tls::{Tls, TlsOptions};
 use super::ui::{ColorChoice, Ui, Wording};
 use super::uri::{self, Uri};
@@ -18,6 +19,8 @@ pub struct GlobalArgs {
     connection: ConnectionArgs,
     #[command(flatten)]
     tls: TlsArgs,
+    #[command(flatten)]
+    lock: LockArgs,
     /// Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)
     #[arg(short = 'y', long, global = true)]
     yes: bool,
@@ -72,6 +75,19 @@ struct ConnectionArgs {
     map: Vec<Mapping>,
 }
 
+/// What to do when another operator is at work.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "One operator at a time")]
+struct LockArgs {
+    /// While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once
+    #[arg(long, global = true, value_name = "TIME", default_value = "0", value_parser = parse_wait)]
+    lock_wait: Duration,
+    /// When another trib holds the cluster's lock, break it: its lock connections are closed, upon which it stops as
+    /// after Ctrl-C, if it still can. For one that hangs, or whose host is gone
+    #[arg(long, global = true)]
+    force: bool,
+}
+
 /// redis-cli's options for TLS.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "TLS")]
@@ -120,6 +136,8 @@ pub struct Options {
     /// Warn that the password is visible in the process list.
     pub warn_password: bool,
     pub tls: TlsOptions,
+    /// What to do when another operator holds the lock.
+    pub lock: Terms,
     /// The subcommand with its own options and words, in redis-trib's grammar, without secrets: what a plan
     /// says how it was made.
     pub words: Vec<String>,
@@ -137,7 +155,7 @@ impl Options {
         uris: &[Uri],
         env: impl Fn(&str) -> Option<String>,
     ) -> Options {
-        let GlobalArgs { connection, tls, .. } = global;
+        let GlobalArgs { connection, tls, lock, .. } = global;
         let env = |names: [&str; 2]| names.iter().find_map(|name| env(name).filter(|value| !value.is_empty()));
         let uris: Vec<&Uri> = connection.uri.iter().chain(uris).collect();
         let in_uri = |part: fn(&Uri) -> &Option<String>| uris.iter().find_map(|uri| part(uri).clone());
@@ -179,6 +197,7 @@ impl Options {
                 ciphers: tls.tls_ciphers,
                 ciphersuites: tls.tls_ciphersuites,
             },
+            lock: Terms { wait: lock.lock_wait, force: lock.force },
             words,
             askpass: connection.askpass,
             auth_file: connection.auth_file,
@@ -207,5 +226,36 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
         Ok(Duration::ZERO) => Ok(Duration::from_secs(86_400)),
         Ok(duration) => Ok(duration),
         Err(_) => Err("not a number of seconds".to_owned()),
+    }
+}
+
+/// Seconds, or a number with its unit.
+fn parse_wait(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(end) => text.split_at(end),
+        None => (text, "s"),
+    };
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err("not a time such as 30s, 5m or 1h".to_owned()),
+    };
+    let number: u32 = number.parse().map_err(|_| "not a time such as 30s, 5m or 1h".to_owned())?;
+    Ok(Duration::from_secs(u64::from(number) * seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units() {
+        for (text, seconds) in [("0", 0), ("30", 30), ("30s", 30), ("5m", 300), ("1h", 3600)] {
+            assert_eq!(parse_wait(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in ["", "s", "-1", "1d", "1.5s", "99999999999s"] {
+            assert!(parse_wait(bad).is_err(), "{bad}");
+        }
     }
 }

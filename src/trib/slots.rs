@@ -1,6 +1,7 @@
 //! A set of hash slots, as a bitmap: what a node owns, what is uncovered, what a plan moves.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::base::{SLOTS, Slot};
 
@@ -130,6 +131,26 @@ impl fmt::Display for SlotSet {
     }
 }
 
+impl FromStr for SlotSet {
+    type Err = BadSlots;
+
+    /// Reads what is written: `0-5460,5462`; nothing for no slot.
+    fn from_str(text: &str) -> Result<SlotSet, BadSlots> {
+        let slot = |text: &str| text.parse().ok().and_then(Slot::new).ok_or(BadSlots);
+        let mut slots = SlotSet::new();
+        for range in text.split(',').filter(|range| !range.is_empty()) {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            slots.insert_range(slot(first)?, slot(last)?);
+        }
+        Ok(slots)
+    }
+}
+
+/// A text is no list of slots.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("no list of slots such as 0-5460,5462")]
+pub struct BadSlots;
+
 impl fmt::Debug for SlotSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SlotSet({self})")
@@ -161,6 +182,7 @@ mod tests {
                 again.insert_range(first, last);
             }
             prop_assert_eq!(&again, &set);
+            prop_assert_eq!(set.to_string().parse(), Ok(set.clone()));
             again.extend_from(&set.complement());
             prop_assert_eq!(again, SlotSet::full());
             for &n in &numbers {

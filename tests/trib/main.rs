@@ -14,6 +14,7 @@ mod faults;
 mod fix;
 mod generated;
 mod local;
+mod lock;
 mod look;
 mod members;
 mod misuse;

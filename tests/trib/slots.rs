@@ -13,7 +13,7 @@ pub fn id_of(server: &Server) -> String {
 }
 
 /// How many slots the server owns by its own account.
-fn slots_of(server: &Server) -> usize {
+pub fn slots_of(server: &Server) -> usize {
     let nodes = server.text("CLUSTER NODES");
     let own = nodes.lines().find(|line| line.contains("myself")).expect("its own line");
     own.split(' ')
@@ -32,7 +32,7 @@ pub fn key_in(slot: u16) -> String {
 }
 
 /// Writes `count` keys to all slots.
-fn fill(seed: u16, count: usize) {
+pub fn fill(seed: u16, count: usize) {
     let mut client = ClusterClient::new(seed);
     for n in 0..count {
         let key = format!("fill:{n}");

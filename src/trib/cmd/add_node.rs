@@ -49,10 +49,13 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let ui = ctx.ui;
     ui.heading(format!(">>> Adding node {} to cluster {}", args.new, args.existing));
     let view = ClusterView::load(&ctx.pool, &args.existing).await?;
+    let view = ctx.hold(view, args.plan.dry_run).await?;
     if !report::cluster_check(ui, &view, None).is_consistent() {
         return Err(Error::reported(Kind::Unhealthy).hint("repair the cluster first, with 'trib fix'"));
     }
     let primary = choose_primary(ui, &view, args)?;
+    // It may be added to another cluster right now.
+    ctx.hold_nodes(std::slice::from_ref(&args.new), args.plan.dry_run).await?;
     let new = fresh::examine(&ctx.pool, &args.new).await.map_err(|error| cannot_connect(ui, &args.new, error))?;
     if let Some(twin) = view.node(&new.id) {
         return Err(Error::failed(format!("[ERR] {} and {} have the same node ID ({}).", new.addr, twin.addr, new.id))

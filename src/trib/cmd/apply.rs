@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use clap::Parser;
 
@@ -34,7 +35,8 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     ctx.ui.agree_to_all();
     let mut options = ctx.options.clone();
     options.words.clone_from(&plan.command);
-    let ctx = Context { agreed: Some(plan), ..Context::new(options, ctx.ui) };
+    let session = Rc::clone(&ctx.session);
+    let ctx = Context { agreed: Some(plan), session, ..Context::new(options, ctx.ui) };
     Box::pin(command.run(&ctx)).await
 }
 

@@ -7,6 +7,8 @@ use crate::trib::cli::SeedArgs;
 use crate::trib::error::{Error, Kind};
 use crate::trib::findings::{self, Finding, Severity};
 use crate::trib::keycount::{self, KeyCounts};
+use crate::trib::lock;
+use crate::trib::lock::claim::Claim;
 use crate::trib::report;
 use crate::trib::ui::Wording;
 use crate::trib::view::{ClusterView, Node};
@@ -34,6 +36,8 @@ pub struct Args {
 struct Data<'d> {
     seed: String,
     healthy: bool,
+    /// Who changes the cluster right now.
+    locked_by: Option<String>,
     nodes: Vec<NodeData>,
     findings: &'d [Finding],
 }
@@ -72,13 +76,18 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         well &= astray.is_empty();
         found.splice(0..0, astray);
     }
+    let holder = lock::holder(&ctx.pool, &view).await;
     if ui.wording() == Wording::Trib {
+        if let Some(holder) = &holder {
+            ui.warning(format!("[WARNING] The cluster is locked by {}.", holder.describe()));
+        }
         show(ctx, &found);
     }
     well &= !found.iter().any(|finding| finding.severity >= args.fail_on);
     ui.json(&Data {
         seed: view.seed().addr.to_string(),
         healthy: well,
+        locked_by: holder.as_ref().map(Claim::describe),
         nodes: view.nodes.iter().map(|node| data(node, &vitals)).collect(),
         findings: &found,
     });

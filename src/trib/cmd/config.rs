@@ -106,7 +106,8 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
             if failed { Err(Error::reported(Kind::Failed)) } else { Ok(()) }
         }
         Action::Set { node, name, value, rewrite, plan } => {
-            set(ctx, &ClusterView::load(&ctx.pool, node).await?, (name, value), *rewrite, plan.dry_run).await
+            let view = ctx.hold(ClusterView::load(&ctx.pool, node).await?, plan.dry_run).await?;
+            set(ctx, &view, (name, value), *rewrite, plan.dry_run).await
         }
         Action::Diff { node, all, sheet } => {
             let view = ClusterView::load(&ctx.pool, node).await?;

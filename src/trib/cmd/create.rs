@@ -46,6 +46,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     }
     let least = if args.allow_few { 1 } else { PRIMARIES_MIN };
     let plan = create::plan_with_least(&args.nodes, args.replicas, least).map_err(|refusal| refuse(&refusal, args))?;
+    ctx.hold_nodes(&args.nodes, args.plan.dry_run).await?;
     let nodes = examine(ctx, &args.nodes).await?;
     show(ui, &nodes, &plan);
     ctx.pass(args.plan.dry_run, planned::digest_of(nodes.iter().map(|node| node.id.as_str())), steps(&nodes, &plan))?;

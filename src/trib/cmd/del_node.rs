@@ -36,6 +36,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let ui = ctx.ui;
     ui.heading(format!(">>> Removing node {} from cluster {}", args.id, args.existing));
     let view = ClusterView::load(&ctx.pool, &args.existing).await?;
+    let view = ctx.hold(view, args.plan.dry_run).await?;
     let [node] = view.with_id_prefix(&args.id)[..] else {
         return Err(Error::failed(format!("[ERR] No such node ID {}", args.id)));
     };

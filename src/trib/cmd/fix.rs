@@ -41,6 +41,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let ui = ctx.ui;
     let seed = args.seed.addr()?;
     let view = ClusterView::load(&ctx.pool, &seed).await?;
+    let view = ctx.hold(view, args.plan.dry_run).await?;
     if ui.wording() == Wording::RedisCli {
         // What is missing is said by the check below as well.
         info::summary(ctx, &view).await;

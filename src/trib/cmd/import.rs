@@ -108,6 +108,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let from = source_addr(args, ui.wording())?;
     ui.heading(format!(">>> Importing data from {from} to cluster {seed}"));
     let view = ClusterView::load(&ctx.pool, &seed).await?;
+    let view = ctx.hold(view, args.plan.dry_run).await?;
     if !report::cluster_check(ui, &view, None).is_consistent() {
         return Err(Error::reported(Kind::Unhealthy).hint("repair the cluster first, with 'trib fix'"));
     }

@@ -1,11 +1,14 @@
 //! The subcommands, one file each: its options (whose doc comments are the help) and what it does.
 
+use std::rc::Rc;
+
 use clap::Subcommand;
 
 use super::client::Pool;
 use super::error::{Error, Kind};
 use super::options::Options;
 use super::planned::{Plan, Step};
+use super::session::Session;
 use super::ui::Ui;
 
 pub mod add_node;
@@ -35,6 +38,8 @@ pub struct Context<'a> {
     pub options: Options,
     pub ui: &'a Ui,
     pub pool: Pool,
+    /// The lock; see [`Context::hold`].
+    pub session: Rc<Session>,
     /// What is to be done, when that was written down before.
     agreed: Option<Plan>,
 }
@@ -43,7 +48,7 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn new(options: Options, ui: &'a Ui) -> Context<'a> {
         let pool = Pool::new(options.access.clone());
-        Context { options, ui, pool, agreed: None }
+        Context { options, ui, pool, session: Rc::default(), agreed: None }
     }
 
     /// The gate that every change passes, with the digest of what was looked at and with what is to be done:

@@ -59,6 +59,7 @@ fn parse_threshold(text: &str) -> Result<f64, String> {
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let ui = ctx.ui;
     let view = harmony::load(&ctx.pool, &args.seed.addr()?).await?;
+    let view = ctx.hold(view, args.plan.dry_run || args.simulate).await?;
     let weights = weigh(ctx, &view, args).await?;
     ui.heading(format!(">>> Performing Cluster Check (using node {})", view.seed().addr));
     if !report::configuration_check(ui, &view, None).is_consistent() {

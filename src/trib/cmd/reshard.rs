@@ -44,6 +44,7 @@ pub struct Args {
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let ui = ctx.ui;
     let view = harmony::load(&ctx.pool, &args.seed.addr()?).await?;
+    let view = ctx.hold(view, args.plan.dry_run).await?;
     if !report::cluster_check(ui, &view, None).is_consistent() {
         ui.note("*** Please fix your cluster problems before resharding");
         return Err(Error::reported(Kind::Unhealthy).hint(format!("trib fix {}", view.seed().addr)));

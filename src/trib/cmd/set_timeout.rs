@@ -31,6 +31,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         return Err(Error::usage("Setting a node timeout of less than 100 milliseconds is a bad idea."));
     }
     let view = ClusterView::load(&ctx.pool, &args.node).await?;
+    let view = ctx.hold(view, args.plan.dry_run).await?;
     let step = |node: &Node| Step::SetConfig {
         node: node.into(),
         name: "cluster-node-timeout".to_owned(),

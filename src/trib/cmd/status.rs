@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::Context;
 use crate::trib::cli::{SeedArgs, SheetArgs};
 use crate::trib::error::{Error, Kind};
+use crate::trib::lock;
 use crate::trib::report::Health;
 use crate::trib::table::{self, Sheet};
 use crate::trib::view::{ClusterView, Node};
@@ -46,6 +47,9 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let vitals = Vitals::load(&ctx.pool, &view).await;
     let rows = rows(&view, &vitals);
     args.sheet.print(ctx.ui, &sheet(&rows, args.sheet.csv), &rows);
+    if let Some(holder) = lock::holder(&ctx.pool, &view).await {
+        ctx.ui.note(format!("Locked by {}.", holder.describe()));
+    }
     match Health::examine(&view, Some(&vitals)).is_well() {
         true => Ok(()),
         false => Err(Error::reported(Kind::Unhealthy).hint(format!("trib check {}", view.seed().addr))),
