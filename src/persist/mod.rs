@@ -4,6 +4,7 @@
 //! - [`check`]: what the checkers of files say
 //! - [`disk`]: the door to the disk behind which tests put one that fails
 //! - [`dump`]: the payload of DUMP and RESTORE
+//! - [`payload`]: values of files as payloads, and comparing payloads
 //! - [`rdb`]: the snapshot file, written (version 10, which Redis 7.0 reads) and read (every version)
 //! - [`snapshot_file`]: a snapshot on its way into a file
 //! - [`ziplist`], [`zipmap`]: compact structures of old servers, read only
@@ -14,6 +15,7 @@ pub mod disk;
 pub mod dump;
 #[cfg(test)]
 mod oracle;
+pub mod payload;
 pub mod rdb;
 #[cfg(test)]
 mod samples;

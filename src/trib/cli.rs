@@ -16,6 +16,7 @@ use super::addr::Addr;
 use super::cmd::Command;
 use super::error::Error;
 use super::grammar::{self, Line};
+use super::inventory;
 use super::mover::Engine;
 use super::options::{GlobalArgs, Options};
 use super::table::Sheet;
@@ -23,7 +24,8 @@ use super::ui::{Ui, Wording};
 
 /// Creates, checks, repairs, reshards and watches Redis clusters
 ///
-/// Works with any Redis or Valkey server. Also understands the options of 'redis-cli --cluster'.
+/// Works with any Redis or Valkey server. Also understands the options of 'redis-cli --cluster'. A cluster may be named, as
+/// in 'trib @prod check': see --inventory.
 #[derive(Parser)]
 #[command(
     name = "trib",
@@ -175,7 +177,7 @@ pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     env: impl Fn(&str) -> Option<String>,
 ) -> Result<(Command, Options), Exit> {
-    let typed: Vec<OsString> = args.into_iter().collect();
+    let typed: Vec<OsString> = inventory::expand(args.into_iter().collect(), &env)?;
     let Line { wording, args, words, uris } = grammar::read(typed.clone())?;
     let cli = Cli::try_parse_from(args).map_err(|error| match wording {
         Wording::Trib => exit_of_clap(&error),

@@ -73,6 +73,11 @@ struct ConnectionArgs {
     /// Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host
     #[arg(long, global = true, value_name = "INTERNAL=EXTERNAL")]
     map: Vec<Mapping>,
+    /// Where clusters are described that are named as in 'trib @prod check' [default: trib/clusters.toml in
+    /// $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and
+    /// map, without secrets
+    #[arg(long, global = true, value_name = "FILE")]
+    inventory: Option<PathBuf>,
 }
 
 /// What to do when another operator is at work.

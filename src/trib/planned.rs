@@ -97,6 +97,10 @@ pub enum Step {
         from: String,
         database: u32,
     },
+    /// Bring in the keys of a snapshot file.
+    Load {
+        file: String,
+    },
 }
 
 /// A node, as plans name it.
@@ -188,6 +192,7 @@ impl Step {
             Step::Reset { node } => ("reset", &node.addr, String::new()),
             Step::SetConfig { node, name, value } => ("set", &node.addr, format!("{name} {value}")),
             Step::Import { from, database } => ("import", from, format!("database {database}")),
+            Step::Load { file } => ("load", file, String::new()),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use redis::Cmd;
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 
 use super::access::Access;
@@ -13,6 +14,8 @@ use super::client::{auth_command, command};
 use super::dial;
 use super::error::Failure;
 use crate::base::crc64::crc64;
+use crate::persist::rdb::ReadOptions;
+use crate::persist::rdb::records::{Record, RecordReader};
 
 /// A server that makes its snapshot sends an empty line every second; one that is silent for so long is gone.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -28,6 +31,9 @@ pub struct Received {
     pub bytes: u64,
     /// The CRC-64 at the end of the file, where the server writes one.
     pub crc64: Option<u64>,
+    pub sha256: [u8; 32],
+    /// Where in the replication stream it stands, as far as the server tells.
+    pub offset: Option<u64>,
 }
 
 /// Receives the snapshot of the node at `addr` into a new file at `path`. `sized` is told the length as soon as it is
@@ -164,7 +170,7 @@ fn check(path: &Path) -> io::Result<Received> {
     if bytes < 9 + 8 {
         return broken("it is too short");
     }
-    let (mut crc, mut left) = (0, bytes - 8);
+    let (mut crc, mut sha, mut left) = (0, Sha256::new(), bytes - 8);
     let mut chunk = vec![0; CHUNK];
     let mut is_first = true;
     while left > 0 {
@@ -176,16 +182,31 @@ fn check(path: &Path) -> io::Result<Received> {
         }
         is_first = false;
         crc = crc64(crc, part);
+        sha.update(part);
         left -= length;
     }
     let mut said = [0; 8];
     file.read_exact(&mut said)?;
-    match u64::from_le_bytes(said) {
+    sha.update(said);
+    let crc64 = match u64::from_le_bytes(said) {
         // The server was told to leave it out.
-        0 => Ok(Received { bytes, crc64: None }),
-        said if said == crc => Ok(Received { bytes, crc64: Some(crc) }),
-        _ => broken("its checksum does not fit"),
+        0 => None,
+        said if said == crc => Some(crc),
+        _ => return broken("its checksum does not fit"),
+    };
+    Ok(Received { bytes, crc64, sha256: sha.finalize().into(), offset: offset(path) })
+}
+
+/// What the head of the file says of the replication stream.
+fn offset(path: &Path) -> Option<u64> {
+    let source = io::BufReader::new(std::fs::File::open(path).ok()?);
+    let mut records = RecordReader::open(source, ReadOptions::default()).ok()?;
+    while let Ok(Record::Aux { name, value }) = records.next() {
+        if name == b"repl-offset" {
+            return std::str::from_utf8(&value).ok()?.parse().ok();
+        }
     }
+    None
 }
 
 #[cfg(test)]
@@ -218,7 +239,9 @@ mod tests {
             in_runtime(write(&mut BufReader::new(&marked[..]), End::Mark(mark), &path)).unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), bytes);
             let crc = u64::from_le_bytes(bytes[bytes.len() - 8..].try_into().unwrap());
-            assert_eq!(check(&path).unwrap(), Received { bytes: bytes.len() as u64, crc64: Some(crc) });
+            let sha256 = Sha256::digest(&bytes).into();
+            let expected = Received { bytes: bytes.len() as u64, crc64: Some(crc), sha256, offset: None };
+            assert_eq!(check(&path).unwrap(), expected);
             let cut = in_runtime(write(&mut BufReader::new(&bytes[..]), End::Mark(mark), &path)).unwrap_err();
             assert_eq!(cut.kind(), io::ErrorKind::UnexpectedEof);
         }
@@ -240,7 +263,8 @@ mod tests {
         let mut bytes = snapshot(9);
         let end = bytes.len() - 8;
         bytes[end..].fill(0);
-        assert_eq!(said(&bytes), Ok(Received { bytes: 26, crc64: None }));
+        let received = said(&bytes).unwrap();
+        assert_eq!((received.bytes, received.crc64), (26, None));
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct Input<R> {
     /// Offset of the buffer's beginning.
     offset: u64,
     crc: Option<u64>,
+    /// What was read since somebody wished to have it.
+    copy: Option<Vec<u8>>,
 }
 
 /// What a length prefix announces.
@@ -30,7 +32,7 @@ pub enum Length {
 
 impl<R: BufRead> Input<R> {
     pub fn new(inner: R) -> Input<R> {
-        Input { inner, used: 0, offset: 0, crc: None }
+        Input { inner, used: 0, offset: 0, crc: None, copy: None }
     }
 
     /// Like [`Input::new`], but keeps the CRC-64 of everything that is read.
@@ -47,6 +49,19 @@ impl<R: BufRead> Input<R> {
     pub fn crc(&mut self) -> Result<u64> {
         self.settle()?;
         Ok(self.crc.unwrap_or(0))
+    }
+
+    /// Keeps everything that is read from here on, for [`Input::copied`].
+    pub fn copy_from_here(&mut self) -> Result<()> {
+        self.settle()?;
+        self.copy = Some(Vec::new());
+        Ok(())
+    }
+
+    /// What was read since [`Input::copy_from_here`].
+    pub fn copied(&mut self) -> Result<Vec<u8>> {
+        self.settle()?;
+        Ok(self.copy.take().unwrap_or_default())
     }
 
     /// The source, positioned behind the last byte that was read.
@@ -67,8 +82,12 @@ impl<R: BufRead> Input<R> {
 
     fn settle(&mut self) -> Result<()> {
         if self.used > 0 {
+            let bytes = &self.inner.fill_buf()?[..self.used];
             if let Some(crc) = &mut self.crc {
-                *crc = crc64(*crc, &self.inner.fill_buf()?[..self.used]);
+                *crc = crc64(*crc, bytes);
+            }
+            if let Some(copy) = &mut self.copy {
+                copy.extend_from_slice(bytes);
             }
             self.inner.consume(self.used);
             self.offset += self.used as u64;

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
 use super::Context;
 use crate::base::{NodeId, Slot};
 use crate::trib::addr::Addr;
 use crate::trib::client::join_all;
 use crate::trib::error::{Error, Failure, Kind};
+use crate::trib::manifest::{self, Entry};
 use crate::trib::report::{self, Health};
 use crate::trib::snapshot::{self, Received};
 use crate::trib::ui::Wording;
@@ -17,8 +16,9 @@ use crate::trib::view::{ClusterView, Node};
 
 /// Save a snapshot of every primary, and the shape of the cluster, in a directory
 ///
-/// The files are redis-node-HOST-PORT-ID.rdb and nodes.json, as redis-cli makes them. Every snapshot is checked
-/// before it gets its name.
+/// The files are redis-node-HOST-PORT-ID.rdb and nodes.json, as redis-cli makes them; nodes.json also has the size, the
+/// checksums and the place in the replication stream of each. Every snapshot is checked before it gets its name.
+/// 'trib verify' checks a backup, 'trib restore' brings it into a cluster of any shape.
 #[derive(clap::Args)]
 pub struct Args {
     /// Any node of the cluster
@@ -31,33 +31,6 @@ pub struct Args {
     #[arg(long)]
     from_replicas: bool,
 }
-
-/// One node in nodes.json, as redis-cli describes it, and what was saved of it.
-#[derive(Serialize)]
-struct Entry {
-    name: NodeName,
-    host: String,
-    port: u16,
-    replicate: Option<NodeName>,
-    slots: Vec<[u16; 2]>,
-    slots_count: usize,
-    flags: String,
-    current_epoch: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cluster_errors: Option<usize>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    migrating: BTreeMap<String, NodeName>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    importing: BTreeMap<String, NodeName>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    crc64: Option<String>,
-}
-
-type NodeName = String;
 
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let ui = ctx.ui;
@@ -89,7 +62,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let errors = [health.disagree, !health.open.is_empty(), !health.uncovered.is_empty(), lost > 0];
     let errors = errors.into_iter().filter(|error| *error).count();
     let entries: Vec<Entry> = view.reachable().map(|node| entry(node, received.get(&node.id), errors)).collect();
-    let nodes_file = dir.join("nodes.json");
+    let nodes_file = dir.join(manifest::FILE_NAME);
     ui.line(format!("Saving cluster configuration to: {}", nodes_file.display()));
     let text = serde_json::to_string_pretty(&entries).unwrap_or_default() + "\n";
     std::fs::write(&nodes_file, text)
@@ -168,6 +141,8 @@ fn entry(node: &Node, received: Option<&Received>, errors: usize) -> Entry {
         file: received.map(|_| file_name(node)),
         bytes: received.map(|received| received.bytes),
         crc64: received.and_then(|received| received.crc64).map(|crc| format!("{crc:016x}")),
+        sha256: received.map(|received| received.sha256.iter().map(|byte| format!("{byte:02x}")).collect()),
+        offset: received.and_then(|received| received.offset),
     }
 }
 
@@ -179,12 +154,12 @@ mod tests {
     #[test]
     fn a_node_is_described_as_redis_cli_describes_it() {
         let view = small();
-        let received = Received { bytes: 99, crc64: Some(0xab) };
+        let received = Received { bytes: 99, crc64: Some(0xab), sha256: [0xcd; 32], offset: Some(7) };
         let text =
             |letter, received| serde_json::to_string(&entry(view.node(&id(letter)).unwrap(), received, 0)).unwrap();
         assert_eq!(
-            text('b', Some(&received)).replace(id('b').as_str(), "B"),
-            r#"{"name":"B","host":"10.0.0.2","port":7000,"replicate":null,"slots":[[8192,16383]],"slots_count":8192,"flags":"master","current_epoch":2,"file":"redis-node-10.0.0.2-7000-B.rdb","bytes":99,"crc64":"00000000000000ab"}"#
+            text('b', Some(&received)).replace(id('b').as_str(), "B").replace(&"cd".repeat(32), "S"),
+            r#"{"name":"B","host":"10.0.0.2","port":7000,"replicate":null,"slots":[[8192,16383]],"slots_count":8192,"flags":"master","current_epoch":2,"file":"redis-node-10.0.0.2-7000-B.rdb","bytes":99,"crc64":"00000000000000ab","sha256":"S","offset":7}"#
         );
         assert!(text('c', None).contains(&format!(r#""replicate":"{}","slots":[]"#, id('a'))));
     }

@@ -1,5 +1,6 @@
 //! `trib call`: one command on every node.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -13,14 +14,15 @@ use crate::trib::client::join_all;
 use crate::trib::error::{Error, Failure, Kind};
 use crate::trib::ui::Wording;
 use crate::trib::view::{ClusterView, Node};
+use crate::trib::vitals::Vitals;
 
 /// Run a command on every node
 ///
 /// Options of trib may stand anywhere; behind -- all words belong to the command.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Which nodes
-    #[arg(long, value_enum, default_value_t)]
+    /// Which nodes: all, primaries, replicas, or zone:NAME for those of one availability zone
+    #[arg(long, value_name = "WHICH", default_value = "all", value_parser = parse_on)]
     on: On,
     /// Only on primaries
     #[arg(long, visible_alias = "only-primaries", conflicts_with_all = ["only_replicas", "on"])]
@@ -43,12 +45,24 @@ pub struct Args {
 }
 
 /// Which nodes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 enum On {
-    #[default]
     All,
     Primaries,
     Replicas,
+    Zone(String),
+}
+
+fn parse_on(text: &str) -> Result<On, &'static str> {
+    match text {
+        "all" => Ok(On::All),
+        "primaries" => Ok(On::Primaries),
+        "replicas" => Ok(On::Replicas),
+        _ => match text.strip_prefix("zone:") {
+            Some(zone) if !zone.is_empty() => Ok(On::Zone(zone.to_owned())),
+            _ => Err("it is all, primaries, replicas or zone:NAME"),
+        },
+    }
 }
 
 /// Enough for a command that works for long, such as SAVE.
@@ -67,14 +81,14 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let on = match (args.only_masters, args.only_replicas) {
         (true, _) => On::Primaries,
         (_, true) => On::Replicas,
-        _ => args.on,
+        _ => args.on.clone(),
     };
-    let wanted = |node: &&Node| match on {
-        On::Primaries => node.is_primary(),
-        On::Replicas => node.is_replica(),
-        On::All => true,
+    let nodes: Vec<&Node> = match &on {
+        On::All => view.nodes.iter().collect(),
+        On::Primaries => view.nodes.iter().filter(|node| node.is_primary()).collect(),
+        On::Replicas => view.nodes.iter().filter(|node| node.is_replica()).collect(),
+        On::Zone(zone) => in_zone(&view, &Vitals::load(&ctx.pool, &view).await, zone)?,
     };
-    let nodes: Vec<&Node> = view.nodes.iter().filter(wanted).collect();
     let results = join_all(nodes.iter().map(|node| async {
         match &node.report {
             Ok(_) => ctx.pool.client(&node.addr).await?.call_within(REPLY_LIMIT, &cmd).await,
@@ -100,6 +114,23 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         // redis-cli calls everything a success.
         _ => Ok(()),
     }
+}
+
+/// The nodes of one availability zone, as the servers tell theirs.
+fn in_zone<'v>(view: &'v ClusterView, vitals: &Vitals, zone: &str) -> Result<Vec<&'v Node>, Error> {
+    let zone_of = |node: &Node| vitals.get(&node.id).map(|vital| vital.zone.as_str()).unwrap_or_default();
+    let nodes: Vec<&Node> = view.nodes.iter().filter(|node| zone_of(node) == zone).collect();
+    if !nodes.is_empty() {
+        return Ok(nodes);
+    }
+    let zones: BTreeSet<&str> = view.nodes.iter().map(zone_of).filter(|zone| !zone.is_empty()).collect();
+    let error = Error::failed(format!("[ERR] No node says that it is in the zone '{zone}'."));
+    Err(match zones.is_empty() {
+        true => error.hint(
+            "no node tells its zone: servers that have it are told by 'availability-zone' in their configuration",
+        ),
+        false => error.hint(format!("there are: {}", zones.into_iter().collect::<Vec<_>>().join(", "))),
+    })
 }
 
 /// The command, with the part of it that comes from stdin.
@@ -189,6 +220,16 @@ fn raw(value: &Value) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nodes_are_chosen_by_role_or_zone() {
+        assert_eq!(parse_on("replicas"), Ok(On::Replicas));
+        assert_eq!(parse_on("zone:eu-1"), Ok(On::Zone("eu-1".to_owned())));
+        assert!(parse_on("zone:").is_err() && parse_on("some").is_err());
+        let view = crate::trib::view::tests::small();
+        let none = in_zone(&view, &Vitals::default(), "eu-1").unwrap_err();
+        assert!(none.hint.unwrap().contains("availability-zone"));
+    }
 
     #[test]
     fn replies_are_shown_raw() {

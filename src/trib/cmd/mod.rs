@@ -14,6 +14,7 @@ use super::ui::Ui;
 pub mod add_node;
 pub mod apply;
 pub mod backup;
+pub mod bigkeys;
 pub mod call;
 pub mod check;
 pub mod config;
@@ -27,10 +28,12 @@ pub mod info;
 pub mod ps;
 pub mod rebalance;
 pub mod reshard;
+pub mod restore;
 pub mod set_timeout;
 pub mod slots;
 pub mod status;
 pub mod up;
+pub mod verify;
 pub mod whereis;
 
 /// What a subcommand works with.
@@ -99,10 +102,13 @@ pub enum Command {
     Call(call::Args),
     Import(import::Args),
     Backup(backup::Args),
+    Restore(restore::Args),
+    Verify(verify::Args),
     Apply(apply::Args),
     Status(status::Args),
     Slots(slots::Args),
     Where(whereis::Args),
+    Bigkeys(bigkeys::Args),
     Config(config::Args),
     Up(up::Args),
     Down(down::Args),
@@ -126,10 +132,13 @@ impl Command {
             Command::Call(args) => call::run(ctx, args).await,
             Command::Import(args) => import::run(ctx, args).await,
             Command::Backup(args) => backup::run(ctx, args).await,
+            Command::Restore(args) => restore::run(ctx, args).await,
+            Command::Verify(args) => verify::run(ctx, args).await,
             Command::Apply(args) => apply::run(ctx, args).await,
             Command::Status(args) => status::run(ctx, args).await,
             Command::Slots(args) => slots::run(ctx, args).await,
             Command::Where(args) => whereis::run(ctx, args).await,
+            Command::Bigkeys(args) => bigkeys::run(ctx, args).await,
             Command::Config(args) => config::run(ctx, args).await,
             Command::Up(args) => up::run(ctx, args).await,
             Command::Down(args) => down::run(ctx, args).await,
