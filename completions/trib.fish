@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_trib_global_optspecs
-    string join \n a/pass= askpass user= u/uri= auth-file= no-auth-warning t/connect-timeout= read-timeout= 4/ipv4 6/ipv6 map= tls sni= cacert= cacertdir= cert= key= insecure verify-name tls-ciphers= tls-ciphersuites= lock-wait= force y/yes json v/verbose color= h/help V/version
+    string join \n a/pass= askpass user= u/uri= auth-file= no-auth-warning t/connect-timeout= read-timeout= 4/ipv4 6/ipv6 map= inventory= tls sni= cacert= cacertdir= cert= key= insecure verify-name tls-ciphers= tls-ciphersuites= lock-wait= force y/yes json v/verbose color= h/help V/version
 end
 
 function __fish_trib_needs_command
@@ -31,6 +31,7 @@ complete -c trib -n "__fish_trib_needs_command" -l auth-file -d 'Credentials of 
 complete -c trib -n "__fish_trib_needs_command" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_needs_command" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_needs_command" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_needs_command" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_needs_command" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_needs_command" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_needs_command" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -65,12 +66,15 @@ complete -c trib -n "__fish_trib_needs_command" -f -a "add-node" -d 'Add a node,
 complete -c trib -n "__fish_trib_needs_command" -f -a "del-node" -d 'Remove a node that owns no slots, also a dead one'
 complete -c trib -n "__fish_trib_needs_command" -f -a "set-timeout" -d 'Set the node timeout of every node, now and in its configuration file'
 complete -c trib -n "__fish_trib_needs_command" -f -a "call" -d 'Run a command on every node'
-complete -c trib -n "__fish_trib_needs_command" -f -a "import" -d 'Move the keys of a standalone server into the cluster'
+complete -c trib -n "__fish_trib_needs_command" -f -a "import" -d 'Bring keys into the cluster: of a server, of another cluster, or of a snapshot file'
 complete -c trib -n "__fish_trib_needs_command" -f -a "backup" -d 'Save a snapshot of every primary, and the shape of the cluster, in a directory'
+complete -c trib -n "__fish_trib_needs_command" -f -a "restore" -d 'Restore a backup into a cluster, of whatever shape'
+complete -c trib -n "__fish_trib_needs_command" -f -a "verify" -d 'Check that a backup is whole, and that a cluster has all that is in it'
 complete -c trib -n "__fish_trib_needs_command" -f -a "apply" -d 'Carry out a plan that \'--dry-run --json\' has printed'
 complete -c trib -n "__fish_trib_needs_command" -f -a "status" -d 'Show shards, roles, slots, keys, memory, load and lag of all nodes'
 complete -c trib -n "__fish_trib_needs_command" -f -a "slots" -d 'List the ranges of slots with their primaries and replicas, or the slots that are used most'
 complete -c trib -n "__fish_trib_needs_command" -f -a "where" -d 'Show where keys live: slot, primary, replicas, and what is stored'
+complete -c trib -n "__fish_trib_needs_command" -f -a "bigkeys" -d 'List the biggest keys of every type'
 complete -c trib -n "__fish_trib_needs_command" -f -a "config" -d 'Read, set and compare the servers\' configuration on all nodes'
 complete -c trib -n "__fish_trib_needs_command" -f -a "up" -d 'Start a cluster on this machine'
 complete -c trib -n "__fish_trib_needs_command" -f -a "down" -d 'Stop a cluster that \'trib up\' started'
@@ -85,6 +89,7 @@ complete -c trib -n "__fish_trib_using_subcommand create" -l auth-file -d 'Crede
 complete -c trib -n "__fish_trib_using_subcommand create" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand create" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand create" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand create" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -120,6 +125,7 @@ complete -c trib -n "__fish_trib_using_subcommand check" -l auth-file -d 'Creden
 complete -c trib -n "__fish_trib_using_subcommand check" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand check" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand check" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand check" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand check" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand check" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand check" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -151,6 +157,7 @@ complete -c trib -n "__fish_trib_using_subcommand info" -l auth-file -d 'Credent
 complete -c trib -n "__fish_trib_using_subcommand info" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand info" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand info" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand info" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand info" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand info" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand info" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -183,6 +190,7 @@ complete -c trib -n "__fish_trib_using_subcommand fix" -l auth-file -d 'Credenti
 complete -c trib -n "__fish_trib_using_subcommand fix" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand fix" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand fix" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand fix" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -225,6 +233,7 @@ complete -c trib -n "__fish_trib_using_subcommand reshard" -l auth-file -d 'Cred
 complete -c trib -n "__fish_trib_using_subcommand reshard" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -265,6 +274,7 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance" -l auth-file -d 'Cr
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -303,6 +313,7 @@ complete -c trib -n "__fish_trib_using_subcommand add-node" -l auth-file -d 'Cre
 complete -c trib -n "__fish_trib_using_subcommand add-node" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -335,6 +346,7 @@ complete -c trib -n "__fish_trib_using_subcommand del-node" -l auth-file -d 'Cre
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -366,6 +378,7 @@ complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l auth-file -d '
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -390,9 +403,7 @@ complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s y -l yes -d 'A
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c trib -n "__fish_trib_using_subcommand call" -l on -d 'Which nodes' -r -f -a "all\t''
-primaries\t''
-replicas\t''"
+complete -c trib -n "__fish_trib_using_subcommand call" -l on -d 'Which nodes: all, primaries, replicas, or zone:NAME for those of one availability zone' -r
 complete -c trib -n "__fish_trib_using_subcommand call" -s X -l stdin-tag -d 'Read the argument that is this word from stdin' -r
 complete -c trib -n "__fish_trib_using_subcommand call" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand call" -l user -d 'User to authenticate as' -r
@@ -401,6 +412,7 @@ complete -c trib -n "__fish_trib_using_subcommand call" -l auth-file -d 'Credent
 complete -c trib -n "__fish_trib_using_subcommand call" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand call" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand call" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand call" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand call" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand call" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand call" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -427,16 +439,20 @@ complete -c trib -n "__fish_trib_using_subcommand call" -s y -l yes -d 'Answer e
 complete -c trib -n "__fish_trib_using_subcommand call" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand call" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand call" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c trib -n "__fish_trib_using_subcommand import" -l from -d 'The server to take the keys from' -r
+complete -c trib -n "__fish_trib_using_subcommand import" -l from -d 'Where the keys come from: a server, any node of another cluster, an RDB file, or - for stdin' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l from-user -d 'User on the source' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l from-pass -d 'Password of the source (environment: TRIB_FROM_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l from-db -d 'The database of the source, or all [default: all; with --cluster: 0]' -r
+complete -c trib -n "__fish_trib_using_subcommand import" -l via -d 'Who carries the keys' -r -f -a "dump\t'This program, with DUMP and RESTORE'
+migrate\t'The source, with MIGRATE: it has to reach the cluster, and to speak TLS just as the cluster does'"
+complete -c trib -n "__fish_trib_using_subcommand import" -l timeout -d 'How long a node may be silent, and one MIGRATE may take' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l match -d 'Only keys of this pattern' -r
-complete -c trib -n "__fish_trib_using_subcommand import" -l via -d 'Who carries the keys' -r -f -a "auto\t'The source where it can, else this program'
-migrate\t'The source, with MIGRATE: it has to reach the cluster, and to speak TLS just as the cluster does'
-dump\t'This program, with DUMP and RESTORE'"
-complete -c trib -n "__fish_trib_using_subcommand import" -l timeout -d 'How long one MIGRATE may take' -r
-complete -c trib -n "__fish_trib_using_subcommand import" -l pipeline -d 'Keys in one MIGRATE' -r
+complete -c trib -n "__fish_trib_using_subcommand import" -l on-conflict -d 'What happens to a key that the cluster has already [default: report; with --cluster: fail]' -r -f -a "report\t'It is left alone and reported, and the command ends with an error'
+skip\t'It is left alone'
+replace\t'It is overwritten'
+fail\t'The first one ends the command'"
+complete -c trib -n "__fish_trib_using_subcommand import" -l jobs -d 'How many batches of keys are on their way at a time' -r
+complete -c trib -n "__fish_trib_using_subcommand import" -l pipeline -d 'Most keys in a batch' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l user -d 'User to authenticate as' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
@@ -444,6 +460,7 @@ complete -c trib -n "__fish_trib_using_subcommand import" -l auth-file -d 'Crede
 complete -c trib -n "__fish_trib_using_subcommand import" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand import" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand import" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand import" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -458,7 +475,8 @@ never\t''"
 complete -c trib -n "__fish_trib_using_subcommand import" -l from-askpass -d 'Ask for the password of the source'
 complete -c trib -n "__fish_trib_using_subcommand import" -l from-tls -d 'Speak TLS with the source, by the same certificates'
 complete -c trib -n "__fish_trib_using_subcommand import" -l copy -d 'Leave the keys on the source'
-complete -c trib -n "__fish_trib_using_subcommand import" -l replace -d 'Overwrite keys that exist in the cluster'
+complete -c trib -n "__fish_trib_using_subcommand import" -l replace -d 'Overwrite keys that exist in the cluster: the same as --on-conflict replace'
+complete -c trib -n "__fish_trib_using_subcommand import" -l verify -d 'Read every value back from the cluster and compare it, before it is deleted at the source'
 complete -c trib -n "__fish_trib_using_subcommand import" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
 complete -c trib -n "__fish_trib_using_subcommand import" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand import" -l no-auth-warning -d 'Do not warn about a password on the command line'
@@ -479,6 +497,7 @@ complete -c trib -n "__fish_trib_using_subcommand backup" -l auth-file -d 'Crede
 complete -c trib -n "__fish_trib_using_subcommand backup" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand backup" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand backup" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand backup" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand backup" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand backup" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand backup" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -503,6 +522,80 @@ complete -c trib -n "__fish_trib_using_subcommand backup" -s y -l yes -d 'Answer
 complete -c trib -n "__fish_trib_using_subcommand backup" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand backup" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand backup" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand restore" -l match -d 'Only keys of this pattern' -r
+complete -c trib -n "__fish_trib_using_subcommand restore" -l on-conflict -d 'What happens to a key that the cluster has already [default: report; with --cluster: fail]' -r -f -a "report\t'It is left alone and reported, and the command ends with an error'
+skip\t'It is left alone'
+replace\t'It is overwritten'
+fail\t'The first one ends the command'"
+complete -c trib -n "__fish_trib_using_subcommand restore" -l jobs -d 'How many batches of keys are on their way at a time' -r
+complete -c trib -n "__fish_trib_using_subcommand restore" -l pipeline -d 'Most keys in a batch' -r
+complete -c trib -n "__fish_trib_using_subcommand restore" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand restore" -l user -d 'User to authenticate as' -r
+complete -c trib -n "__fish_trib_using_subcommand restore" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand restore" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand restore" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand restore" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand restore" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand restore" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand restore" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand restore" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand restore" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand restore" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand restore" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand restore" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand restore" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand restore" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
+complete -c trib -n "__fish_trib_using_subcommand restore" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c trib -n "__fish_trib_using_subcommand restore" -l replace -d 'Overwrite keys that exist in the cluster: the same as --on-conflict replace'
+complete -c trib -n "__fish_trib_using_subcommand restore" -l verify -d 'Read every value back from the cluster and compare it, before it is deleted at the source'
+complete -c trib -n "__fish_trib_using_subcommand restore" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
+complete -c trib -n "__fish_trib_using_subcommand restore" -l askpass -d 'Ask for the password'
+complete -c trib -n "__fish_trib_using_subcommand restore" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand restore" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand restore" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand restore" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand restore" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand restore" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand restore" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
+complete -c trib -n "__fish_trib_using_subcommand restore" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand restore" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand restore" -s v -l verbose -d 'Say more about what is done'
+complete -c trib -n "__fish_trib_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand verify" -l jobs -d 'How many batches of keys are compared at a time' -r
+complete -c trib -n "__fish_trib_using_subcommand verify" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand verify" -l user -d 'User to authenticate as' -r
+complete -c trib -n "__fish_trib_using_subcommand verify" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand verify" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand verify" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand verify" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand verify" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand verify" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand verify" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand verify" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand verify" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand verify" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand verify" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand verify" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand verify" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand verify" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
+complete -c trib -n "__fish_trib_using_subcommand verify" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c trib -n "__fish_trib_using_subcommand verify" -l csv -d 'Print commas instead of a table'
+complete -c trib -n "__fish_trib_using_subcommand verify" -l askpass -d 'Ask for the password'
+complete -c trib -n "__fish_trib_using_subcommand verify" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand verify" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand verify" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand verify" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand verify" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand verify" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand verify" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
+complete -c trib -n "__fish_trib_using_subcommand verify" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand verify" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand verify" -s v -l verbose -d 'Say more about what is done'
+complete -c trib -n "__fish_trib_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand apply" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand apply" -l user -d 'User to authenticate as' -r
 complete -c trib -n "__fish_trib_using_subcommand apply" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
@@ -510,6 +603,7 @@ complete -c trib -n "__fish_trib_using_subcommand apply" -l auth-file -d 'Creden
 complete -c trib -n "__fish_trib_using_subcommand apply" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand apply" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand apply" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand apply" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand apply" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand apply" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand apply" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -540,6 +634,7 @@ complete -c trib -n "__fish_trib_using_subcommand status" -l auth-file -d 'Crede
 complete -c trib -n "__fish_trib_using_subcommand status" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand status" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand status" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand status" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand status" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand status" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand status" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -576,6 +671,7 @@ complete -c trib -n "__fish_trib_using_subcommand slots" -l auth-file -d 'Creden
 complete -c trib -n "__fish_trib_using_subcommand slots" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand slots" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand slots" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand slots" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand slots" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand slots" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand slots" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -608,6 +704,7 @@ complete -c trib -n "__fish_trib_using_subcommand where" -l auth-file -d 'Creden
 complete -c trib -n "__fish_trib_using_subcommand where" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand where" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand where" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand where" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand where" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand where" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand where" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -632,6 +729,44 @@ complete -c trib -n "__fish_trib_using_subcommand where" -s y -l yes -d 'Answer 
 complete -c trib -n "__fish_trib_using_subcommand where" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand where" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand where" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l top -d 'How many keys of each type' -r
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l by -d 'What makes a key big' -r -f -a "memory\t'The memory that it takes'
+length\t'Its elements, or the bytes of a string'"
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l type -d 'Only keys of this type' -r
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l match -d 'Only keys of this pattern' -r
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l user -d 'User to authenticate as' -r
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l from-replicas -d 'Ask a replica, where a primary has one'
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l csv -d 'Print commas instead of a table'
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l askpass -d 'Ask for the password'
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -s v -l verbose -d 'Say more about what is done'
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l user -d 'User to authenticate as' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
@@ -639,6 +774,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_su
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -672,6 +808,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -703,6 +840,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -735,6 +873,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -770,6 +909,7 @@ complete -c trib -n "__fish_trib_using_subcommand up" -l auth-file -d 'Credentia
 complete -c trib -n "__fish_trib_using_subcommand up" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand up" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand up" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand up" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand up" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand up" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand up" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -803,6 +943,7 @@ complete -c trib -n "__fish_trib_using_subcommand down" -l auth-file -d 'Credent
 complete -c trib -n "__fish_trib_using_subcommand down" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand down" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand down" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand down" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand down" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand down" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand down" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -835,6 +976,7 @@ complete -c trib -n "__fish_trib_using_subcommand ps" -l auth-file -d 'Credentia
 complete -c trib -n "__fish_trib_using_subcommand ps" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand ps" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand ps" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand ps" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand ps" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand ps" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand ps" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -865,6 +1007,7 @@ complete -c trib -n "__fish_trib_using_subcommand help" -l auth-file -d 'Credent
 complete -c trib -n "__fish_trib_using_subcommand help" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand help" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand help" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand help" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand help" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand help" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand help" -l cacertdir -d 'Directory with such certificates' -r -F

@@ -18,7 +18,7 @@ fn nodes_json(dir: &std::path::Path) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(dir.join("nodes.json")).unwrap();
     let mut nodes: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
     for node in &mut nodes {
-        for ours in ["file", "bytes", "crc64"] {
+        for ours in ["file", "bytes", "crc64", "sha256", "offset"] {
             node.as_object_mut().unwrap().remove(ours);
         }
     }
@@ -111,4 +111,65 @@ fn nodes_are_saved_as_well() {
         }
     }
     assert_eq!(keys, 300);
+}
+
+#[test]
+fn a_backup_is_restored_into_a_cluster_of_another_shape() {
+    if !ServerKind::Stock.is_available() {
+        return;
+    }
+    let servers = cluster(3, 0, "");
+    fill(servers[0].port, 400);
+    let library = "#!lua name=lib\nredis.register_function('f', function() return 7 end)";
+    for server in &servers {
+        let mut load = redis::cmd("FUNCTION");
+        load.arg("LOAD").arg(library).exec(&mut server.connect()).unwrap();
+    }
+    let key = crate::slots::key_in(100);
+    assert_eq!(servers[0].text(&format!("SET {key} x PX 10000000")), "OK");
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().display();
+    assert_eq!(trib(&format!("backup {} {dir}", servers[1].addr())).code, 0);
+    let ran = trib(&format!("verify {dir}"));
+    assert!(ran.code == 0 && ran.stdout.ends_with("is whole.\n"), "{ran:?}");
+    let ran = trib(&format!("verify --json {dir} {}", servers[2].addr()));
+    assert!(ran.code == 0 && ran.stdout.contains("\"arrived\": 401"), "{ran:?}");
+
+    let others = cluster(4, 0, "");
+    let seed = others[1].addr();
+    let ran = trib(&format!("restore --dry-run {dir} {seed}"));
+    assert!(ran.code == 4 && keys_in(&others) == 0 && ran.stdout.contains("load"), "{ran:?}");
+    let ran = trib(&format!("restore --verify {dir} {seed}"));
+    assert_eq!((ran.code, keys_in(&others)), (0, 401), "{ran:?}");
+    let owner = others.iter().find(|server| server.call::<i64>(&format!("PTTL {key}")).is_ok()).unwrap();
+    let ttl: i64 = owner.call(&format!("PTTL {key}")).unwrap();
+    assert!((9_000_000..=10_000_000).contains(&ttl), "{ttl}");
+    assert!(others.iter().all(|server| server.call::<i64>("FCALL f 0").unwrap() == 7));
+    assert_eq!(trib(&format!("verify {dir} {seed}")).code, 0);
+
+    // What is there already is a conflict, and what has changed is found.
+    let ran = trib(&format!("restore {dir} {seed}"));
+    assert!(ran.code == 1 && ran.stdout.contains("keys were not restored."), "{ran:?}");
+    assert_eq!(trib(&format!("restore --on-conflict skip {dir} {seed}")).code, 0);
+    assert_eq!(owner.text(&format!("SET {key} y")), "OK");
+    let ran = trib(&format!("verify {dir} {seed}"));
+    assert!(ran.code == 1 && ran.stdout.contains(&format!("[ERR] {key} differs: another value")), "{ran:?}");
+    assert_eq!(trib(&format!("restore --replace {dir} {seed}")).code, 0);
+    assert_eq!(owner.text(&format!("GET {key}")), "x");
+
+    // A damaged file is found before anything is changed.
+    let file = std::fs::read_dir(home.path())
+        .unwrap()
+        .flatten()
+        .find(|entry| entry.path().extension().is_some_and(|extension| extension == "rdb"));
+    let path = file.unwrap().path();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let ran = trib(&format!("verify {dir}"));
+    assert!(ran.code == 1 && ran.stdout.ends_with("[ERR] 1 of 3 files are damaged.\n"), "{ran:?}");
+    let ran = trib(&format!("restore --replace {dir} {seed}"));
+    assert!(ran.code == 1 && ran.stdout.contains("is damaged: "), "{ran:?}");
+    assert_eq!(trib(&format!("verify {dir}/none")).code, 1);
 }

@@ -13,6 +13,8 @@ mod dialogs;
 mod faults;
 mod fix;
 mod generated;
+mod import;
+mod inventory;
 mod local;
 mod lock;
 mod look;

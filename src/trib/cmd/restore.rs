@@ -41,6 +41,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     ui.heading(format!(">>> Restoring {} to cluster {seed}", args.dir.display()));
     check(&saved).await?;
     let view = ClusterView::load(&ctx.pool, &seed).await?;
+    let view = ctx.hold(view, args.plan.dry_run).await?;
     if !report::cluster_check(ui, &view, None).is_consistent() {
         return Err(Error::reported(Kind::Unhealthy).hint("repair the cluster first, with 'trib fix'"));
     }
