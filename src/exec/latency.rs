@@ -13,6 +13,10 @@ const SAMPLES_MAX: usize = 160;
 pub enum LatencyEvent {
     /// The append-only file was written.
     AofWrite,
+    /// The same: while it was being made durable, while a snapshot was under way, and in quiet times.
+    AofWritePendingFsync,
+    AofWriteActiveChild,
+    AofWriteAlone,
     /// It was made durable before a reply.
     AofFsyncAlways,
     Command,
@@ -25,8 +29,11 @@ pub enum LatencyEvent {
 }
 
 impl LatencyEvent {
-    const ALL: [LatencyEvent; 6] = [
+    const ALL: [LatencyEvent; 9] = [
         LatencyEvent::AofWrite,
+        LatencyEvent::AofWritePendingFsync,
+        LatencyEvent::AofWriteActiveChild,
+        LatencyEvent::AofWriteAlone,
         LatencyEvent::AofFsyncAlways,
         LatencyEvent::Command,
         LatencyEvent::EvictionCycle,
@@ -38,6 +45,9 @@ impl LatencyEvent {
     pub fn name(self) -> &'static str {
         match self {
             LatencyEvent::AofWrite => "aof-write",
+            LatencyEvent::AofWritePendingFsync => "aof-write-pending-fsync",
+            LatencyEvent::AofWriteActiveChild => "aof-write-active-child",
+            LatencyEvent::AofWriteAlone => "aof-write-alone",
             LatencyEvent::AofFsyncAlways => "aof-fsync-always",
             LatencyEvent::Command => "command",
             LatencyEvent::EvictionCycle => "eviction-cycle",

@@ -35,7 +35,7 @@ pub mod replication;
 mod route;
 mod secrets;
 pub mod server;
-mod settled;
+pub mod settled;
 pub mod shutdown;
 pub mod slot_migration;
 pub mod slot_orders;

@@ -242,6 +242,8 @@ pub struct AofBuffer {
     buf: Vec<u8>,
     /// Bytes ever appended.
     pub offset: u64,
+    /// What has been written is being made durable beside everything else.
+    pub syncing: bool,
 }
 
 impl AofBuffer {

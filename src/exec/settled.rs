@@ -1,7 +1,10 @@
-//! With `appendfsync always`: which replies may leave before the log is on disk.
+//! Which replies may leave before the log is where `appendfsync` promises it.
 //!
-//! A reply waits when it could show a change that is not on disk yet: so those of all commands but the few that can be
-//! seen to show none, because they show no data, or only that of keys which nobody has changed since.
+//! With `always` a reply waits when it could show a change that is not on disk yet: so those of all commands but the few
+//! that can be seen to show none, because they show no data, or only that of keys which nobody has changed since.
+//!
+//! With the other policies the system must have the log, so that an end of the process loses nothing that was answered.
+//! That is the matter of a moment, and all replies wait for it, unless the disk is busy: then only those to changes do.
 
 use super::client::Client;
 use super::keys::visit_keys;
@@ -10,6 +13,19 @@ use super::spec::{Flags, Group};
 use crate::config::AppendFsync;
 use crate::resp::Args;
 
+/// What output waits for before it leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// The log is on disk up to this offset.
+    Durable(u64),
+    /// The system has the log up to this offset.
+    Written {
+        offset: u64,
+        /// The output tells of changes that its own client has made.
+        tells_changes: bool,
+    },
+}
+
 impl Server {
     /// Whether replies are held back until the log is on disk.
     #[must_use]
@@ -17,10 +33,18 @@ impl Server {
         self.config.appendfsync == AppendFsync::Always && self.aof.is_on()
     }
 
-    /// The offset of the log that must be on disk before output leaves of which not all is settled.
+    /// What a client's output waits for. `unsettled`: not all of it is settled; `tells_changes`: it may tell of changes
+    /// that the client has made.
     #[must_use]
-    pub fn durable_offset_needed(&self, unsettled: bool) -> Option<u64> {
-        (unsettled && self.holds_replies()).then_some(self.aof.offset)
+    pub fn output_hold(&self, unsettled: bool, tells_changes: bool) -> Option<Hold> {
+        let offset = self.aof.offset;
+        if !self.aof.is_on() {
+            None
+        } else if self.config.appendfsync == AppendFsync::Always {
+            unsettled.then_some(Hold::Durable(offset))
+        } else {
+            Some(Hold::Written { offset, tells_changes })
+        }
     }
 
     /// The reply to a command that has just been run, and that changed nothing, is the end of the client's output. If it

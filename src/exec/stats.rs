@@ -59,6 +59,8 @@ pub struct Stats {
     /// Turns of clients: each a batch of commands run in one go. And the time that their commands took.
     pub turns: u64,
     pub turns_usec: u64,
+    /// Times that making the log durable took so long that what came next was written without waiting for it any more.
+    pub delayed_syncs: u64,
     pub rate: Rate,
 }
 

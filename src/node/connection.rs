@@ -17,6 +17,7 @@ use tokio::net::{TcpStream, UnixStream};
 use super::shared::{Bell, Shared, now};
 use crate::exec::ClientId;
 use crate::exec::client::ClientFlags;
+use crate::exec::settled::Hold;
 use crate::resp::ErrorReply;
 use crate::resp::error::ProtocolError;
 use crate::resp::request::{Batch, RequestLimits, RequestParser};
@@ -53,8 +54,8 @@ pub struct Connection<S> {
     unwritten: Arc<AtomicUsize>,
     limits: RequestLimits,
     query_max_bytes: usize,
-    /// With `appendfsync always`: what is to be written may show changes up to this offset of the log.
-    hold_until: Option<u64>,
+    /// What is to be written waits for this.
+    hold: Option<Hold>,
     /// The savings of nodes.conf that had been asked for when this connection last wrote: what it says must not be known
     /// before it is durable.
     nodes_conf: u64,
@@ -127,7 +128,7 @@ impl<S: Socket> Connection<S> {
             unwritten,
             limits,
             query_max_bytes,
-            hold_until: None,
+            hold: None,
             nodes_conf: 0,
             broken: None,
             ending: false,
@@ -152,9 +153,7 @@ impl<S: Socket> Connection<S> {
                 Event::Rung => {}
             }
             self.run_batch();
-            if let Some(offset) = self.hold_until.take() {
-                self.shared.aof.wait_durable(offset).await;
-            }
+            self.wait_for_log().await;
             let wanted = self.shared.nodes_conf_wanted();
             if self.nodes_conf != wanted {
                 self.nodes_conf = wanted;
@@ -163,6 +162,17 @@ impl<S: Socket> Connection<S> {
             self.write().await?;
             if self.ending {
                 return Ok(());
+            }
+        }
+    }
+
+    /// Waits until what is to be written may leave.
+    async fn wait_for_log(&mut self) {
+        match self.hold.take() {
+            None => {}
+            Some(Hold::Durable(offset)) => self.shared.aof.wait_durable(offset).await,
+            Some(Hold::Written { offset, tells_changes }) => {
+                self.shared.aof.wait_written(&self.shared, offset, tells_changes).await;
             }
         }
     }
@@ -208,13 +218,14 @@ impl<S: Socket> Connection<S> {
     /// Runs what is parsed and takes what the client has to read.
     fn run_batch(&mut self) {
         let mut server = self.shared.server();
-        let had = self.next;
+        let (had, log_at) = (self.next, server.aof.offset);
         if self.next < self.batch.len() {
             self.next = server.run_batch(self.id, &self.buf, &self.batch, self.next, now());
         }
         self.hungry = server.feed_replica(self.id, FEED_BYTES);
         let Some(client) = server.clients.get_mut(self.id) else {
             self.ending = true;
+            self.shared.collect(&mut server);
             return;
         };
         if self.next == self.batch.len()
@@ -257,12 +268,19 @@ impl<S: Socket> Connection<S> {
         counters.threaded_writes += u64::from(self.beside && written > 0);
         self.limits.bulk_max_bytes = server.config.proto_max_bulk_len as u64;
         self.query_max_bytes = server.config.client_query_buffer_limit;
-        self.hold_until = server.durable_offset_needed(!settled);
+        // What came of itself may be the reply to a command that was waiting.
+        let tells_changes = server.aof.offset != log_at || self.next == had && written > 0;
+        self.hold = server.output_hold(!settled, tells_changes);
         if is_replica && self.delayed != server.config.repl_disable_tcp_nodelay {
             self.delayed = !self.delayed;
             self.stream.delay_small_writes(self.delayed);
         }
-        self.shared.collect(&mut server);
+        if matches!(self.hold, Some(Hold::Written { .. })) {
+            // It sees to the log itself.
+            self.shared.send_effects(&mut server);
+        } else {
+            self.shared.collect(&mut server);
+        }
         drop(server);
         if self.next == self.batch.len() {
             self.forget_done();
@@ -307,9 +325,7 @@ impl<S: Socket> Connection<S> {
             self.unwritten.store(self.out.len() - self.written, Ordering::Relaxed);
             if rung {
                 self.run_batch();
-                if let Some(offset) = self.hold_until.take() {
-                    self.shared.aof.wait_durable(offset).await;
-                }
+                self.wait_for_log().await;
             }
         }
         self.written = 0;

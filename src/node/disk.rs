@@ -70,6 +70,10 @@ impl DiskFile for File {
         self.sync_data()
     }
 
+    fn twin(&self) -> io::Result<File> {
+        self.try_clone()
+    }
+
     fn len(&self) -> io::Result<u64> {
         self.metadata().map(|meta| meta.len())
     }

@@ -96,12 +96,17 @@ impl Shared {
         result
     }
 
-    /// Takes the effects out of the server: bells are rung here, the rest waits for the main thread. Called with the
-    /// server locked, so that effects of two threads keep their order.
+    /// Sends on their way what the server has appended to the log, and its effects.
     pub fn collect(&self, server: &mut Server) {
         if server.aof.pending() > 0 {
             self.aof.ring();
         }
+        self.send_effects(server);
+    }
+
+    /// Takes the effects out of the server: bells are rung here, the rest waits for the main thread. Called with the
+    /// server locked, so that effects of two threads keep their order.
+    pub fn send_effects(&self, server: &mut Server) {
         if server.outbox.is_empty() {
             return;
         }

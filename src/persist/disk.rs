@@ -51,6 +51,11 @@ pub trait DiskFile {
     /// Makes what has been written durable.
     fn sync(&mut self) -> io::Result<()>;
 
+    /// The same open file once more, for what is done to it beside further writes.
+    fn twin(&self) -> io::Result<Self>
+    where
+        Self: Sized;
+
     fn len(&self) -> io::Result<u64>;
 
     fn is_empty(&self) -> io::Result<bool> {

@@ -277,6 +277,10 @@ impl DiskFile for SimFile {
         Ok(())
     }
 
+    fn twin(&self) -> io::Result<SimFile> {
+        Ok(SimFile { disk: self.disk.clone(), inode: self.inode })
+    }
+
     fn len(&self) -> io::Result<u64> {
         Ok(self.disk.state().inodes[self.inode].data.len() as u64)
     }

@@ -100,6 +100,8 @@ struct Life {
     floor: usize,
     /// A snapshot under way, and the moment it is of.
     saving: Option<(SnapshotFile<SimFile>, bool, usize)>,
+    /// The log is being made durable beside its writing, up to this offset.
+    syncing: Option<(SimFile, u64)>,
     told: Told,
 }
 
@@ -139,6 +141,7 @@ pub fn live(seed: u64, keeps: Keeps) -> Told {
         past: Vec::new(),
         floor: 0,
         saving: None,
+        syncing: None,
         told: Told::default(),
     };
     life.crash();
@@ -194,8 +197,13 @@ impl Life {
     fn work(&mut self) {
         for _ in 0..20 + self.rng.below(120) {
             match self.rng.below(20) {
+                // Nothing else may be done with the log meanwhile.
+                0..8 if self.syncing.is_some() => self.command(),
+                8..12 if self.syncing.is_some() => self.flush(false),
+                _ if self.syncing.is_some() => self.end_sync(),
                 0..10 => self.command(),
-                10..14 => self.flush(true),
+                10..13 => self.flush(true),
+                13 => self.begin_sync(),
                 14 => self.flush(false),
                 15 => self.begin_base(),
                 16 => self.begin_save(),
@@ -253,6 +261,27 @@ impl Life {
                     self.disk.arm(0, 0);
                 }
             }
+        }
+    }
+
+    fn begin_sync(&mut self) {
+        self.flush(false);
+        // What the disk has refused is not part of it.
+        if self.keeps == Keeps::EverySecond
+            && self.log.waiting_bytes() == 0
+            && let Ok(Some(file)) = self.log.begin_sync()
+        {
+            self.syncing = Some((file, self.server.aof.offset));
+        }
+    }
+
+    fn end_sync(&mut self) {
+        let Some((mut file, upto)) = self.syncing.take() else { return };
+        let result = file.sync();
+        self.log.end_sync(result.is_ok());
+        match result {
+            Ok(()) => self.is_durable(upto),
+            Err(_) => self.told.refusals += u64::from(!self.disk.is_gone()),
         }
     }
 
@@ -400,7 +429,7 @@ impl Life {
         let (server, client) = new_server(&self.config);
         let offset = server.aof.offset;
         let log = std::mem::replace(&mut self.log, Log::new(self.disk.clone()));
-        (self.server, self.client, self.saving) = (server, client, None);
+        (self.server, self.client, self.saving, self.syncing) = (server, client, None, None);
         match self.load() {
             Ok(()) => {}
             Err(NoStart::Gone) => {

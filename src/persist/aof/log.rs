@@ -74,6 +74,8 @@ pub struct Log<D: Disk> {
     unnamed: bool,
     buf: Vec<u8>,
     unsynced: bool,
+    /// What was written up to some moment is being made durable elsewhere.
+    syncing: bool,
     rewrite: Option<(BaseFormat, Replaces)>,
 }
 
@@ -98,6 +100,7 @@ impl<D: Disk> Log<D> {
             unnamed: false,
             buf: Vec::new(),
             unsynced: false,
+            syncing: false,
             rewrite: None,
         }
     }
@@ -134,7 +137,7 @@ impl<D: Disk> Log<D> {
 
     /// Whether [`Log::sync`] has anything to do.
     pub fn is_unsynced(&self) -> bool {
-        self.unsynced || self.unsettled
+        self.unsynced || self.unsettled || self.syncing
     }
 
     /// Opens the last increment of a log that was loaded (or a new one) to append to it.
@@ -215,6 +218,26 @@ impl<D: Disk> Log<D> {
             self.unsynced = false;
         }
         Ok(())
+    }
+
+    /// Begins to make durable what has been written so far, and gives out the file on which that is to be done, if there
+    /// is anything to do. Until [`Log::end_sync`] the log may be written to, and nothing else.
+    ///
+    /// # Errors
+    /// What the system says: nothing has begun.
+    pub fn begin_sync(&mut self) -> io::Result<Option<D::File>> {
+        self.settle()?;
+        let Some(file) = self.file.as_ref().filter(|_| self.unsynced) else { return Ok(None) };
+        let twin = file.twin()?;
+        self.unsynced = false;
+        self.syncing = true;
+        Ok(Some(twin))
+    }
+
+    /// What was begun has ended, well or not: then it is not durable, and is tried again.
+    pub fn end_sync(&mut self, durable: bool) {
+        self.syncing = false;
+        self.unsynced |= !durable;
     }
 
     /// Stops appending. What is waiting should have been written.

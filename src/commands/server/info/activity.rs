@@ -52,8 +52,8 @@ pub(super) fn persistence(info: &mut Info<'_>) {
         info.field("aof_base_size", growth.base_bytes());
         info.flag("aof_pending_rewrite", growth.scheduled);
         info.field("aof_buffer_length", server.aof.pending());
-        info.field("aof_pending_bio_fsync", 0);
-        info.field("aof_delayed_fsync", 0);
+        info.flag("aof_pending_bio_fsync", server.aof.syncing);
+        info.field("aof_delayed_fsync", server.stats.delayed_syncs);
     }
     if let Some(loading) = &server.loading {
         let total = loading.total_bytes;

@@ -1,12 +1,18 @@
-//! The append-only log on the real disk: one thread that writes it, makes it durable and changes its base.
+//! The append-only log on the real disk: one thread that looks after it and changes its base.
 //!
-//! Whatever waits for the disk waits on that thread, and the server's threads never do: they ring it when there is
-//! something to write, and ask it for the rest by orders. While one batch is written and made durable the next one
-//! gathers.
+//! Whatever waits for the disk waits on that thread, or on the one beside it ([`sync`]), and the server's threads never
+//! do: they ring it when there is something to write, and ask it for the rest by orders. With `appendfsync always` it
+//! writes everything: while one batch is written and made durable the next one gathers. Else whoever has run commands
+//! writes ([`turn`]), unless the disk is busy.
 //!
 //! Lock order: the log's own mutex, then the server's. Whoever holds the log's mutex decides in which order bytes reach
 //! the file.
 
+mod base;
+mod sync;
+mod turn;
+
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -15,15 +21,15 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
-use super::disk::{self, RealDisk};
-use super::shared::{Shared, lock, now};
+use super::disk::RealDisk;
+use super::shared::{Shared, lock};
 use super::startup::plain;
 use crate::config::{AppendFsync, Config};
-use crate::exec::Effect;
 use crate::exec::latency::LatencyEvent;
-use crate::exec::snapshot::Purpose;
-use crate::persist::aof::{BaseFormat, Begun, Log, LogFile, Manifest, Place};
+use crate::persist::aof::{Log, LogFile, Manifest};
 use crate::persist::disk::Disk;
+pub use base::place;
+use sync::Syncing;
 
 /// How often `everysec` makes the log durable.
 const SYNC_PERIOD: Duration = Duration::from_secs(1);
@@ -43,8 +49,13 @@ const GATHER_MAX: Duration = Duration::from_millis(2);
 /// The log of one server.
 pub struct Aof {
     inner: Mutex<Inner>,
-    orders: Mutex<Vec<Order>>,
+    /// The log's own thread holds `inner`, which may take long.
+    at_work: AtomicBool,
+    orders: Mutex<VecDeque<Order>>,
     thread: OnceLock<Thread>,
+    syncs: Mutex<Option<sync::Orders>>,
+    /// The system has been given the log up to this offset.
+    written: watch::Sender<u64>,
     /// The log is durable up to this offset.
     durable: watch::Sender<u64>,
     /// How often connections have had to wait for that, ever, ...
@@ -66,8 +77,10 @@ struct Inner {
     rewriting: u64,
     /// What is written belongs to this offset of the replication stream.
     stream_offset: u64,
-    /// When the log was made durable last.
+    /// When it was last begun to make the log durable.
     synced_at: Instant,
+    /// What is being made durable just now.
+    syncing: Option<Syncing>,
     /// The arrivals that are answered.
     released: u64,
 }
@@ -83,6 +96,8 @@ enum Order {
     /// Begin a new base; with `switch_on` the log is switched on thereby.
     BeginBase {
         switch_on: bool,
+        /// What the increment so far has not on disk has been made durable already, as far as possible.
+        synced: bool,
     },
     /// The base is complete in this file.
     FinishBase {
@@ -111,26 +126,20 @@ impl Default for Aof {
                 rewriting: 0,
                 stream_offset: 0,
                 synced_at: Instant::now(),
+                syncing: None,
                 released: 0,
             }),
+            at_work: AtomicBool::new(false),
             orders: Mutex::default(),
             thread: OnceLock::new(),
+            syncs: Mutex::default(),
+            written: watch::channel(0).0,
             durable: watch::channel(0).0,
             arrivals: AtomicU64::new(0),
             wanted: AtomicU64::new(u64::MAX),
             gathering: AtomicBool::new(false),
             dataset: AtomicU64::new(0),
         }
-    }
-}
-
-/// Where the log of this configuration is.
-#[must_use]
-pub fn place(config: &Config) -> Place {
-    Place {
-        dir: disk::data_path(config, &config.appenddirname),
-        name: String::from_utf8_lossy(&config.appendfilename).into_owned(),
-        keep_history: config.aof_disable_auto_gc,
     }
 }
 
@@ -142,7 +151,7 @@ impl Aof {
     pub fn open(&self, shared: &Shared, config: &Config, manifest: Manifest) -> std::io::Result<()> {
         let mut inner = lock(&self.inner);
         inner.log.open(place(config), manifest)?;
-        delete(&mut inner.log);
+        base::delete(&mut inner.log);
         let log = &inner.log;
         let size = |file: &LogFile| log.disk().len(&log.place().path(&file.name)).unwrap_or(0);
         let bytes = log.manifest().to_load().map(size).sum();
@@ -153,11 +162,12 @@ impl Aof {
         Ok(())
     }
 
-    /// Starts the thread.
+    /// Starts the threads.
     ///
     /// # Errors
     /// The system gives no thread.
     pub fn start(self: &Arc<Aof>, shared: &Arc<Shared>) -> std::io::Result<()> {
+        self.start_syncs(shared)?;
         let (aof, shared) = (Arc::clone(self), Arc::clone(shared));
         let handle = thread::Builder::new().name("aof".to_owned()).spawn(move || aof.run(&shared))?;
         let _ = self.thread.set(handle.thread().clone());
@@ -178,14 +188,14 @@ impl Aof {
     }
 
     fn order(&self, order: Order) {
-        lock(&self.orders).push(order);
+        lock(&self.orders).push_back(order);
         self.wake();
     }
 
     /// Begins a new base: what is appended from now on goes to a new increment, and a snapshot of the dataset as it is
     /// becomes the base. With `switch_on` a log that is off is switched on thereby; without, it gets a base only.
     pub fn begin_base(&self, switch_on: bool) {
-        self.order(Order::BeginBase { switch_on });
+        self.order(Order::BeginBase { switch_on, synced: false });
     }
 
     /// The base that was begun is complete and durable in the file `temp`: it takes its name, and what it replaces is
@@ -245,13 +255,13 @@ impl Aof {
 
     fn run(&self, shared: &Arc<Shared>) {
         loop {
-            // The guard must not live as long as the loop: what is performed may give orders.
-            let orders = std::mem::take(&mut *lock(&self.orders));
-            for order in orders {
-                self.perform(shared, order);
-            }
             let mut inner = lock(&self.inner);
+            self.at_work.store(true, Ordering::Release);
+            while let Some(order) = self.next_order(&inner) {
+                self.perform(shared, &mut inner, order);
+            }
             let pause = self.pass(shared, &mut inner);
+            self.at_work.store(false, Ordering::Release);
             drop(inner);
             if let Some(pause) = pause {
                 thread::park_timeout(pause);
@@ -259,11 +269,20 @@ impl Aof {
         }
     }
 
-    fn perform(&self, shared: &Arc<Shared>, order: Order) {
-        let mut inner = lock(&self.inner);
-        let inner = &mut *inner;
+    /// While something is being made durable the log is written to, and all else waits.
+    fn next_order(&self, inner: &Inner) -> Option<Order> {
+        if inner.syncing.is_some() { None } else { lock(&self.orders).pop_front() }
+    }
+
+    fn perform(&self, shared: &Arc<Shared>, inner: &mut Inner, order: Order) {
         match order {
-            Order::BeginBase { switch_on } => self.begin(shared, inner, switch_on),
+            Order::BeginBase { switch_on, synced } => {
+                if synced || !self.sync_ahead(shared, inner) {
+                    self.begin(shared, inner, switch_on);
+                } else {
+                    lock(&self.orders).push_front(Order::BeginBase { switch_on, synced: true });
+                }
+            }
             Order::FinishBase { temp, done } => {
                 let result = inner.log.finish_rewrite(&temp);
                 if result.is_ok() {
@@ -305,6 +324,7 @@ impl Aof {
                     }
                 });
                 // Nobody is to wait for a log that there is not.
+                self.tell_written(taken.offset);
                 self.advance(taken.offset);
             }
         }
@@ -319,49 +339,53 @@ impl Aof {
         let answered = self.arrivals.load(Ordering::Acquire);
         let taken = take(shared, inner);
         let policy = taken.policy;
-        let started = Instant::now();
-        let written = inner.log.write();
-        if policy != AppendFsync::Always {
-            note(shared, LatencyEvent::AofWrite, started);
+        if let Some(syncing) = inner.syncing.as_mut().filter(|_| inner.log.waiting_bytes() > 0) {
+            Aof::note_delay(shared, syncing);
         }
+        let written = write(shared, inner, policy);
+        self.tell_written(taken.offset);
         if let Err(error) = written {
             return self.refused(shared, inner, policy, Failing::Write, &error);
         }
         if inner.failing == Some(Failing::Write) {
             self.solved(shared, inner);
         }
-        let due = match policy {
-            AppendFsync::Always => true,
-            AppendFsync::EverySecond => inner.synced_at.elapsed() >= SYNC_PERIOD,
-            AppendFsync::Never => false,
-        };
-        if due && inner.log.is_unsynced() {
-            let started = Instant::now();
-            let synced = inner.log.sync();
-            if policy == AppendFsync::Always {
-                note(shared, LatencyEvent::AofFsyncAlways, started);
+        if inner.syncing.is_some() {
+            // Its end wakes this thread.
+            return Some(SYNC_PERIOD);
+        }
+        let unsynced = inner.log.is_unsynced();
+        match policy {
+            AppendFsync::Always if unsynced => return self.sync_now(shared, inner, &taken, answered),
+            AppendFsync::EverySecond if unsynced && inner.synced_at.elapsed() >= SYNC_PERIOD => {
+                if let Err(error) = self.begin_sync(shared, inner, taken) {
+                    return self.refused(shared, inner, policy, Failing::Sync, &error);
+                }
             }
-            inner.synced_at = Instant::now();
-            if let Err(error) = synced {
-                return self.refused(shared, inner, policy, Failing::Sync, &error);
-            }
-            if inner.failing == Some(Failing::Sync) {
-                // What the disk has lost when it failed it may call durable now: a new base holds all of it.
-                self.solved(shared, inner);
-                shared.with(|server| server.outbox.push(Effect::RewriteAof));
-            }
-            let arrived = self.arrivals.load(Ordering::Acquire);
-            let took = started.elapsed();
-            self.tell_durable(shared, inner, &taken);
-            let released = answered - std::mem::replace(&mut inner.released, answered);
-            if policy == AppendFsync::Always && released + (arrived - answered) > 1 {
-                self.gather(arrived + released, took);
-                return None;
-            }
-        } else if !inner.log.is_unsynced() {
-            self.tell_durable(shared, inner, &taken);
+            _ if !unsynced => self.tell_durable(shared, inner, &taken),
+            _ => {}
         }
         Some(SYNC_PERIOD.saturating_sub(inner.synced_at.elapsed()).max(Duration::from_millis(1)))
+    }
+
+    /// Makes durable what was `taken` while replies wait for it.
+    fn sync_now(&self, shared: &Shared, inner: &mut Inner, taken: &Taken, answered: u64) -> Option<Duration> {
+        let started = Instant::now();
+        let synced = inner.log.sync();
+        note(shared, &[LatencyEvent::AofFsyncAlways], started);
+        inner.synced_at = Instant::now();
+        if let Err(error) = synced {
+            return self.refused(shared, inner, taken.policy, Failing::Sync, &error);
+        }
+        let arrived = self.arrivals.load(Ordering::Acquire);
+        let took = started.elapsed();
+        self.synced(shared, inner, taken);
+        let released = answered - std::mem::replace(&mut inner.released, answered);
+        if released + (arrived - answered) > 1 {
+            self.gather(arrived + released, took);
+            return None;
+        }
+        Some(SYNC_PERIOD)
     }
 
     /// Those whose replies have just left write again at once, most likely: so that they need not wait for two rounds of
@@ -422,11 +446,13 @@ impl Aof {
     }
 
     fn advance(&self, offset: u64) {
-        self.durable.send_if_modified(|at| {
-            let newer = *at < offset;
-            *at = offset.max(*at);
-            newer
-        });
+        raise(&self.durable, offset);
+    }
+
+    /// The system has been given the log up to `offset`. What it has refused is kept, and nobody waits for it: writes are
+    /// refused meanwhile.
+    fn tell_written(&self, offset: u64) {
+        raise(&self.written, offset);
     }
 
     fn tell_durable(&self, shared: &Shared, inner: &Inner, taken: &Taken) {
@@ -438,65 +464,6 @@ impl Aof {
             }
         });
         self.advance(taken.offset);
-    }
-
-    fn begin(&self, shared: &Arc<Shared>, inner: &mut Inner, switch_on: bool) {
-        let config = shared.server().config.clone();
-        let first = !inner.log.has_base();
-        let begun = if inner.log.is_on() {
-            inner.log.begin_rewrite(|before| begin_snapshot(shared, Some(before)))
-        } else {
-            let log = &mut inner.log;
-            log.find(place(&config)).and_then(|()| {
-                if switch_on {
-                    log.begin_rewrite(|before| begin_snapshot(shared, Some(before)))
-                } else {
-                    Ok(log.begin_base_only(|| begin_snapshot(shared, None)))
-                }
-            })
-        };
-        match begun {
-            Ok(Begun::Yes) => {
-                inner.rewriting = self.dataset.load(Ordering::Relaxed);
-                if first && switch_on {
-                    inner.based_on = None;
-                    shared.server().log_growth.lacks_base();
-                }
-                if !first {
-                    // Before the new increment began all of the old one was made durable.
-                    let offset = shared.server().log_growth.begun_at();
-                    self.advance(offset);
-                }
-            }
-            Ok(Begun::NotNow) => shared.server().log_growth.scheduled = true,
-            Err(error) => {
-                let text = plain(&error);
-                shared.logger.warning(format_args!("Can't begin a new base of the AOF: {text}"));
-                shared.with(|server| {
-                    if !server.cancel_rewrite() {
-                        server.note_failed_rewrite(now());
-                    }
-                });
-            }
-        }
-    }
-
-    /// Deletes what is not needed any more, which may take long, on another thread.
-    fn delete_beside(&self, inner: &Inner) {
-        let files = inner.log.garbage();
-        if files.is_empty() {
-            return;
-        }
-        let paths: Vec<PathBuf> = files.iter().map(|file| inner.log.place().path(&file.name)).collect();
-        // The order is given at once: a file that stays, because the process ends first, is not known to anybody.
-        let spawned = thread::Builder::new().name("aof-delete".to_owned()).spawn(move || {
-            for path in paths {
-                let _ = std::fs::remove_file(path);
-            }
-        });
-        if spawned.is_ok() {
-            lock(&self.orders).push(Order::Forget(files));
-        }
     }
 }
 
@@ -522,39 +489,40 @@ fn take(shared: &Shared, inner: &mut Inner) -> Taken {
     Taken { offset: server.aof.offset, stream_offset: inner.stream_offset, policy }
 }
 
-fn note(shared: &Shared, event: LatencyEvent, started: Instant) {
+/// Writes what has been taken.
+fn write(shared: &Shared, inner: &mut Inner, policy: AppendFsync) -> std::io::Result<()> {
+    if inner.log.waiting_bytes() == 0 {
+        return Ok(());
+    }
+    let started = Instant::now();
+    let written = inner.log.write();
+    if policy != AppendFsync::Always {
+        let circumstance = if inner.syncing.is_some() {
+            LatencyEvent::AofWritePendingFsync
+        } else if inner.log.is_rewriting() {
+            LatencyEvent::AofWriteActiveChild
+        } else {
+            LatencyEvent::AofWriteAlone
+        };
+        note(shared, &[LatencyEvent::AofWrite, circumstance], started);
+    }
+    written
+}
+
+fn note(shared: &Shared, events: &[LatencyEvent], started: Instant) {
     let usec = started.elapsed().as_micros() as u64;
     if usec >= NOTED_USEC {
-        shared.server().note_latency(event, usec);
+        let mut server = shared.server();
+        for event in events {
+            server.note_latency(*event, usec);
+        }
     }
 }
 
-/// Begins the snapshot that becomes a base, unless another one is under way. `before` takes what belongs to the
-/// increments before: the log is on from here. The form of the base, or `None` if there is none.
-fn begin_snapshot(shared: &Shared, before: Option<&mut Vec<u8>>) -> Option<BaseFormat> {
-    let mut server = shared.server();
-    let server = &mut *server;
-    if !server.may_snapshot() {
-        return None;
-    }
-    if let Some(before) = before {
-        server.aof.take(before);
-        server.keyspace.log_taken();
-        server.aof.switch(true);
-    }
-    server.log_growth.begun(server.aof.offset);
-    server.now = now();
-    server.start_snapshot(Purpose::AofBase);
-    shared.collect(server);
-    Some(if server.config.aof_use_rdb_preamble { BaseFormat::Rdb } else { BaseFormat::Commands })
-}
-
-/// Deletes the files that nobody needs any more.
-fn delete(log: &mut Log<RealDisk>) {
-    let files = log.garbage();
-    for file in &files {
-        // One that cannot be deleted does no harm.
-        let _ = log.disk().remove(&log.place().path(&file.name));
-    }
-    log.forget(&files);
+fn raise(to: &watch::Sender<u64>, offset: u64) {
+    to.send_if_modified(|at| {
+        let newer = *at < offset;
+        *at = offset.max(*at);
+        newer
+    });
 }
