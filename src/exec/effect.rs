@@ -46,10 +46,10 @@ pub enum Effect {
     ApplyConfig(Box<ConfigRequest>),
     /// Directives were changed that something outside depends on.
     Reconfigure { names: Vec<&'static str> },
-    /// The AOF is to be switched on (with a base of the dataset as it is) or off.
-    SwitchAof { on: bool },
-    /// Begin a new base of the AOF (BGREWRITEAOF).
-    RewriteAof,
+    /// The AOF is switched off.
+    CloseAof,
+    /// Begin a new base of the AOF, and report with [`super::Server::rewrite_begun`]. Who waits under the token is told.
+    RewriteAof { token: Option<Token> },
     /// Stand still for so long (DEBUG SLEEP).
     Sleep { micros: u64, token: Token },
     /// Read the dataset from its files and answer to the token (DEBUG RELOAD, DEBUG LOADAOF).

@@ -1,10 +1,12 @@
 //! How large the append-only log is, and when it is begun anew of itself.
 
-use super::effect::{Effect, LogLevel};
+use super::effect::{Effect, LogLevel, Token};
 use super::server::Server;
 use super::snapshot::{Job, Purpose};
 use crate::base::Millis;
+use crate::persist::aof::Begun;
 use crate::persist::aof::startup::rewrite_pause_secs;
+use crate::resp::ErrorReply;
 
 /// After the first base of a log that failed the next try waits this long.
 const RETRY_MS: i64 = 1000;
@@ -26,6 +28,8 @@ pub struct LogGrowth {
     pub failures: u32,
     /// A rewrite that was asked for while another snapshot was under way.
     pub scheduled: bool,
+    /// A rewrite that was asked for is about to begin.
+    pub beginning: bool,
     /// The log is on, and has no base that it follows on yet.
     needs_base: bool,
     last_try: Option<Millis>,
@@ -53,6 +57,12 @@ impl LogGrowth {
         self.needs_base = true;
     }
 
+    /// Whether that is so.
+    #[must_use]
+    pub fn needs_base(&self) -> bool {
+        self.needs_base
+    }
+
     /// The rewrite is finished: its base has so many bytes.
     pub fn rewritten(&mut self, bytes: u64, offset: u64) {
         (self.counted_bytes, self.counted_at) = (bytes, self.begun_at);
@@ -71,6 +81,12 @@ impl LogGrowth {
         self.base_bytes
     }
 
+    /// A rewrite that somebody asked for comes as soon as it can: earlier failures do not put it off.
+    pub fn schedule(&mut self) {
+        self.scheduled = true;
+        self.failures = 0;
+    }
+
     /// By how many percent the log has grown, if that is as much as asked for.
     fn excess_percent(&self, offset: u64, percentage: u32, min_bytes: u64) -> Option<u64> {
         let current = self.current_bytes(offset);
@@ -85,15 +101,20 @@ impl LogGrowth {
 impl Server {
     /// Begins the log anew when it has grown as `auto-aof-rewrite-percentage` and `auto-aof-rewrite-min-size` say.
     pub(super) fn rewrite_log_when_due(&mut self) {
-        if !self.aof.is_on() || self.job.is_some() || self.is_loading() {
+        if !self.may_snapshot() || self.log_growth.beginning || self.is_loading() {
+            return;
+        }
+        if std::mem::take(&mut self.log_growth.scheduled) {
+            return self.ask_for_rewrite(None);
+        }
+        if !self.aof.is_on() {
             return;
         }
         let growth = &self.log_growth;
         let rests = |ms: i64| growth.last_try.is_some_and(|last| self.now.since(last) < ms);
         if growth.needs_base && !rests(RETRY_MS) {
             self.log_growth.last_try = Some(self.now);
-            self.outbox.push(Effect::RewriteAof);
-            return;
+            return self.ask_for_rewrite(None);
         }
         let must_wait = rests(rewrite_pause_secs(growth.failures) * 1000);
         let config = &self.config;
@@ -105,8 +126,28 @@ impl Server {
         if let Some(percent) = excess.filter(|_| !must_wait) {
             self.log_growth.last_try = Some(self.now);
             self.log(LogLevel::Notice, format!("Starting automatic rewriting of AOF on {percent}% growth"));
-            self.outbox.push(Effect::RewriteAof);
+            self.ask_for_rewrite(None);
         }
+    }
+
+    /// Has the log begun anew. Who waits under `token` is told how that went.
+    pub fn ask_for_rewrite(&mut self, token: Option<Token>) {
+        self.log_growth.beginning = true;
+        self.outbox.push(Effect::RewriteAof { token });
+    }
+
+    /// The rewrite that was asked for has begun, has to wait, or has failed (`None`).
+    pub fn rewrite_begun(&mut self, token: Option<Token>, begun: Option<Begun>) {
+        self.log_growth.beginning = false;
+        self.log_growth.scheduled |= begun == Some(Begun::NotNow);
+        let Some(token) = token else { return };
+        self.finish(token, |client| match begun {
+            Some(Begun::Yes) => client.reply.simple("Background append only file rewriting started"),
+            Some(Begun::NotNow) => client.reply.simple("Background append only file rewriting scheduled"),
+            None => client.reply.error(&ErrorReply::Static(
+                "ERR Can't execute an AOF background rewriting. Please check the server logs for more information.",
+            )),
+        });
     }
 
     /// A rewrite of the log has ended; `result` holds the bytes of its base.

@@ -8,9 +8,9 @@ use crate::repl::Input;
 use crate::resp::ErrorReply;
 
 /// Directives whose change the machine has to agree to: it may have no such directory, socket, locale or number of files,
-/// or not allow it.
+/// no room for a log, or not allow it.
 const OUTSIDE: &[&str] =
-    &["bind", "dir", "locale-collate", "maxclients", "oom-score-adj", "oom-score-adj-values", "port"];
+    &["appendonly", "bind", "dir", "locale-collate", "maxclients", "oom-score-adj", "oom-score-adj-values", "port"];
 
 impl Server {
     /// Whether a change can only be put in place once the machine has done its part.
@@ -35,7 +35,7 @@ impl Server {
 
     /// Puts a changed configuration in place.
     pub fn reconfigure(&mut self, change: Change) {
-        let aof = change.has("appendonly");
+        let log_ends = change.has("appendonly") && !change.config.appendonly;
         let names: Vec<&'static str> = change.changed.iter().map(|directive| directive.name).collect();
         if change.has("maxmemory-policy") {
             self.eviction.clear();
@@ -53,8 +53,8 @@ impl Server {
             engine.set_config(clock, Server::cluster_config(&self.config));
             self.drain_cluster();
         }
-        if aof {
-            self.outbox.push(Effect::SwitchAof { on: self.config.appendonly });
+        if log_ends {
+            self.outbox.push(Effect::CloseAof);
         }
         if !names.is_empty() {
             self.outbox.push(Effect::Reconfigure { names });

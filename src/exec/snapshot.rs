@@ -3,6 +3,8 @@
 //! The keyspace walks, the RDB writer encodes, and this file decides where the bytes go. The owner of the disk calls
 //! [`Server::snapshot_slice`] again and again between batches, and [`Server::snapshot_ended`] at the end.
 
+use std::collections::VecDeque;
+
 use super::client::{Client, ClientId};
 use super::effect::{Effect, LogLevel, Token};
 use super::keys::visit_keys;
@@ -82,6 +84,8 @@ pub struct Saves {
     pub dirty_at_last_save: u64,
     /// A save that was asked for while another snapshot was under way.
     pub scheduled: bool,
+    /// Those who wait for a SAVE of their own, which comes when the snapshot under way is over.
+    pub(super) awaited: VecDeque<Token>,
 }
 
 /// What a slice came to.
@@ -208,6 +212,15 @@ impl EntrySink for CommandSink {
 }
 
 impl Server {
+    /// Saves the dataset for somebody who waits for it.
+    pub fn save_for(&mut self, token: Token) {
+        if self.may_snapshot() && !self.log_growth.beginning {
+            self.start_snapshot(Purpose::File(Save::Awaited(token)));
+        } else {
+            self.saves.awaited.push_back(token);
+        }
+    }
+
     /// Whether a snapshot may begin: there is none under way, and no EXEC stands still half done.
     #[must_use]
     pub fn may_snapshot(&self) -> bool {
@@ -485,8 +498,10 @@ impl Server {
             }
             Purpose::AofBase => self.count_rewrite(job.started, &result),
         }
-        if std::mem::take(&mut self.log_growth.scheduled) {
-            self.outbox.push(Effect::RewriteAof);
+        if let Some(token) = self.saves.awaited.pop_front() {
+            self.save_for(token);
+        } else if std::mem::take(&mut self.log_growth.scheduled) {
+            self.ask_for_rewrite(None);
         } else if std::mem::take(&mut self.saves.scheduled) {
             self.start_snapshot(Purpose::File(Save::InBackground));
         }
@@ -539,8 +554,11 @@ impl Server {
     pub(super) fn save_when_due(&mut self) {
         /// After a failed save the next try waits this long.
         const RETRY_MS: i64 = 5000;
-        if !self.may_snapshot() || self.is_loading() {
+        if !self.may_snapshot() || self.log_growth.beginning || self.is_loading() {
             return;
+        }
+        if let Some(token) = self.saves.awaited.pop_front() {
+            return self.save_for(token);
         }
         if std::mem::take(&mut self.saves.scheduled) {
             return self.start_snapshot(Purpose::File(Save::InBackground));

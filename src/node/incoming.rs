@@ -19,7 +19,6 @@ use super::load::{self, LoadError, Reading};
 use super::shared::{Shared, lock, now};
 use super::startup::plain;
 use crate::config::{Config, DisklessLoad};
-use crate::exec::Effect;
 use crate::exec::loading::LoadedFacts;
 use crate::persist::rdb::Event;
 use crate::repl::{Framing, Input, SavedHistory};
@@ -229,7 +228,7 @@ fn finish(shared: &Shared, facts: &LoadedFacts, result: Result<(), String>) {
         server.end_loading(now(), facts, result);
         if server.aof.is_on() {
             // The log described the old data: it begins anew with a base of the new.
-            server.outbox.push(Effect::RewriteAof);
+            server.ask_for_rewrite(None);
         }
     });
 }

@@ -55,10 +55,17 @@ async fn perform(shared: &Shared, listeners: &mut Listeners, request: &ConfigReq
         let enter = std::env::set_current_dir(OsStr::from_bytes(&request.config.dir));
         enter.map_err(|error| failed("dir", plain(&error)))?;
     }
+    let log_begins = has("appendonly") && request.config.appendonly;
+    if log_begins && !shared.aof.switch_on().await {
+        return Err(failed("appendonly", "Unable to turn on AOF. Check server logs.".to_owned()));
+    }
     let moved = if has("port") || has("bind") { listeners.move_to(&request.config).await } else { true };
     if !moved {
         // It was the current directory until now.
         let _ = std::env::set_current_dir(&old_dir);
+        if log_begins {
+            shared.aof.close();
+        }
         return Err(if has("port") {
             failed("port", "Unable to listen on this port. Check server logs.".to_owned())
         } else {

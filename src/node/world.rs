@@ -156,11 +156,11 @@ impl World for Machine {
             }
             Effect::ApplyConfig(request) => self.config_requests.push(*request),
             Effect::Reconfigure { names } => self.reconfigure(&names),
-            Effect::SwitchAof { on: true } | Effect::RewriteAof => {
+            Effect::RewriteAof { token } => {
                 let on = self.shared.server().config.appendonly;
-                self.aof.begin_base(on);
+                self.aof.begin_base(on, token);
             }
-            Effect::SwitchAof { on: false } => self.aof.close(),
+            Effect::CloseAof => self.aof.close(),
             Effect::Sleep { micros, token } => {
                 // The whole server is meant to stand still: that is what the command is for.
                 let mut server = self.shared.server();

@@ -29,6 +29,7 @@ mod old_files;
 mod pubsub;
 mod replication;
 mod resync;
+mod rewrites;
 mod running;
 mod slot_migration;
 mod streams;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use trib::config::AppendFsync;
 use trib::exec::snapshot::Purpose;
 use trib::exec::{ClientId, Effect};
+use trib::persist::aof::Begun;
 use trib::{cluster, repl};
 
 use crate::bugs::{Bug, exaggerate};
@@ -72,7 +73,13 @@ impl World {
                 self.plan(MS, Event::Slice { node, life });
             }
             Effect::SendSnapshotFile { snapshot, replica } => self.send_file(node, snapshot.0, replica),
-            Effect::SwitchAof { on: true } | Effect::RewriteAof => self.begin_base(node),
+            Effect::RewriteAof { token } => {
+                self.begin_base(node);
+                if let Some(process) = &mut self.nodes[node].process {
+                    // One that has to wait comes of itself.
+                    process.server.rewrite_begun(token, Some(Begun::Yes));
+                }
+            }
             Effect::Free(_) => {}
             Effect::Log(level, text) => {
                 let now = self.now;

@@ -230,7 +230,7 @@ impl World {
         machine.disk.replace(DUMP, bytes, true);
         process.server.end_loading(now, &facts, result);
         if process.server.aof.is_on() {
-            process.server.outbox.push(Effect::RewriteAof);
+            process.server.ask_for_rewrite(None);
         }
         self.checks.dataset_replaced(node);
         self.perform_all(node);

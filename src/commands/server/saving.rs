@@ -2,7 +2,7 @@
 
 use crate::exec::effect::ShutdownRequest;
 use crate::exec::snapshot::{Purpose, Save};
-use crate::exec::{Acl, Arg, Command, Ctx, Done, Effect, Flags, Group};
+use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group};
 use crate::resp::{Args, ErrorReply};
 
 const SAVES: Flags = Flags::ADMIN.union(Flags::NO_ASYNC_LOADING).union(Flags::NOSCRIPT);
@@ -63,13 +63,18 @@ pub const COMMANDS: &[Command] = &[
 
 const IN_PROGRESS: ErrorReply = ErrorReply::Static("ERR Background save already in progress");
 
+const REWRITING: ErrorReply = ErrorReply::Static("ERR Background append only file rewriting already in progress");
+
 fn save(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
-    if ctx.server.job.is_some() {
-        return Err(IN_PROGRESS);
+    match ctx.server.job.as_ref().map(|job| &job.purpose) {
+        Some(Purpose::File(Save::InBackground) | Purpose::Replicas(_)) => Err(IN_PROGRESS),
+        // Behind the save of somebody else, or a rewrite of the log, comes this one.
+        _ => {
+            let token = ctx.park();
+            ctx.server.save_for(token);
+            Ok(())
+        }
     }
-    let token = ctx.park();
-    ctx.server.start_snapshot(Purpose::File(Save::Awaited(token)));
-    Ok(())
 }
 
 fn bgsave(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
@@ -80,27 +85,23 @@ fn bgsave(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         _ => return Err(ErrorReply::Syntax),
     };
     let in_exec = ctx.server.unit.is_nested();
-    match ctx.server.job.as_ref().map(|job| &job.purpose) {
-        // The commands behind it belong to the same moment.
-        None if in_exec => {
-            ctx.server.saves.scheduled = true;
-            ctx.reply().simple("Background saving scheduled");
-        }
-        None => {
-            ctx.server.start_snapshot(Purpose::File(Save::InBackground));
-            ctx.reply().simple("Background saving started");
-        }
-        Some(Purpose::File(_)) => return Err(IN_PROGRESS),
-        Some(_) if schedule || in_exec => {
-            ctx.server.saves.scheduled = true;
-            ctx.reply().simple("Background saving scheduled");
-        }
-        Some(_) => {
-            return Err(ErrorReply::Static(
-                "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to \
-                 schedule a BGSAVE whenever possible.",
-            ));
-        }
+    let rewrites = match ctx.server.job.as_ref().map(|job| &job.purpose) {
+        Some(Purpose::File(_) | Purpose::Replicas(_)) => return Err(IN_PROGRESS),
+        Some(Purpose::AofBase) => true,
+        None => ctx.server.log_growth.beginning,
+    };
+    // Within a transaction the commands behind it belong to the same moment.
+    if in_exec || rewrites && schedule {
+        ctx.server.saves.scheduled = true;
+        ctx.reply().simple("Background saving scheduled");
+    } else if rewrites {
+        return Err(ErrorReply::Static(
+            "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule \
+             a BGSAVE whenever possible.",
+        ));
+    } else {
+        ctx.server.start_snapshot(Purpose::File(Save::InBackground));
+        ctx.reply().simple("Background saving started");
     }
     Ok(())
 }
@@ -123,16 +124,18 @@ fn lastsave(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
 }
 
 fn bgrewriteaof(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
-    let text = match ctx.server.job.as_ref().map(|job| &job.purpose) {
-        Some(Purpose::AofBase) => {
-            return Err(ErrorReply::Static("ERR Background append only file rewriting already in progress"));
-        }
-        Some(_) => "Background append only file rewriting scheduled",
-        None if ctx.server.unit.is_nested() => "Background append only file rewriting scheduled",
-        None => "Background append only file rewriting started",
+    let other = match ctx.server.job.as_ref().map(|job| &job.purpose) {
+        Some(Purpose::AofBase) => return Err(REWRITING),
+        None if ctx.server.log_growth.beginning => return Err(REWRITING),
+        other => other.is_some(),
     };
-    ctx.effect(Effect::RewriteAof);
-    ctx.reply().simple(text);
+    if other || ctx.server.unit.is_nested() {
+        ctx.server.log_growth.schedule();
+        ctx.reply().simple("Background append only file rewriting scheduled");
+    } else {
+        let token = ctx.park();
+        ctx.server.ask_for_rewrite(Some(token));
+    }
     Ok(())
 }
 

@@ -42,7 +42,8 @@ impl Aof {
         begun
     }
 
-    pub(super) fn begin(&self, shared: &Arc<Shared>, inner: &mut Inner, switch_on: bool) {
+    /// Begins a base; `None` when the disk refuses it.
+    pub(super) fn begin(&self, shared: &Arc<Shared>, inner: &mut Inner, switch_on: bool) -> Option<Begun> {
         let config = shared.server().config.clone();
         let first = !inner.log.has_base();
         let begun = if inner.log.is_on() {
@@ -57,7 +58,7 @@ impl Aof {
                 }
             })
         };
-        match begun {
+        match &begun {
             Ok(Begun::Yes) => {
                 inner.rewriting = self.dataset.load(Ordering::Relaxed);
                 if first && switch_on {
@@ -70,9 +71,9 @@ impl Aof {
                     self.advance(offset);
                 }
             }
-            Ok(Begun::NotNow) => shared.server().log_growth.scheduled = true,
+            Ok(Begun::NotNow) => {}
             Err(error) => {
-                let text = plain(&error);
+                let text = plain(error);
                 shared.logger.warning(format_args!("Can't begin a new base of the AOF: {text}"));
                 shared.with(|server| {
                     if !server.cancel_rewrite() {
@@ -81,6 +82,7 @@ impl Aof {
                 });
             }
         }
+        begun.ok()
     }
 
     /// Deletes what is not needed any more, which may take long, on another thread.
@@ -107,7 +109,7 @@ impl Aof {
 fn begin_snapshot(shared: &Shared, before: Option<&mut Vec<u8>>) -> Option<BaseFormat> {
     let mut server = shared.server();
     let server = &mut *server;
-    if !server.may_snapshot() {
+    if !server.may_snapshot() || server.is_loading() {
         return None;
     }
     if let Some(before) = before {

@@ -25,6 +25,7 @@ use super::disk::RealDisk;
 use super::shared::{Shared, lock};
 use super::startup::plain;
 use crate::config::{AppendFsync, Config};
+use crate::exec::Token;
 use crate::exec::latency::LatencyEvent;
 use crate::persist::aof::{Log, LogFile, Manifest};
 use crate::persist::disk::Disk;
@@ -98,6 +99,7 @@ enum Order {
         switch_on: bool,
         /// What the increment so far has not on disk has been made durable already, as far as possible.
         synced: bool,
+        asker: Asker,
     },
     /// The base is complete in this file.
     FinishBase {
@@ -114,6 +116,14 @@ enum Order {
         done: oneshot::Sender<std::io::Result<()>>,
     },
     Close,
+}
+
+/// Who is told how the beginning of a base went.
+enum Asker {
+    /// The server, and whoever waits there.
+    Server(Option<Token>),
+    /// Whoever switches the log on: whether it may be called on.
+    Switch(oneshot::Sender<bool>),
 }
 
 impl Default for Aof {
@@ -193,9 +203,17 @@ impl Aof {
     }
 
     /// Begins a new base: what is appended from now on goes to a new increment, and a snapshot of the dataset as it is
-    /// becomes the base. With `switch_on` a log that is off is switched on thereby; without, it gets a base only.
-    pub fn begin_base(&self, switch_on: bool) {
-        self.order(Order::BeginBase { switch_on, synced: false });
+    /// becomes the base. With `switch_on` a log that is off is switched on thereby; without, it gets a base only. The
+    /// server is told how that went.
+    pub fn begin_base(&self, switch_on: bool, token: Option<Token>) {
+        self.order(Order::BeginBase { switch_on, synced: false, asker: Asker::Server(token) });
+    }
+
+    /// Switches the log on: at once, or as soon as another snapshot allows it. False when it cannot be written.
+    pub async fn switch_on(&self) -> bool {
+        let (done, result) = oneshot::channel();
+        self.order(Order::BeginBase { switch_on: true, synced: false, asker: Asker::Switch(done) });
+        result.await.unwrap_or(false)
     }
 
     /// The base that was begun is complete and durable in the file `temp`: it takes its name, and what it replaces is
@@ -276,11 +294,19 @@ impl Aof {
 
     fn perform(&self, shared: &Arc<Shared>, inner: &mut Inner, order: Order) {
         match order {
-            Order::BeginBase { switch_on, synced } => {
-                if synced || !self.sync_ahead(shared, inner) {
-                    self.begin(shared, inner, switch_on);
-                } else {
-                    lock(&self.orders).push_front(Order::BeginBase { switch_on, synced: true });
+            Order::BeginBase { switch_on, synced, asker } => {
+                if !synced && self.sync_ahead(shared, inner) {
+                    lock(&self.orders).push_front(Order::BeginBase { switch_on, synced: true, asker });
+                    return;
+                }
+                let begun = self.begin(shared, inner, switch_on);
+                match asker {
+                    Asker::Server(token) => shared.with(|server| server.rewrite_begun(token, begun)),
+                    Asker::Switch(done) => {
+                        shared.server().rewrite_begun(None, begun);
+                        // A server that has ended meanwhile need not know.
+                        let _ = done.send(begun.is_some());
+                    }
                 }
             }
             Order::FinishBase { temp, done } => {

@@ -8,7 +8,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Aof, Failing, Inner, Taken};
-use crate::exec::Effect;
 use crate::node::shared::{Shared, lock};
 use crate::persist::disk::DiskFile;
 
@@ -83,7 +82,7 @@ impl Aof {
         if inner.failing == Some(Failing::Sync) {
             // What the disk has lost when it failed it may call durable now: a new base holds all of it.
             self.solved(shared, inner);
-            shared.with(|server| server.outbox.push(Effect::RewriteAof));
+            shared.with(|server| server.ask_for_rewrite(None));
         }
         self.tell_durable(shared, inner, taken);
     }
