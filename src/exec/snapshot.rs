@@ -14,7 +14,7 @@ use super::state::COMPAT_VERSION;
 use crate::base::Millis;
 use crate::data::entry::Entry;
 use crate::keyspace::{AccessPolicy, EntrySink};
-use crate::persist::aof::CommandWriter;
+use crate::persist::aof::{CommandWriter, rewrite};
 use crate::persist::rdb::pieces::{self, Pieces};
 use crate::persist::rdb::{Access, Aux, RdbWriter, Reader, ReplicationAux, WriteOptions};
 use crate::repl::{Input, ReplicaId, SnapshotId, SnapshotRequest, SnapshotTarget, Version};
@@ -193,15 +193,37 @@ impl EntrySink for RdbSink {
 struct CommandSink {
     writer: CommandWriter,
     out: Vec<u8>,
+    /// The large value under way, and what came in between its pieces.
+    pieces: Option<rewrite::Pieces>,
+    between: Vec<u8>,
 }
 
 impl EntrySink for CommandSink {
     fn entry(&mut self, db: u32, entry: &Entry) {
-        self.writer.entry(&mut self.out, db as usize, entry.key(), entry.value(), entry.expire_at());
+        let out = if self.pieces.is_none() { &mut self.out } else { &mut self.between };
+        self.writer.entry(out, db as usize, entry.key(), entry.value(), entry.expire_at());
+    }
+
+    fn is_large(&self, entry: &Entry) -> bool {
+        pieces::is_large(entry.value())
+    }
+
+    fn piece(&mut self, db: u32, entry: &Entry) -> bool {
+        let mut pieces = self.pieces.take().unwrap_or_else(|| {
+            self.writer.select(&mut self.out, db as usize);
+            rewrite::Pieces::default()
+        });
+        let over = rewrite::next_piece(&mut self.out, entry.key(), entry.value(), entry.expire_at(), &mut pieces);
+        if over {
+            self.out.append(&mut self.between);
+        } else {
+            self.pieces = Some(pieces);
+        }
+        over
     }
 
     fn pending_bytes(&self) -> usize {
-        self.out.len()
+        self.out.len() + self.between.len()
     }
 
     fn take(&mut self, into: &mut Vec<u8>) {
@@ -346,7 +368,7 @@ impl Server {
         for import in self.migrations.import_commands() {
             push_command(&mut out, import.args());
         }
-        CommandSink { writer, out }
+        CommandSink { writer, out, pieces: None, between: Vec::new() }
     }
 
     fn rdb_sink(&mut self, aof_base: bool, reader: Reader) -> RdbSink {

@@ -147,9 +147,16 @@ pub fn push_command(out: &mut Vec<u8>, args: Args<'_>) {
 }
 
 pub(crate) fn push_bulk(out: &mut Vec<u8>, bytes: &[u8]) {
+    push_bulk_header(out, bytes.len());
+    out.extend_from_slice(bytes);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What stands in front of a bulk string of `len` bytes.
+pub(crate) fn push_bulk_header(out: &mut Vec<u8>, len: usize) {
     // Most lengths have one digit or two: their lines are put together without a detour.
     let digit = |n: usize| b'0' + (n % 10) as u8;
-    match bytes.len() {
+    match len {
         n @ 0..=9 => out.extend_from_slice(&[b'$', digit(n), b'\r', b'\n']),
         n @ 10..=99 => out.extend_from_slice(&[b'$', digit(n / 10), digit(n), b'\r', b'\n']),
         n => {
@@ -158,6 +165,4 @@ pub(crate) fn push_bulk(out: &mut Vec<u8>, bytes: &[u8]) {
             out.extend_from_slice(b"\r\n");
         }
     }
-    out.extend_from_slice(bytes);
-    out.extend_from_slice(b"\r\n");
 }

@@ -3,7 +3,6 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use trib::base::Millis;
-use trib::exec::Effect;
 use trib::exec::loading::LoadedFacts;
 use trib::exec::rdb_load::{self, LoadError, RdbLoad};
 use trib::exec::{ClientId, Server};

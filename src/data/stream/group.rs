@@ -1,6 +1,7 @@
 //! A consumer group: how far it has read, its consumers, and what they were given and have not acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use super::id::StreamId;
 use super::log::Log;
@@ -83,6 +84,11 @@ impl Group {
     /// The consumers by name.
     pub fn consumers(&self) -> impl ExactSizeIterator<Item = &Consumer> {
         self.by_name.values().map(|id| self.consumer(*id))
+    }
+
+    /// The same from the one on that has this name.
+    pub fn consumers_from(&self, name: &[u8]) -> impl Iterator<Item = &Consumer> {
+        self.by_name.range::<[u8], _>((Bound::Included(name), Bound::Unbounded)).map(|(_, id)| self.consumer(*id))
     }
 
     #[must_use]

@@ -83,6 +83,11 @@ impl Log {
         self.nodes.iter().map(|(key, node)| (*key, node.pack()))
     }
 
+    /// The same from the node on that begins at `key`.
+    pub fn nodes_from(&self, key: StreamId) -> impl Iterator<Item = (StreamId, &Listpack)> {
+        self.nodes.range(key..).map(|(key, node)| (*key, node.pack()))
+    }
+
     /// Heap bytes held. O(1).
     #[must_use]
     pub fn mem_bytes(&self) -> usize {

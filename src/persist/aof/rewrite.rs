@@ -1,11 +1,12 @@
 //! A base in the form of commands, for `aof-use-rdb-preamble no`: the shortest commands that make the dataset.
 
 use super::feed::{push_select, push_timestamp};
-use super::stream::push_stream;
+use super::stream::{self, Place};
 use crate::base::{Millis, num};
 use crate::data::Item;
 use crate::data::value::ValueRef;
-use crate::resp::args::push_bulk;
+use crate::persist::rdb::pieces::{PIECE_BYTES, PIECE_ELEMENTS};
+use crate::resp::args::{push_bulk, push_bulk_header};
 
 /// Elements that one command carries at most, so that no command of a loaded file takes long.
 const MAX_ITEMS: usize = 64;
@@ -37,45 +38,93 @@ impl CommandWriter {
     /// Appends the commands that make this key. There is nothing to append at the end.
     pub fn entry(&mut self, out: &mut Vec<u8>, db: usize, key: &[u8], value: ValueRef<'_>, expire: Option<Millis>) {
         self.select(out, db);
-        match value {
-            ValueRef::Int(n) => push_words(out, &[Item::Bytes(b"SET"), Item::Bytes(key), Item::Int(n)]),
-            ValueRef::Bytes(bytes) => push_words(out, &[Item::Bytes(b"SET"), Item::Bytes(key), Item::Bytes(bytes)]),
-            ValueRef::List(list) => {
-                let mut batch = Batch::new(out, "RPUSH", key, list.len());
-                list.for_each(0..list.len(), |element| batch.push([element]));
+        let mut pieces = Pieces::default();
+        while !next_piece(out, key, value, expire, &mut pieces) {}
+    }
+}
+
+/// How far the commands of a value are written: a cursor, an index or an offset, as its type has it.
+#[derive(Clone, Debug, Default)]
+pub struct Pieces {
+    at: u64,
+    /// The same of a stream.
+    place: Place,
+}
+
+/// Appends the next commands (of a long string: the next part of the command) that make this key, whose database is
+/// selected. Nothing may change it before the last piece, for which this is true.
+pub fn next_piece(
+    out: &mut Vec<u8>,
+    key: &[u8],
+    value: ValueRef<'_>,
+    expire: Option<Millis>,
+    pieces: &mut Pieces,
+) -> bool {
+    let from = pieces.at as usize;
+    let over = match value {
+        ValueRef::Int(n) => {
+            push_words(out, &[Item::Bytes(b"SET"), Item::Bytes(key), Item::Int(n)]);
+            true
+        }
+        ValueRef::Bytes(bytes) => {
+            if from == 0 {
+                push_header(out, 3);
+                [b"SET", key].into_iter().for_each(|word| push_bulk(out, word));
+                push_bulk_header(out, bytes.len());
             }
-            ValueRef::Set(set) => {
-                let mut batch = Batch::new(out, "SADD", key, set.len());
-                set.iter().for_each(|member| batch.push([member]));
+            let to = bytes.len().min(from + PIECE_BYTES);
+            out.extend_from_slice(&bytes[from..to]);
+            pieces.at = to as u64;
+            if to == bytes.len() {
+                out.extend_from_slice(b"\r\n");
             }
-            ValueRef::Hash(hash) => {
-                let expiring = hash.iter_with_expiry().filter_map(|(f, v, at)| Some((f, v, at?)));
-                let mut others = hash.len();
-                for (field, value, at) in expiring {
+            to == bytes.len()
+        }
+        ValueRef::List(list) => {
+            let to = list.len().min(from + PIECE_ELEMENTS);
+            let mut batch = Batch::new(out, "RPUSH", key);
+            list.for_each(from..to, |element| batch.push([element]));
+            batch.end();
+            pieces.at = to as u64;
+            to == list.len()
+        }
+        ValueRef::Set(set) => {
+            let mut batch = Batch::new(out, "SADD", key);
+            pieces.at = set.scan(pieces.at, PIECE_ELEMENTS, |member| batch.push([member]));
+            batch.end();
+            pieces.at == 0
+        }
+        ValueRef::Hash(hash) => {
+            let mut batch = Batch::new(out, "HMSET", key);
+            pieces.at = hash.scan(pieces.at, PIECE_ELEMENTS, |field, value, expire_at| match expire_at {
+                None => batch.push([field, value]),
+                Some(at) => {
                     let words = [b"HSETEX", key, b"PXAT"].map(Item::Bytes);
                     let fields = [Item::Int(at.0), Item::Bytes(b"FIELDS"), Item::Int(1), field, value];
-                    push_words(out, &[&words[..], &fields].concat());
-                    others -= 1;
+                    push_words(batch.out, &[&words[..], &fields].concat());
                 }
-                let mut batch = Batch::new(out, "HMSET", key, others);
-                let staying = hash.iter_with_expiry().filter(|(.., at)| at.is_none());
-                staying.for_each(|(field, value, _)| batch.push([field, value]));
-            }
-            ValueRef::ZSet(zset) => {
-                let mut batch = Batch::new(out, "ZADD", key, zset.len());
-                let mut text = Vec::new();
-                for (member, score) in zset {
-                    text.clear();
-                    num::push_f64(&mut text, score);
-                    batch.push([Item::Bytes(&text), member]);
-                }
-            }
-            ValueRef::Stream(stream) => push_stream(out, key, stream),
+            });
+            batch.end();
+            pieces.at == 0
         }
-        if let Some(at) = expire {
-            push_words(out, &[Item::Bytes(b"PEXPIREAT"), Item::Bytes(key), Item::Int(at.0)]);
+        ValueRef::ZSet(zset) => {
+            let to = zset.len().min(from + PIECE_ELEMENTS);
+            let (mut batch, mut text) = (Batch::new(out, "ZADD", key), Vec::new());
+            for (member, score) in zset.range(from..to) {
+                text.clear();
+                num::push_f64(&mut text, score);
+                batch.push([Item::Bytes(&text), member]);
+            }
+            batch.end();
+            pieces.at = to as u64;
+            to == zset.len()
         }
+        ValueRef::Stream(stream) => stream::push_piece(out, key, stream, &mut pieces.place, PIECE_BYTES),
+    };
+    if let Some(at) = expire.filter(|_| over) {
+        push_words(out, &[Item::Bytes(b"PEXPIREAT"), Item::Bytes(key), Item::Int(at.0)]);
     }
+    over
 }
 
 pub(super) fn push_words(out: &mut Vec<u8>, words: &[Item<'_>]) {
@@ -93,31 +142,40 @@ pub(super) fn push_item(out: &mut Vec<u8>, item: Item<'_>) {
     push_bulk(out, item.text(&mut Default::default()));
 }
 
-/// Splits the items of a collection into commands. How many words a command has stands before them, so the number of
-/// items is known from the start.
+/// Splits the items of a collection into commands.
 struct Batch<'a> {
     out: &'a mut Vec<u8>,
     command: &'static str,
     key: &'a [u8],
-    left: usize,
-    room: usize,
+    /// What the next command carries, and how many items and words that is.
+    words: Vec<u8>,
+    items: usize,
+    count: usize,
 }
 
 impl<'a> Batch<'a> {
-    fn new(out: &'a mut Vec<u8>, command: &'static str, key: &'a [u8], items: usize) -> Self {
-        Batch { out, command, key, left: items, room: 0 }
+    fn new(out: &'a mut Vec<u8>, command: &'static str, key: &'a [u8]) -> Self {
+        Batch { out, command, key, words: Vec::new(), items: 0, count: 0 }
     }
 
     fn push<const N: usize>(&mut self, words: [Item<'_>; N]) {
-        if self.room == 0 {
-            self.room = self.left.min(MAX_ITEMS);
-            self.left -= self.room;
-            push_header(self.out, 2 + self.room * N);
+        words.into_iter().for_each(|word| push_item(&mut self.words, word));
+        self.items += 1;
+        self.count += N;
+        if self.items == MAX_ITEMS {
+            self.end();
+        }
+    }
+
+    /// Appends the command for what has been pushed.
+    fn end(&mut self) {
+        if self.items > 0 {
+            push_header(self.out, 2 + self.count);
             push_bulk(self.out, self.command.as_bytes());
             push_bulk(self.out, self.key);
+            self.out.append(&mut self.words);
+            (self.items, self.count) = (0, 0);
         }
-        self.room -= 1;
-        words.into_iter().for_each(|word| push_item(self.out, word));
     }
 }
 
@@ -179,6 +237,29 @@ mod tests {
             CommandWriter::begin(&mut out, None).entry(&mut out, 0, b"k", value(kind, &many, &limits).as_ref(), None);
             let lengths: Vec<usize> = commands(&out)[1..].iter().map(|words| words.len() - 2).collect();
             assert_eq!(lengths, [64 * words, 64 * words, words], "{kind}");
+        }
+    }
+
+    /// Large values in pieces are the same as at once, and no piece is large.
+    #[test]
+    fn pieces_make_the_value() {
+        let limits = Limits::default();
+        let many: Vec<Vec<u8>> = (0..10_000).map(|i| format!("{i} {}", "x".repeat(i % 90)).into_bytes()).collect();
+        for kind in [Kind::String, Kind::List, Kind::Set, Kind::Hash, Kind::ZSet, Kind::Stream] {
+            let value = value(kind, &many, &limits);
+            let (mut whole, mut file, mut pieces, mut count) = (Vec::new(), Vec::new(), Pieces::default(), 0);
+            CommandWriter { db: Some(0) }.entry(&mut whole, 0, b"k", value.as_ref(), Some(Millis(5)));
+            let mut over = false;
+            while !over {
+                let mut piece = Vec::new();
+                over = next_piece(&mut piece, b"k", value.as_ref(), Some(Millis(5)), &mut pieces);
+                assert!(piece.len() <= 256 << 10, "{kind}: a piece of {} bytes", piece.len());
+                file.append(&mut piece);
+                count += 1;
+            }
+            assert!(count > 3, "{kind}: {count} pieces");
+            assert!(file == whole, "{kind}");
+            assert_eq!(commands(&file).last().unwrap().join(" "), "PEXPIREAT k 5");
         }
     }
 

@@ -1,10 +1,20 @@
 //! A large value written a piece at a time, so that nobody waits for all of it. Nothing may change it meanwhile.
 
 use super::output::push_length;
+use super::stream::{self, Place};
 use super::write::{Access, RdbWriter};
 use super::write_value::{NO_EXPIRY, push_item, push_node, tells_expiry, type_of};
 use crate::base::Millis;
+use crate::data::stream::Group;
 use crate::data::value::{Encoding, ValueRef};
+
+/// One piece: so many elements, nodes, or bytes. How it is written does not matter.
+pub(in crate::persist) const PIECE_ELEMENTS: usize = 256;
+const PIECE_NODES: usize = 8;
+pub(in crate::persist) const PIECE_BYTES: usize = 128 << 10;
+
+/// A node of a stream that compresses well takes longer than its bytes tell.
+const STREAM_BYTES: usize = 32 << 10;
 
 /// More elements than this are not written at once, ...
 const ELEMENTS_MAX: usize = 2048;
@@ -15,27 +25,30 @@ const NODES_MAX: usize = 32;
 /// ... nor more bytes of a string.
 const BYTES_MAX: usize = 1 << 20;
 
-/// One piece: so many elements, nodes, or bytes.
-const PIECE_ELEMENTS: usize = 256;
-const PIECE_NODES: usize = 8;
-const PIECE_BYTES: usize = 128 << 10;
-
 /// How far a value is written: a cursor, an index or an offset, as its type has it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Pieces {
     at: u64,
+    /// The same of a stream.
+    place: Place,
 }
 
-/// Whether the value is worth being written in pieces. Streams are not: their nodes are few and large.
+/// Whether the value is worth being written in pieces.
 #[must_use]
 pub fn is_large(value: ValueRef<'_>) -> bool {
     match value {
-        ValueRef::Int(_) | ValueRef::Stream(_) => false,
+        ValueRef::Int(_) => false,
         ValueRef::Bytes(bytes) => bytes.len() > BYTES_MAX,
         ValueRef::List(list) => list.nodes().len() > NODES_MAX,
         ValueRef::Set(set) => set.encoding() == Encoding::Hashtable && set.len() > ELEMENTS_MAX,
         ValueRef::Hash(hash) => hash.as_pack().is_none() && hash.len() > ELEMENTS_MAX,
         ValueRef::ZSet(zset) => zset.as_pack().is_none() && zset.len() > ELEMENTS_MAX,
+        ValueRef::Stream(stream) => {
+            let held = |group: &Group| group.pending().len() + group.consumers().len();
+            stream.log.nodes().len() > NODES_MAX
+                || stream.groups.len() > NODES_MAX
+                || stream.groups.values().map(held).sum::<usize>() > ELEMENTS_MAX
+        }
     }
 }
 
@@ -58,7 +71,8 @@ impl RdbWriter {
             ValueRef::Set(set) => set.len(),
             ValueRef::Hash(hash) => hash.len(),
             ValueRef::ZSet(zset) => zset.len(),
-            ValueRef::Int(_) | ValueRef::Stream(_) => unreachable!("never large"),
+            ValueRef::Stream(_) => return Pieces::default(),
+            ValueRef::Int(_) => unreachable!("never large"),
         };
         self.append(out, |out| push_length(out, len as u64));
         Pieces::default()
@@ -70,7 +84,8 @@ impl RdbWriter {
         self.append(out, |out| {
             let from = pieces.at as usize;
             match value {
-                ValueRef::Int(_) | ValueRef::Stream(_) => unreachable!("never large"),
+                ValueRef::Int(_) => unreachable!("never large"),
+                ValueRef::Stream(stream) => stream::push_piece(out, stream, &mut pieces.place, compress, STREAM_BYTES),
                 ValueRef::Bytes(bytes) => {
                     let to = bytes.len().min(from + PIECE_BYTES);
                     out.extend_from_slice(&bytes[from..to]);
@@ -134,7 +149,7 @@ mod tests {
     fn pieces_make_the_value() {
         let limits = Limits::default();
         let many: Vec<Vec<u8>> = (0..10_000).map(|i| format!("{i} {}", "x".repeat(i % 90)).into_bytes()).collect();
-        for kind in [Kind::String, Kind::List, Kind::Set, Kind::Hash, Kind::ZSet] {
+        for kind in [Kind::String, Kind::List, Kind::Set, Kind::Hash, Kind::ZSet, Kind::Stream] {
             let value = match kind {
                 Kind::String => Value::Bytes(many.concat().repeat(4)),
                 kind => value(kind, &many, &limits),

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
+use std::ops::Bound;
 
 use super::code::value_type;
 use super::error::Result;
@@ -17,51 +18,142 @@ use crate::data::stream::{Delivery, Group, Log, Stream, StreamId};
 /// How a group that does not know how much it has read says so.
 const UNKNOWN: u64 = u64::MAX;
 
+/// Where in a stream the next piece begins. The names are those of a group and of a consumer.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Place {
+    #[default]
+    Start,
+    /// At the node that begins at this id.
+    Node(StreamId),
+    Group(Box<[u8]>),
+    /// At a group's pending entry.
+    Pending(Box<[u8]>, StreamId),
+    /// At a group's consumer, or at an entry that it holds.
+    Consumer(Box<[u8]>, Box<[u8]>, Option<StreamId>),
+}
+
 /// Appends a stream in the form of version 2.
 pub fn push_stream(out: &mut Vec<u8>, stream: &Stream, compress: bool) {
-    let log = &stream.log;
-    let nodes = log.nodes();
-    push_length(out, nodes.len() as u64);
-    for (key, pack) in nodes {
-        push_string(out, &key.to_bytes(), compress);
-        push_string(out, pack.bytes(), compress);
+    push_piece(out, stream, &mut Place::Start, compress, usize::MAX);
+}
+
+/// Appends a piece of a stream, of little more than `max_bytes`. True when it was the last.
+pub(super) fn push_piece(
+    out: &mut Vec<u8>,
+    stream: &Stream,
+    place: &mut Place,
+    compress: bool,
+    max_bytes: usize,
+) -> bool {
+    let mut piece = Piece { end: out.len().saturating_add(max_bytes), out, stream, compress };
+    while let Some(next) = piece.push_from(place) {
+        *place = next;
+        if piece.is_full() {
+            return false;
+        }
     }
-    push_length(out, log.len());
-    for id in [log.last_id, log.first_id(), log.max_deleted_id] {
-        push_id(out, id);
+    true
+}
+
+/// A piece under way.
+struct Piece<'a> {
+    out: &'a mut Vec<u8>,
+    /// How long `out` may become.
+    end: usize,
+    stream: &'a Stream,
+    compress: bool,
+}
+
+impl Piece<'_> {
+    fn is_full(&self) -> bool {
+        self.out.len() >= self.end
     }
-    push_length(out, log.entries_added);
-    push_length(out, stream.groups.len() as u64);
-    for (name, group) in &stream.groups {
-        push_string(out, name, compress);
-        push_group(out, group, compress);
+
+    /// Appends what stands at `place`, and tells what follows; `None` at the end.
+    fn push_from(&mut self, place: &Place) -> Option<Place> {
+        match place {
+            Place::Start => {
+                push_length(self.out, self.stream.log.nodes().len() as u64);
+                Some(Place::Node(StreamId::MIN))
+            }
+            Place::Node(from) => self.push_nodes(*from),
+            Place::Group(name) => {
+                let group = self.stream.groups.get(name)?;
+                push_string(self.out, name, self.compress);
+                push_id(self.out, group.last_id);
+                push_length(self.out, group.entries_read.unwrap_or(UNKNOWN));
+                push_length(self.out, group.pending().len() as u64);
+                Some(Place::Pending(name.clone(), StreamId::MIN))
+            }
+            Place::Pending(name, from) => self.push_pending(name, *from),
+            Place::Consumer(name, consumer, from) => self.push_consumers(name, consumer, *from),
+        }
+    }
+
+    fn push_nodes(&mut self, from: StreamId) -> Option<Place> {
+        let Stream { log, groups } = self.stream;
+        for (key, pack) in log.nodes_from(from) {
+            if self.is_full() {
+                return Some(Place::Node(key));
+            }
+            push_string(self.out, &key.to_bytes(), self.compress);
+            push_string(self.out, pack.bytes(), self.compress);
+        }
+        push_length(self.out, log.len());
+        for id in [log.last_id, log.first_id(), log.max_deleted_id] {
+            push_id(self.out, id);
+        }
+        push_length(self.out, log.entries_added);
+        push_length(self.out, groups.len() as u64);
+        groups.keys().next().cloned().map(Place::Group)
+    }
+
+    fn push_pending(&mut self, name: &[u8], from: StreamId) -> Option<Place> {
+        let group = self.stream.groups.get(name)?;
+        for (id, pending) in group.pending().range(from..) {
+            if self.is_full() {
+                return Some(Place::Pending(name.into(), *id));
+            }
+            self.out.extend_from_slice(&id.to_bytes());
+            self.out.extend_from_slice(&pending.delivery.at.0.to_le_bytes());
+            push_length(self.out, pending.delivery.count);
+        }
+        let mut consumers = group.consumers();
+        push_length(self.out, consumers.len() as u64);
+        match consumers.next() {
+            Some(first) => Some(Place::Consumer(name.into(), first.name().into(), None)),
+            None => self.group_after(name),
+        }
+    }
+
+    fn push_consumers(&mut self, name: &[u8], from: &[u8], mut held_from: Option<StreamId>) -> Option<Place> {
+        let group = self.stream.groups.get(name)?;
+        for consumer in group.consumers_from(from) {
+            let first = held_from.take().unwrap_or_else(|| {
+                push_string(self.out, consumer.name(), self.compress);
+                self.out.extend_from_slice(&consumer.seen.0.to_le_bytes());
+                push_length(self.out, consumer.pending().len() as u64);
+                StreamId::MIN
+            });
+            for id in consumer.pending().range(first..) {
+                if self.is_full() {
+                    return Some(Place::Consumer(name.into(), consumer.name().into(), Some(*id)));
+                }
+                self.out.extend_from_slice(&id.to_bytes());
+            }
+        }
+        self.group_after(name)
+    }
+
+    fn group_after(&self, name: &[u8]) -> Option<Place> {
+        let mut after = self.stream.groups.range::<[u8], _>((Bound::Excluded(name), Bound::Unbounded));
+        after.next().map(|(name, _)| Place::Group(name.clone()))
     }
 }
 
 fn push_id(out: &mut Vec<u8>, id: StreamId) {
     push_length(out, id.ms);
     push_length(out, id.seq);
-}
-
-fn push_group(out: &mut Vec<u8>, group: &Group, compress: bool) {
-    push_id(out, group.last_id);
-    push_length(out, group.entries_read.unwrap_or(UNKNOWN));
-    push_length(out, group.pending().len() as u64);
-    for (id, pending) in group.pending() {
-        out.extend_from_slice(&id.to_bytes());
-        out.extend_from_slice(&pending.delivery.at.0.to_le_bytes());
-        push_length(out, pending.delivery.count);
-    }
-    let consumers = group.consumers();
-    push_length(out, consumers.len() as u64);
-    for consumer in consumers {
-        push_string(out, consumer.name(), compress);
-        out.extend_from_slice(&consumer.seen.0.to_le_bytes());
-        push_length(out, consumer.pending().len() as u64);
-        for id in consumer.pending() {
-            out.extend_from_slice(&id.to_bytes());
-        }
-    }
 }
 
 /// Reads a stream of any version.
