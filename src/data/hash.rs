@@ -49,7 +49,11 @@ impl Replaced {
 impl Hash {
     /// See [`super::value::ValueRef::prefetch_member`].
     pub(super) fn prefetch(&self, field: &[u8]) -> Option<u64> {
-        self.repr.as_full()?.pairs.prefetch_key(field)
+        let Some(table) = self.repr.as_full() else {
+            self.repr.prefetch();
+            return None;
+        };
+        table.pairs.prefetch_key(field)
     }
 
     /// See [`super::value::ValueRef::prefetch_found`].

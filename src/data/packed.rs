@@ -8,6 +8,7 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use super::Listpack;
+use super::dict::prefetch;
 
 /// Set in the address of a box, which is even, as the one of a listpack's memory is.
 const FULL: usize = 1;
@@ -54,6 +55,12 @@ impl<T> Packed<T> {
         let () = Self::IS_A_WORD;
         let address = NonNull::from(Box::leak(Box::new(full))).cast::<u8>();
         Packed { word: address.map_addr(|address| address | FULL), owns: PhantomData }
+    }
+
+    /// Asks for the beginning of what is held ahead of its use.
+    #[inline]
+    pub fn prefetch(&self) {
+        prefetch(self.address().as_ptr());
     }
 
     #[inline]

@@ -40,7 +40,11 @@ struct Table {
 impl Set {
     /// See [`super::value::ValueRef::prefetch_member`].
     pub(super) fn prefetch(&self, member: &[u8]) -> Option<u64> {
-        self.table()?.members.prefetch_key(member)
+        let Some(table) = self.table() else {
+            self.repr.prefetch();
+            return None;
+        };
+        table.members.prefetch_key(member)
     }
 
     /// See [`super::value::ValueRef::prefetch_found`].

@@ -122,8 +122,8 @@ impl ValueRef<'_> {
         }
     }
 
-    /// Asks for the bucket of a member, if the value is a set or a hash so large that it is not in the cache; gives what
-    /// [`ValueRef::prefetch_found`] wants.
+    /// Asks for the memory that a lookup of a member reads first, if the value is a set or a hash: a small one's listpack,
+    /// or the bucket in a table so large that it is not in the cache. Gives what [`ValueRef::prefetch_found`] wants.
     #[must_use]
     pub fn prefetch_member(&self, member: &[u8]) -> Option<u64> {
         match self {

@@ -156,7 +156,7 @@ impl Server {
         if let Some(last) = client.last_command {
             let command = self.commands.command(last);
             if command.subcommands.is_empty()
-                && args.at(0).eq_ignore_ascii_case(command.name.as_bytes())
+                && self.commands.is_called(last, args.at(0))
                 && command.accepts(args.len())
             {
                 return Ok(last);

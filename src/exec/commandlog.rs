@@ -102,14 +102,11 @@ impl Server {
         reply_bytes: usize,
     ) {
         let config = &self.config;
+        let large = config.commandlog_request_larger_than;
+        let request_bytes = if args.wire_bytes_max() as i64 >= large { args.wire_bytes() } else { 0 };
         let found = [
             (Remarkable::Slow, config.slowlog_log_slower_than_us, usec, config.slowlog_max_len),
-            (
-                Remarkable::LargeRequest,
-                config.commandlog_request_larger_than,
-                args.wire_bytes() as u64,
-                config.commandlog_large_request_max_len,
-            ),
+            (Remarkable::LargeRequest, large, request_bytes as u64, config.commandlog_large_request_max_len),
             (
                 Remarkable::LargeReply,
                 config.commandlog_reply_larger_than,

@@ -107,7 +107,8 @@ impl Server {
     /// Gates for commands that write or need memory.
     fn may_write(&mut self, client: &Client, command: &Command) -> Result<(), ErrorReply> {
         let flags = command.flags;
-        let writes = flags.contains(Flags::WRITE) || (command.name == "exec" && queues(self, client, Flags::WRITE));
+        let writes = flags.contains(Flags::WRITE)
+            || (client.in_transaction() && command.name == "exec" && queues(self, client, Flags::WRITE));
         if self.out_of_memory && self.needs_memory(client, command) {
             return Err(ErrorReply::Oom);
         }

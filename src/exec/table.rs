@@ -15,6 +15,8 @@ pub struct CommandIndex(u16);
 #[derive(Debug)]
 pub struct TableEntry {
     pub command: &'static Command,
+    /// The command's name as most clients spell it.
+    upper: Box<str>,
     pub stats: CommandStats,
     /// How long its calls took, once there was one while that is counted (`latency-tracking`).
     pub latency: Option<Box<Histogram>>,
@@ -66,11 +68,20 @@ impl CommandTable {
         let index = CommandIndex(self.entries.len() as u16);
         self.entries.push(TableEntry {
             command,
+            upper: command.name.to_ascii_uppercase().into(),
             stats: CommandStats::default(),
             latency: None,
             subcommands: HashMap::new(),
         });
         index
+    }
+
+    /// Whether `word` is the whole name of this command, in any case.
+    #[inline]
+    #[must_use]
+    pub fn is_called(&self, index: CommandIndex, word: &[u8]) -> bool {
+        let entry = &self.entries[index.0 as usize];
+        entry.upper.as_bytes() == word || word.eq_ignore_ascii_case(entry.upper.as_bytes())
     }
 
     /// Finds the command, or subcommand, that `args` calls.

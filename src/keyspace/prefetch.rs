@@ -6,6 +6,9 @@ use crate::base::key_slot;
 /// Most keys that are asked for together. More would push each other out of the cache.
 const MAX_KEYS: usize = 128;
 
+/// What most clients send at once is not made to pay for the room of so many.
+const FEW_KEYS: usize = 16;
+
 /// A database with fewer keys fits into the cache anyway.
 const WORTH_IT_KEYS: usize = 4096;
 
@@ -16,9 +19,17 @@ impl Keyspace {
     /// Asks for the buckets of up to 128 keys, then for their entries, and the same for members of large sets and
     /// hashes. Nothing is looked up for good: a word that is no key costs a little time and changes nothing.
     pub fn prefetch<'k>(&self, db: u32, wanted: impl Iterator<Item = Wanted<'k>>) {
+        if wanted.size_hint().1.is_some_and(|most| most <= FEW_KEYS) {
+            self.prefetch_up_to::<FEW_KEYS>(db, wanted);
+        } else {
+            self.prefetch_up_to::<MAX_KEYS>(db, wanted);
+        }
+    }
+
+    fn prefetch_up_to<'k, const N: usize>(&self, db: u32, wanted: impl Iterator<Item = Wanted<'k>>) {
         let tables = &self.dbs[db as usize];
         let is_large = tables.len() >= WORTH_IT_KEYS;
-        let mut places = [(0u16, 0u64, Wanted::default()); MAX_KEYS];
+        let mut places = [(0u16, 0u64, Wanted::default()); N];
         let mut len = 0;
         for (place, (key, member)) in places.iter_mut().zip(wanted) {
             if !is_large && member.is_none() {
@@ -38,7 +49,7 @@ impl Keyspace {
                 tables.get(usize::from(table)).prefetch_entry(hash);
             }
         }
-        let mut members = [None; MAX_KEYS];
+        let mut members = [None; N];
         for (found, &(table, hash, (key, member))) in members.iter_mut().zip(places) {
             let Some(member) = member else { continue };
             let Some(entry) = tables.get(usize::from(table)).find_hashed(hash, key) else { continue };

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{Notify, watch};
 
 use super::aof::Aof;
@@ -171,19 +172,25 @@ pub fn now() -> Millis {
     Millis(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64))
 }
 
-/// The stopwatch of the real machine.
+/// Nanoseconds of a clock that is never set.
+fn monotonic_ns() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// The stopwatch of the real machine: when it was started, in nanoseconds.
 #[derive(Debug)]
-pub struct MachineStopwatch(Instant);
+pub struct MachineStopwatch(u64);
 
 impl Default for MachineStopwatch {
     fn default() -> MachineStopwatch {
-        MachineStopwatch(Instant::now())
+        MachineStopwatch(monotonic_ns())
     }
 }
 
 impl Stopwatch for MachineStopwatch {
     fn micros(&self) -> u64 {
-        self.0.elapsed().as_micros() as u64
+        (monotonic_ns() - self.0) / 1000
     }
 
     fn wall_micros(&self) -> i64 {

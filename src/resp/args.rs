@@ -76,6 +76,16 @@ impl<'a> Args<'a> {
         self.get(i).is_some_and(|a| a.eq_ignore_ascii_case(word.as_bytes()))
     }
 
+    /// What [`Args::wire_bytes`] is not above, without a look at every argument.
+    #[must_use]
+    pub fn wire_bytes_max(&self) -> usize {
+        /// A count or a length with its marker and its line ends.
+        const HEADER_MAX: usize = 16;
+        let (Some(first), Some(last)) = (self.spans.first(), self.spans.last()) else { return HEADER_MAX };
+        // The arguments follow each other in their buffer.
+        (last.start + last.len - first.start) as usize + HEADER_MAX * (self.len() + 1)
+    }
+
     /// Bytes of the command as an array of bulk strings.
     #[must_use]
     pub fn wire_bytes(&self) -> usize {

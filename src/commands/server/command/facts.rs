@@ -187,3 +187,12 @@ fn flags_without_a_word_are_few() {
     let silent: Vec<Flags> = Flags::all().iter().filter(|flag| names::flag(*flag).is_none()).collect();
     assert_eq!(silent, [Flags::MAY_REPLICATE, Flags::TOUCHES_ARBITRARY_KEYS]);
 }
+
+#[test]
+fn a_name_is_known_in_any_case_and_only_whole() {
+    let table = CommandTable::new(&commands::all());
+    let get = table.find(b"get").unwrap();
+    for (word, is) in [(&b"GET"[..], true), (b"get", true), (b"gEt", true), (b"getx", false), (b"ge", false)] {
+        assert_eq!(table.is_called(get, word), is);
+    }
+}
