@@ -7,6 +7,7 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser};
@@ -73,6 +74,46 @@ pub struct PlanArgs {
     pub dry_run: bool,
 }
 
+/// How long to wait for what was done to be so: shared by the subcommands that end in a cluster that agrees.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct WaitArgs {
+    /// How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_time)]
+    pub wait: Duration,
+    /// Do not wait for that
+    #[arg(long, conflicts_with = "wait")]
+    pub no_wait: bool,
+}
+
+/// `30`, `30s`, `500ms`, `5m` or `1h`; a number alone is seconds.
+pub fn parse_time(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("the units are ms, s, m and h".to_owned()),
+    };
+    let number: f64 = digits.parse().map_err(|_| "not a length of time".to_owned())?;
+    Duration::try_from_secs_f64(number * unit).map_err(|_| "not a length of time".to_owned())
+}
+
+/// `1000`, `64kb`, `10mb` or `1gb`, in powers of 1024; at least 1.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let lower = text.to_ascii_lowercase();
+    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match &lower[digits.len()..] {
+        "" | "b" => 0,
+        "k" | "kb" => 10,
+        "m" | "mb" => 20,
+        "g" | "gb" => 30,
+        _ => return Err("the units are kb, mb and gb".to_owned()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "not a number of bytes".to_owned())?;
+    number.checked_mul(1 << shift).filter(|&bytes| bytes > 0).ok_or_else(|| "not a number of bytes".to_owned())
+}
+
 /// How a table is printed: shared by the subcommands that print one.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct SheetArgs {
@@ -124,6 +165,18 @@ pub struct MoveArgs {
     /// Overwrite keys that exist on the receiving node
     #[arg(long)]
     pub replace: bool,
+    /// Move no more keys a second than this, over all nodes. Servers that move slots themselves are given so many at a time
+    #[arg(long, value_name = "KEYS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_keys_per_sec: Option<u64>,
+    /// Move no more bytes a second than this, over all nodes, as MEMORY USAGE counts them; with a unit as in 10mb
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub max_bytes_per_sec: Option<u64>,
+    /// Move nothing while the giving or the receiving node answers a PING in 100 later than this
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub pause_if_p99_over: Option<u64>,
+    /// Move slots even if the receiving node seems to have too little memory for their keys
+    #[arg(long)]
+    pub ignore_memory: bool,
 }
 
 /// A command line that ends the run right away: help, version, or a mistake.
@@ -289,6 +342,27 @@ mod tests {
         assert_eq!(seed("trib info h:7000").unwrap(), Addr::new("h", 7000));
         assert_eq!(seed("trib info h 7000").unwrap(), Addr::new("h", 7000));
         assert_eq!(seed("trib info h").unwrap_err().kind, super::super::error::Kind::Usage);
+    }
+
+    #[test]
+    fn times_have_units() {
+        for (text, millis) in [("5", 5000), ("0", 0), ("1.5s", 1500), ("20ms", 20), ("2m", 120_000), ("1h", 3_600_000)]
+        {
+            assert_eq!(parse_time(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for bad in ["", "s", "-1", "5 s", "5d", "1e300", "nan"] {
+            assert!(parse_time(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn bytes_have_units() {
+        for (text, bytes) in [("5", 5), ("1kb", 1024), ("2MB", 2 << 20), ("3g", 3 << 30)] {
+            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
+        }
+        for bad in ["", "0", "kb", "-1", "1tb", "99999999999gb"] {
+            assert!(parse_bytes(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -88,6 +88,14 @@ pub enum Step {
     Reset {
         node: Member,
     },
+    /// The node takes over from its primary.
+    Promote {
+        node: Member,
+        primary: Member,
+    },
+    Restart {
+        node: Member,
+    },
     SetConfig {
         node: Member,
         name: String,
@@ -190,6 +198,8 @@ impl Step {
             Step::CopyFunctions { from, to } => ("copy functions", &from.addr, format!("to {}", to.addr)),
             Step::Forget { node } => ("forget", &node.addr, node.id.clone()),
             Step::Reset { node } => ("reset", &node.addr, String::new()),
+            Step::Promote { node, primary } => ("take over", &node.addr, format!("from {}", primary.addr)),
+            Step::Restart { node } => ("restart", &node.addr, String::new()),
             Step::SetConfig { node, name, value } => ("set", &node.addr, format!("{name} {value}")),
             Step::Import { from, database } => ("import", from, format!("database {database}")),
             Step::Load { file } => ("load", file, String::new()),

@@ -93,6 +93,13 @@ impl Vitals {
     }
 }
 
+#[cfg(test)]
+impl From<HashMap<NodeId, Vital>> for Vitals {
+    fn from(by_node: HashMap<NodeId, Vital>) -> Vitals {
+        Vitals { by_node }
+    }
+}
+
 /// Asks one node.
 pub async fn ask(client: &Client) -> Result<Vital, Failure> {
     let cmds = [command("CLUSTER INFO"), command("INFO")];

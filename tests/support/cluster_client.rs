@@ -1,9 +1,11 @@
 //! A client that follows redirections, the way applications do: it has to notice nothing of a move.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use redis::{Cmd, Connection, RedisResult, Value};
 use trib::base::{Slot, key_slot};
@@ -11,8 +13,12 @@ use trib::base::{Slot, key_slot};
 /// Redirections that one command follows before it counts as failed.
 const HOPS: usize = 16;
 
+/// Between two tries, where nobody had a better address.
+const PAUSE: Duration = Duration::from_millis(20);
+
 pub struct ClusterClient {
-    seed: u16,
+    /// Nodes it has heard of, the one that it began with first.
+    known: Vec<u16>,
     connections: HashMap<u16, Connection>,
     owners: HashMap<Slot, u16>,
 }
@@ -20,37 +26,53 @@ pub struct ClusterClient {
 impl ClusterClient {
     #[must_use]
     pub fn new(seed: u16) -> ClusterClient {
-        ClusterClient { seed, connections: HashMap::new(), owners: HashMap::new() }
+        ClusterClient { known: vec![seed], connections: HashMap::new(), owners: HashMap::new() }
     }
 
-    /// Runs a command on one key.
+    /// Runs a command on one key. A node that has gone, or is of no cluster any more, is not asked again: another one
+    /// knows who owns the slot now.
     pub fn query(&mut self, cmd: &Cmd, key: &str) -> RedisResult<Value> {
         let slot = key_slot(key.as_bytes());
-        let mut port = *self.owners.get(&slot).unwrap_or(&self.seed);
+        let mut port = *self.owners.get(&slot).unwrap_or(&self.known[0]);
         let mut asking = false;
         let mut result = Ok(Value::Nil);
         for _ in 0..HOPS {
-            let connection = self.connection(port);
-            if std::mem::take(&mut asking) {
-                redis::cmd("ASKING").exec(connection)?;
-            }
-            result = cmd.query(connection);
-            let Some((code, to)) = result.as_ref().err().and_then(redirection) else { return result };
-            port = to;
-            if code == "MOVED" {
-                self.owners.insert(slot, port);
+            result = self.ask(port, std::mem::take(&mut asking), cmd);
+            let Err(error) = &result else { return result };
+            if let Some((code, to)) = redirection(error) {
+                port = to;
+                if !self.known.contains(&port) {
+                    self.known.push(port);
+                }
+                if code == "MOVED" {
+                    self.owners.insert(slot, port);
+                } else {
+                    asking = true;
+                }
+            } else if error.is_io_error() || error.code() == Some("CLUSTERDOWN") {
+                self.connections.remove(&port);
+                self.owners.retain(|_, owner| *owner != port);
+                let at = self.known.iter().position(|known| *known == port).map_or(0, |at| at + 1);
+                port = self.known[at % self.known.len()];
+                std::thread::sleep(PAUSE);
             } else {
-                asking = true;
+                return result;
             }
         }
         result
     }
 
-    fn connection(&mut self, port: u16) -> &mut Connection {
-        self.connections.entry(port).or_insert_with(|| {
-            let client = redis::Client::open(format!("redis://127.0.0.1:{port}/")).expect("a valid address");
-            client.get_connection().expect("the server accepts")
-        })
+    fn ask(&mut self, port: u16, asking: bool, cmd: &Cmd) -> RedisResult<Value> {
+        let connection = match self.connections.entry(port) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                new.insert(redis::Client::open(format!("redis://127.0.0.1:{port}/"))?.get_connection()?)
+            }
+        };
+        if asking {
+            redis::cmd("ASKING").exec(connection)?;
+        }
+        cmd.query(connection)
     }
 }
 

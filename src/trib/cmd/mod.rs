@@ -21,14 +21,19 @@ pub mod config;
 pub mod create;
 pub mod del_node;
 pub mod down;
+pub mod drain;
+pub mod failover;
 pub mod fix;
+pub mod forget_failed;
 pub mod help;
 pub mod import;
 pub mod info;
 pub mod ps;
 pub mod rebalance;
+pub mod rebalance_roles;
 pub mod reshard;
 pub mod restore;
+pub mod roll;
 pub mod set_timeout;
 pub mod slots;
 pub mod status;
@@ -98,6 +103,11 @@ pub enum Command {
     Rebalance(rebalance::Args),
     AddNode(add_node::Args),
     DelNode(del_node::Args),
+    Drain(drain::Args),
+    ForgetFailed(forget_failed::Args),
+    Failover(failover::Args),
+    RebalanceRoles(rebalance_roles::Args),
+    Roll(roll::Args),
     SetTimeout(set_timeout::Args),
     Call(call::Args),
     Import(import::Args),
@@ -128,6 +138,11 @@ impl Command {
             Command::Rebalance(args) => rebalance::run(ctx, args).await,
             Command::AddNode(args) => add_node::run(ctx, args).await,
             Command::DelNode(args) => del_node::run(ctx, args).await,
+            Command::Drain(args) => drain::run(ctx, args).await,
+            Command::ForgetFailed(args) => forget_failed::run(ctx, args).await,
+            Command::Failover(args) => failover::run(ctx, args).await,
+            Command::RebalanceRoles(args) => rebalance_roles::run(ctx, args).await,
+            Command::Roll(args) => roll::run(ctx, args).await,
             Command::SetTimeout(args) => set_timeout::run(ctx, args).await,
             Command::Call(args) => call::run(ctx, args).await,
             Command::Import(args) => import::run(ctx, args).await,

@@ -13,10 +13,11 @@ use redis::{Cmd, Value};
 
 use super::super::client::{Client, add_migrate_auth, command};
 use super::super::error::Failure;
+use super::brake::Brake;
 use super::link::Link;
 use super::pace::Pace;
 use super::progress::Observer;
-use super::{Settings, Stop, Trouble, busy};
+use super::{Settings, Stop, Trouble, busy, room};
 use crate::base::Slot;
 
 /// Keys of one slot that are listed at a time.
@@ -37,13 +38,20 @@ struct Parcel<'k> {
     keys: &'k [Vec<u8>],
 }
 
+/// What says how fast to go, and who hears of it.
+#[derive(Clone, Copy)]
+pub struct Guide<'d> {
+    pub pace: &'d Pace,
+    pub brake: &'d Brake,
+    pub observer: &'d dyn Observer,
+    pub stop: &'d Cell<Stop>,
+}
+
 /// Empties slots of one link.
 pub struct Drain<'d, 'a> {
     link: &'d Link<'a>,
     settings: &'d Settings,
-    pace: &'d Pace,
-    observer: &'d dyn Observer,
-    stop: &'d Cell<Stop>,
+    guide: Guide<'d>,
     /// Keys that have left, by slot; a slot is in it as soon as a key of it was sent.
     sent: RefCell<BTreeMap<Slot, u64>>,
 }
@@ -61,14 +69,8 @@ struct Round {
 }
 
 impl<'d, 'a> Drain<'d, 'a> {
-    pub fn new(
-        link: &'d Link<'a>,
-        settings: &'d Settings,
-        pace: &'d Pace,
-        observer: &'d dyn Observer,
-        stop: &'d Cell<Stop>,
-    ) -> Drain<'d, 'a> {
-        Drain { link, settings, pace, observer, stop, sent: RefCell::default() }
+    pub fn new(link: &'d Link<'a>, settings: &'d Settings, guide: Guide<'d>) -> Drain<'d, 'a> {
+        Drain { link, settings, guide, sent: RefCell::default() }
     }
 
     /// Whether keys of the slot may have left.
@@ -94,7 +96,7 @@ impl<'d, 'a> Drain<'d, 'a> {
             if idle >= IDLE_ROUNDS {
                 return Err(Trouble::Stuck { slot, from: self.link.source.addr.clone(), keys });
             }
-            if self.stop.get() == Stop::Now {
+            if self.guide.stop.get() == Stop::Now {
                 return Err(Trouble::Stopped);
             }
             let mut round = Round::default();
@@ -131,7 +133,7 @@ impl<'d, 'a> Drain<'d, 'a> {
         let pages = self.link.list(database, slots, PAGE).await?;
         let pages: Vec<(Slot, Vec<Vec<u8>>)> = slots.iter().copied().zip(pages).collect();
         let mut parcels = Parcels { pages: &pages, page: 0, key: 0 };
-        let bursts = std::iter::from_fn(|| parcels.burst(self.pace));
+        let bursts = std::iter::from_fn(|| parcels.burst(self.guide.pace));
         let busy_until = Cell::new(Instant::now());
         let mut results =
             stream::iter(bursts).map(|burst| self.send(&client, database, burst, &busy_until)).buffered(UNDER_WAY);
@@ -160,7 +162,9 @@ impl<'d, 'a> Drain<'d, 'a> {
         database: u32,
         burst: Vec<Parcel<'_>>,
         busy_until: &Cell<Instant>,
-    ) -> Result<Vec<(Slot, u64, Result<Value, Failure>)>, Failure> {
+    ) -> Result<Vec<(Slot, u64, Result<Value, Failure>)>, Trouble> {
+        let keys: Vec<&Vec<u8>> = burst.iter().flat_map(|parcel| parcel.keys).collect();
+        self.admit(database, &keys).await?;
         let replace = self.settings.replace;
         let each = self.share(burst.len());
         let cmds: Vec<Cmd> = burst.iter().map(|parcel| self.migrate(database, parcel.keys, replace, each)).collect();
@@ -172,8 +176,20 @@ impl<'d, 'a> Drain<'d, 'a> {
         // The source began with this burst when it was done with the one before.
         let took = begun.max(busy_until.get()).elapsed();
         busy_until.set(Instant::now());
-        self.pace.learn(burst.iter().map(|parcel| parcel.keys.len()).sum(), took);
+        self.guide.pace.learn(keys.len(), took);
         Ok(burst.iter().zip(replies).map(|(parcel, reply)| (parcel.slot, parcel.keys.len() as u64, reply)).collect())
+    }
+
+    /// Waits until these keys may go.
+    async fn admit(&self, database: u32, keys: &[&Vec<u8>]) -> Result<(), Trouble> {
+        let Guide { pace, brake, observer, stop } = self.guide;
+        let mut bytes = 0;
+        if brake.counts_bytes() {
+            let sizes = room::sizes(self.link, database, keys).await?;
+            bytes = sizes.iter().sum();
+            pace.limit(brake.most_keys(bytes.checked_div(sizes.len() as u64)));
+        }
+        brake.admit(self.link, keys.len() as u64, bytes, stop, observer).await
     }
 
     /// Moves the keys of one slot one by one, looking closer where a key is in the way.
@@ -182,6 +198,7 @@ impl<'d, 'a> Drain<'d, 'a> {
         let mut conflicts = Vec::new();
         let pages = self.link.list(database, &[slot], PAGE).await?;
         for key in pages.into_iter().flatten() {
+            self.admit(database, &[&key]).await?;
             let one = std::slice::from_ref(&key);
             let limit = self.patience(&client, 1);
             let mut reply = client
@@ -212,7 +229,7 @@ impl<'d, 'a> Drain<'d, 'a> {
     fn note(&self, slot: Slot, keys: u64, reply: &Value) -> u64 {
         let moved = if *reply == Value::Okay { keys } else { 0 };
         *self.sent.borrow_mut().entry(slot).or_default() += moved;
-        self.observer.keys_moved(moved);
+        self.guide.observer.keys_moved(moved);
         moved
     }
 
@@ -303,6 +320,7 @@ fn name_the_key(failure: Failure, key: &[u8]) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use super::super::brake::Limits;
     use super::*;
 
     fn failure(text: &str) -> Failure {
@@ -326,7 +344,7 @@ mod tests {
         let slot = |n| Slot::new(n).unwrap();
         let keys = |n: usize| (0..n).map(|i| i.to_string().into_bytes()).collect::<Vec<_>>();
         let pages = [(slot(1), keys(3)), (slot(2), keys(0)), (slot(3), keys(40))];
-        let pace = Pace::new(Some(10));
+        let pace = Pace::new(Some(10), &Brake::new(Limits::default()));
         let mut parcels = Parcels { pages: &pages, page: 0, key: 0 };
         let bursts: Vec<Vec<(u16, usize)>> = std::iter::from_fn(|| parcels.burst(&pace))
             .map(|burst| burst.iter().map(|parcel| (parcel.slot.get(), parcel.keys.len())).collect())

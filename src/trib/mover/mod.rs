@@ -17,11 +17,15 @@
 
 pub mod apply;
 mod atomic;
+pub mod brake;
+mod budget;
 mod busy;
 mod drain;
+mod latency;
 mod link;
 mod pace;
 pub mod progress;
+pub mod room;
 mod schedule;
 pub mod settle;
 
@@ -39,8 +43,10 @@ use super::cli::MoveArgs;
 use super::client::{Pool, join_all};
 use super::error::{Error as RunError, Failure, Kind};
 use super::plan::{SlotMove, Transfer};
+use super::table;
 use super::view::ClusterView;
 use crate::base::{NodeId, Slot};
+use brake::{Brake, Limits};
 use link::Link;
 use progress::Observer;
 use schedule::Schedule;
@@ -55,6 +61,9 @@ pub struct Settings {
     /// Whether the source's value wins where a key exists on both sides with different values.
     pub replace: bool,
     pub engine: Engine,
+    pub limits: Limits,
+    /// Whether to move without asking the targets for their memory.
+    pub ignore_memory: bool,
 }
 
 /// Who moves slots.
@@ -76,6 +85,12 @@ impl From<&MoveArgs> for Settings {
             batch: args.pipeline.map(|keys| keys as usize),
             replace: args.replace,
             engine: Engine::Migrate,
+            limits: Limits {
+                keys_per_sec: args.max_keys_per_sec,
+                bytes_per_sec: args.max_bytes_per_sec,
+                p99: args.pause_if_p99_over.map(Duration::from_millis),
+            },
+            ignore_memory: args.ignore_memory,
         }
     }
 }
@@ -121,6 +136,12 @@ pub enum Trouble {
     /// The servers did not move the slots, and nothing has changed.
     #[error("{from} did not move the slots to {to}: {text}")]
     Refused { from: Addr, to: Addr, text: String },
+    /// What comes is more than the target may use.
+    #[error(
+        "{to} may use {} and uses {}; about {} in {} keys would come",
+        table::bytes(memory.limit), table::bytes(memory.used), table::bytes(coming.bytes), coming.keys
+    )]
+    NoRoom { to: Addr, memory: room::Memory, coming: room::Coming },
     /// The operator pressed Ctrl-C, or another transfer failed.
     #[error("stopped before everything was moved")]
     Stopped,
@@ -158,6 +179,8 @@ impl Outcome {
         let mut error = match trouble {
             Trouble::Node(failure) => RunError::from(failure.clone()),
             Trouble::Stopped => RunError { kind: Kind::Failed, ..RunError::failed(format!("*** {trouble}.")) },
+            Trouble::NoRoom { .. } => RunError::failed(format!("*** {trouble}."))
+                .hint("raise its maxmemory, move fewer slots, or use --ignore-memory"),
             other => RunError::failed(format!("*** {other}")),
         };
         let mut hint = format!("{} of {wanted} slots were moved", self.moved.len());
@@ -198,12 +221,14 @@ pub struct Mover<'a> {
     settings: Settings,
     observer: &'a dyn Observer,
     stop: Cell<Stop>,
+    brake: Brake,
 }
 
 impl<'a> Mover<'a> {
     #[must_use]
     pub fn new(pool: &'a Pool, view: &'a ClusterView, settings: Settings, observer: &'a dyn Observer) -> Mover<'a> {
-        Mover { pool, view, settings, observer, stop: Cell::new(Stop::No) }
+        let brake = Brake::new(settings.limits);
+        Mover { pool, view, settings, observer, stop: Cell::new(Stop::No), brake }
     }
 
     /// Does the jobs, those of different nodes at the same time, and waits for none but its own end: see
@@ -211,7 +236,8 @@ impl<'a> Mover<'a> {
     /// more at once.
     pub async fn run(&self, jobs: &[Job]) -> Outcome {
         let work = self.work(jobs);
-        tokio::pin!(work);
+        let watch = self.brake.watch(self.pool, self.ends(jobs));
+        tokio::pin!(work, watch);
         let mut terminate = signal(SignalKind::terminate()).ok();
         loop {
             let interrupted = async {
@@ -222,12 +248,19 @@ impl<'a> Mover<'a> {
             };
             tokio::select! {
                 outcome = &mut work => return outcome,
+                never = &mut watch => match never {},
                 () = interrupted => {
                     self.stop.set(if self.stop.get() == Stop::No { Stop::Soon } else { Stop::Now });
                     self.observer.stopping();
                 }
             }
         }
+    }
+
+    /// Where the nodes are that give or take slots.
+    fn ends(&self, jobs: &[Job]) -> Vec<&'a Addr> {
+        let takes_part = |id| jobs.iter().any(|job| job.from == id || job.to == id);
+        self.view.primaries().filter(|node| takes_part(node.id)).map(|node| &node.addr).collect()
     }
 
     async fn work(&self, jobs: &[Job]) -> Outcome {
@@ -243,6 +276,12 @@ impl<'a> Mover<'a> {
             }
         }
         if outcome.trouble.is_some() {
+            return outcome;
+        }
+        if !self.settings.ignore_memory
+            && let Err(trouble) = room::check(ready.iter().map(|(_, link)| link)).await
+        {
+            outcome.trouble = Some(trouble);
             return outcome;
         }
         self.observer.counted(ready.iter().flat_map(|(_, link)| link.counts.values()).sum());
@@ -289,26 +328,25 @@ impl<'a> Mover<'a> {
             slots.iter().map(|&slot| SlotMove { slot, from: job.from, to: job.to }).collect()
         };
         self.observer.begun(index);
-        match self.atomically(index, job, link).await {
-            Ok(true) => {
-                self.observer.ended(index);
-                outcome.moved = as_moves(&job.slots);
-                return outcome;
-            }
-            Ok(false) => {}
-            Err(trouble) => {
-                self.observer.ended(index);
-                outcome.trouble = Some(trouble);
-                return outcome;
-            }
+        let mut by_servers = Vec::new();
+        match self.atomically(index, job, link, &mut by_servers).await {
+            Ok(()) => {}
+            Err(trouble) => outcome.trouble = Some(trouble),
         }
-        let pace = pace::Pace::new(self.settings.batch);
-        for batch in batches(&job.slots, &link.counts) {
+        outcome.moved = as_moves(&by_servers);
+        let rest = &job.slots[by_servers.len()..];
+        if outcome.trouble.is_some() || rest.is_empty() {
+            self.observer.ended(index);
+            return outcome;
+        }
+        let pace = pace::Pace::new(self.settings.batch, &self.brake);
+        for batch in batches(rest, &link.counts, self.brake.most_open_keys()) {
             if self.stop.get() != Stop::No {
                 outcome.trouble = Some(Trouble::Stopped);
                 break;
             }
-            let mut drain = drain::Drain::new(link, &self.settings, &pace, self.observer, &self.stop);
+            let guide = drain::Guide { pace: &pace, brake: &self.brake, observer: self.observer, stop: &self.stop };
+            let mut drain = drain::Drain::new(link, &self.settings, guide);
             let moved = match job.scope {
                 Scope::Slots => self.move_slots(link, batch, &mut drain).await,
                 Scope::Keys => drain.empty(batch).await,
@@ -335,30 +373,43 @@ impl<'a> Mover<'a> {
         outcome
     }
 
-    /// Has the servers do the job, if they are to; whether they have.
-    async fn atomically(&self, index: usize, job: &Job, link: &Link<'a>) -> Result<bool, Trouble> {
+    /// Has the servers do the job, if they are to; `moved` are the slots at its beginning that they have moved. What they
+    /// move cannot be slowed down, so where there are limits they move a little at a time.
+    async fn atomically(&self, index: usize, job: &Job, link: &Link<'a>, moved: &mut Vec<Slot>) -> Result<(), Trouble> {
         let engine = self.settings.engine;
         let wanted = job.scope == Scope::Slots && engine != Engine::Migrate;
         if !wanted || (engine == Engine::Auto && !atomic::is_known(link).await?) {
-            return Ok(false);
+            return Ok(());
         }
-        match atomic::migrate(link, &job.slots, &self.stop).await {
-            Ok(()) => {
-                for &slot in &job.slots {
-                    let keys = link.counts.get(&slot).copied().unwrap_or(0);
-                    self.observer.keys_moved(keys);
-                    self.observer.slot_moved(index, slot, keys);
+        let key_bytes = match self.brake.counts_bytes() {
+            true => room::bytes_per_key(link).await?.unwrap_or(0),
+            false => 0,
+        };
+        let keys_of = |slots: &[Slot]| slots.iter().filter_map(|slot| link.counts.get(slot)).sum::<u64>();
+        for portion in portions(&job.slots, &link.counts, self.brake.most_keys_atomic(key_bytes)) {
+            if self.stop.get() != Stop::No {
+                return Err(Trouble::Stopped);
+            }
+            let keys = keys_of(portion);
+            self.brake.admit(link, keys, keys.saturating_mul(key_bytes), &self.stop, self.observer).await?;
+            match atomic::migrate(link, portion, &self.stop).await {
+                Ok(()) => {}
+                Err(trouble @ (Trouble::Refused { .. } | Trouble::Node(Failure::Reply { .. })))
+                    if engine == Engine::Auto =>
+                {
+                    self.observer.falls_back(&trouble);
+                    return Ok(());
                 }
-                Ok(true)
+                Err(trouble) => return Err(trouble),
             }
-            Err(trouble @ (Trouble::Refused { .. } | Trouble::Node(Failure::Reply { .. })))
-                if engine == Engine::Auto =>
-            {
-                self.observer.falls_back(&trouble);
-                Ok(false)
+            for &slot in portion {
+                let keys = keys_of(&[slot]);
+                self.observer.keys_moved(keys);
+                self.observer.slot_moved(index, slot, keys);
             }
-            Err(trouble) => Err(trouble),
+            moved.extend_from_slice(portion);
         }
+        Ok(())
     }
 
     async fn move_slots(
@@ -376,16 +427,35 @@ impl<'a> Mover<'a> {
 
 /// Cuts the slots into batches that are open at the same time: many when they are nearly empty, since the
 /// cost is per batch then; few when they are full, since an open slot costs its clients a detour.
-fn batches<'s>(slots: &'s [Slot], counts: &BTreeMap<Slot, u64>) -> impl Iterator<Item = &'s [Slot]> {
+fn batches<'s>(slots: &'s [Slot], counts: &BTreeMap<Slot, u64>, keys_at_most: u64) -> impl Iterator<Item = &'s [Slot]> {
     const SLOTS_AT_MOST: usize = 512;
     const KEYS_ABOUT: u64 = 16_384;
+    cut(slots, counts, SLOTS_AT_MOST, KEYS_ABOUT.min(keys_at_most))
+}
+
+/// Cuts the slots into what the servers move at a time: everything where nothing limits them.
+fn portions<'s>(
+    slots: &'s [Slot],
+    counts: &BTreeMap<Slot, u64>,
+    keys_at_most: Option<u64>,
+) -> impl Iterator<Item = &'s [Slot]> {
+    cut(slots, counts, slots.len(), keys_at_most.unwrap_or(u64::MAX))
+}
+
+/// Cuts the slots where there would be too many, or too many keys in them. One slot is the least.
+fn cut<'s>(
+    slots: &'s [Slot],
+    counts: &BTreeMap<Slot, u64>,
+    slots_at_most: usize,
+    keys_at_most: u64,
+) -> impl Iterator<Item = &'s [Slot]> {
     let counts: Vec<u64> = slots.iter().map(|slot| counts.get(slot).copied().unwrap_or(0)).collect();
     let mut start = 0;
     std::iter::from_fn(move || {
         let mut keys = 0;
         let rest = &counts[start..];
-        let length = rest.iter().take(SLOTS_AT_MOST).take_while(|&&count| {
-            let fits = keys == 0 || keys + count <= KEYS_ABOUT;
+        let length = rest.iter().take(slots_at_most).take_while(|&&count| {
+            let fits = keys == 0 || keys + count <= keys_at_most;
             keys += count;
             fits
         });
@@ -408,12 +478,15 @@ mod tests {
     fn full_slots_travel_alone_and_empty_ones_in_crowds() {
         let slots: Vec<Slot> = Slot::all().take(1200).collect();
         let mut counts = BTreeMap::from([(slot(0), 1_000_000), (slot(2), 10_000), (slot(3), 10_000)]);
-        let lengths: Vec<usize> = batches(&slots, &counts).map(<[Slot]>::len).collect();
+        let lengths: Vec<usize> = batches(&slots, &counts, u64::MAX).map(<[Slot]>::len).collect();
         assert_eq!(lengths, [1, 2, 512, 512, 173]);
+        let lengths: Vec<usize> = portions(&slots, &counts, Some(100)).map(<[Slot]>::len).collect();
+        assert_eq!(lengths, [1, 2, 1, 1196], "a slot that is too full goes alone");
+        assert_eq!(portions(&slots, &counts, None).count(), 1);
         counts.clear();
-        let all: Vec<Slot> = batches(&slots, &counts).flatten().copied().collect();
+        let all: Vec<Slot> = batches(&slots, &counts, u64::MAX).flatten().copied().collect();
         assert_eq!(all, slots);
-        assert_eq!(batches(&[], &counts).count(), 0);
+        assert_eq!(batches(&[], &counts, u64::MAX).count(), 0);
     }
 
     #[test]

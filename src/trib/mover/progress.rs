@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -26,6 +27,8 @@ pub trait Observer {
     fn ended(&self, _job: usize) {}
     /// The servers cannot do it themselves, so this program will.
     fn falls_back(&self, _why: &Trouble) {}
+    /// A node answers more slowly than the operator allows, so nothing is sent for a while. Told once.
+    fn paused(&self, _node: &Addr, _p99: Duration) {}
     /// Ctrl-C was pressed; what is in flight is finished first.
     fn stopping(&self) {}
 }
@@ -152,6 +155,13 @@ impl Observer for Reporter<'_> {
 
     fn falls_back(&self, why: &Trouble) {
         self.bar.suspend(|| self.ui.note(format!("{why}; the keys are moved one by one instead.")));
+    }
+
+    fn paused(&self, node: &Addr, p99: Duration) {
+        let millis = p99.as_secs_f64() * 1000.0;
+        self.bar.suspend(|| {
+            self.ui.note(format!("Pausing while {node} is slow (the p99 of its PING is {millis:.1} ms)..."))
+        });
     }
 
     fn stopping(&self) {

@@ -4,9 +4,13 @@
 //! holds keys of which slot) and returns typed steps, which the caller shows, asks about and applies.
 
 pub mod create;
+pub mod drain;
+pub mod failed;
 pub mod fix;
 pub mod rebalance;
 pub mod reshard;
+pub mod roles;
+pub mod roll;
 pub mod weights;
 
 use super::slots::SlotSet;

@@ -81,19 +81,29 @@ pub fn plan(nodes: &[Weighted], threshold: f64) -> Result<Rebalance, RebalanceEr
 
 /// How many slots each node should own: its exact share rounded down or up, the sum unchanged.
 fn targets(slots: &[usize], weights: &[f64]) -> Result<Vec<usize>, RebalanceError> {
-    /// A share closer than this to a whole number is that number: floating point is not exact.
-    const WHOLE: f64 = 1e-6;
     let total: usize = slots.iter().sum();
     if total == 0 {
         return Ok(vec![0; slots.len()]);
     }
+    Ok(round(slots, &exact_shares(weights, total).ok_or(RebalanceError::NoWeight)?))
+}
+
+/// The part of `total` that each weight asks for; `None` where all weights are zero.
+pub(super) fn exact_shares(weights: &[f64], total: usize) -> Option<Vec<f64>> {
     // Dividing by the greatest weight first keeps the sum finite, however great the weights are.
     let greatest = weights.iter().copied().fold(0.0, f64::max);
     if greatest <= 0.0 {
-        return Err(RebalanceError::NoWeight);
+        return None;
     }
     let sum: f64 = weights.iter().map(|weight| weight / greatest).sum();
-    let exact: Vec<f64> = weights.iter().map(|weight| total as f64 * (weight / greatest) / sum).collect();
+    Some(weights.iter().map(|weight| total as f64 * (weight / greatest) / sum).collect())
+}
+
+/// Rounds the shares of nodes that own `slots` now; the sum of the shares is a whole number.
+pub(super) fn round(slots: &[usize], exact: &[f64]) -> Vec<usize> {
+    /// A share closer than this to a whole number is that number: floating point is not exact.
+    const WHOLE: f64 = 1e-6;
+    let total = exact.iter().sum::<f64>().round() as usize;
     let mut targets: Vec<usize> = exact.iter().map(|share| (share + WHOLE).floor() as usize).collect();
     let mut fractional: Vec<usize> = (0..slots.len()).filter(|&i| exact[i] - targets[i] as f64 > WHOLE).collect();
     fractional.sort_by(|&a, &b| {
@@ -105,12 +115,12 @@ fn targets(slots: &[usize], weights: &[f64]) -> Result<Vec<usize>, RebalanceErro
     for &index in &fractional[..left] {
         targets[index] += 1;
     }
-    Ok(targets)
+    targets
 }
 
 /// Pairs those who have too many with those who have too few, the greatest of both first, so that few
 /// pairs of nodes have to talk. Every giver parts with its lowest slots.
-fn transfers(nodes: &[Weighted], balances: &[Balance]) -> Vec<Transfer> {
+pub(super) fn transfers(nodes: &[Weighted], balances: &[Balance]) -> Vec<Transfer> {
     let ranked = |sign: i64| {
         let mut side: Vec<(usize, usize)> = balances
             .iter()

@@ -1,0 +1,156 @@
+//! `trib failover`: a replica takes over from its primary.
+
+use super::Context;
+use crate::trib::addr::Addr;
+use crate::trib::agreement;
+use crate::trib::cli::{PlanArgs, SeedArgs, WaitArgs};
+use crate::trib::error::{Error, Kind};
+use crate::trib::pick;
+use crate::trib::planned::{self, Step};
+use crate::trib::promote::{self, How, Promotion};
+use crate::trib::view::{ClusterView, Node};
+use crate::trib::vitals::Vitals;
+
+/// Let a replica take over from its primary, in an orderly way
+///
+/// The primary holds writes back until the replica has everything, so nothing is lost and clients wait a moment. Where
+/// only the shard is named, the replica that lags least takes over. Returns when all nodes know the new roles and the
+/// old primary is in sync.
+#[derive(clap::Args)]
+#[command(group(clap::ArgGroup::new("which").required(true)))]
+pub struct Args {
+    #[command(flatten)]
+    seed: SeedArgs,
+    /// The shard: its primary, or any node of it, by the beginning of an ID or by address
+    #[arg(long, value_name = "NODE", group = "which")]
+    shard: Option<String>,
+    /// The replica that is to take over
+    #[arg(long, value_name = "REPLICA", group = "which")]
+    to: Option<String>,
+    /// Do not ask the primary, which may be dead: most of the primaries vote. Writes that the replica does not have are
+    /// lost
+    #[arg(long)]
+    forced: bool,
+    /// Do not ask anybody: for a cluster that has lost most of its primaries. What the replica does not have is lost,
+    /// and if the others still serve somewhere, slots may have two owners for a while
+    #[arg(long, conflicts_with = "forced")]
+    takeover: bool,
+    #[command(flatten)]
+    plan: PlanArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+impl Args {
+    fn how(&self) -> How {
+        match (self.forced, self.takeover) {
+            (_, true) => How::Taken,
+            (true, _) => How::Forced,
+            _ => How::Agreed,
+        }
+    }
+}
+
+pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
+    let ui = ctx.ui;
+    let seed = args.seed.addr()?;
+    let view = ctx.hold(ClusterView::load(&ctx.pool, &seed).await?, args.plan.dry_run).await?;
+    let vitals = Vitals::load(&ctx.pool, &view).await;
+    let (replica, primary) = choose(&view, &vitals, args)?;
+    let lag = vitals.get(&replica.id).and_then(|vital| promote::lag(vital, vitals.get(&primary.id)));
+    allow(args.how(), primary, replica, lag.is_some())?;
+    let told = lag.map_or_else(|| "which has no link to it".to_owned(), |bytes| format!("{bytes} bytes behind"));
+    ui.heading(format!(">>> Failover of {} to {} ({told})", primary.addr, replica.addr));
+    let answers = match args.to {
+        Some(_) => Vec::new(),
+        None => vec!["--to".to_owned(), replica.id.to_string()],
+    };
+    let steps = vec![Step::Promote { node: replica.into(), primary: primary.into() }];
+    ctx.pass_with(args.plan.dry_run, answers, planned::digest(&view), steps)?;
+    if args.how() != How::Agreed {
+        ui.warning("*** Writes that the replica does not have will be lost.");
+        if !ui.confirm("Do you want to go on? (type 'yes' to accept): ")? {
+            return Err(Error { kind: Kind::Declined, ..Error::failed("*** Aborting...") });
+        }
+    }
+    let promotion = Promotion { pool: &ctx.pool, replica: &replica.addr, how: args.how(), limit: args.wait.wait };
+    if args.wait.no_wait {
+        return Ok(promotion.ask().await?);
+    }
+    promotion.run().await?;
+    // The seed may be the primary that is gone; the replica is not.
+    agreement::reach(ui, &ctx.pool, &replica.addr, args.wait, |found| {
+        let old = found.view.node(&primary.id).filter(|node| node.is_reachable())?;
+        (old.primary != Some(replica.id)).then(|| format!("{} does not replicate {} yet", old.addr, replica.addr))
+    })
+    .await?;
+    ui.ok(format!("[OK] {} is the primary of {} slots now.", replica.addr, primary.slots.len()));
+    Ok(())
+}
+
+/// The replica that is to take over, and from whom.
+fn choose<'v>(view: &'v ClusterView, vitals: &Vitals, args: &Args) -> Result<(&'v Node, &'v Node), Error> {
+    let primary_of = |node: &'v Node| node.primary.and_then(|id| view.node(&id));
+    if let Some(name) = &args.to {
+        let node = named(view, name)?;
+        let Some(primary) = primary_of(node) else {
+            return Err(Error::failed(format!("[ERR] Node {} is a primary already.", node.addr)));
+        };
+        return Ok((node, primary));
+    }
+    let node = named(view, args.shard.as_deref().unwrap_or_default())?;
+    let primary = primary_of(node).unwrap_or(node);
+    let replicas: Vec<&Node> = view.replicas_of(&primary.id).collect();
+    let best = promote::best(&replicas, primary.id, vitals, 0);
+    let best = best.ok_or_else(|| {
+        Error::failed(format!("[ERR] Node {} has no replica that answers.", primary.addr)).hint(format!(
+            "trib add-node --slave --master-id {} NEW {}",
+            primary.id,
+            view.seed().addr
+        ))
+    })?;
+    Ok((best, primary))
+}
+
+fn named<'v>(view: &'v ClusterView, name: &str) -> Result<&'v Node, Error> {
+    pick::any(view, name).map_err(|bad| Error::failed(bad.to_string()))
+}
+
+/// What an orderly failover needs.
+fn allow(how: How, primary: &Node, replica: &Node, is_linked: bool) -> Result<(), Error> {
+    let alive = |node: &Addr| format!("[ERR] Node {node} does not answer");
+    if !replica.is_reachable() {
+        return Err(Error::failed(format!("{}.", alive(&replica.addr))));
+    }
+    if how != How::Agreed {
+        return Ok(());
+    }
+    let text = match primary.is_reachable() {
+        true if is_linked => return Ok(()),
+        true => format!("[ERR] The link of {} to its primary {} is down", replica.addr, primary.addr),
+        false => alive(&primary.addr),
+    };
+    Err(Error::failed(format!("{text}: there is no orderly failover."))
+        .hint("--forced does without the primary, --takeover also without the votes of the others; writes may be lost"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trib::view::tests::small;
+
+    #[test]
+    fn an_orderly_failover_needs_both_ends() {
+        let view = small();
+        let (primary, replica) = (&view.nodes[0], &view.nodes[2]);
+        assert!(allow(How::Agreed, primary, replica, true).is_ok());
+        let refused = allow(How::Agreed, primary, replica, false).unwrap_err();
+        assert!(refused.hint.unwrap().contains("--forced"));
+        assert!(allow(How::Forced, primary, replica, false).is_ok());
+        let mut dead = primary.clone();
+        dead.report = Err(crate::trib::error::Failure::Lost { node: dead.addr.clone(), reason: "x".into() });
+        assert!(allow(How::Agreed, &dead, replica, true).is_err());
+        assert!(allow(How::Taken, &dead, replica, false).is_ok());
+        assert!(allow(How::Taken, primary, &dead, false).is_err(), "somebody has to take over");
+    }
+}

@@ -1,0 +1,125 @@
+//! A replica that takes over from its primary because the operator wants it to, and the wait until it has.
+
+use std::time::{Duration, Instant};
+
+use super::addr::Addr;
+use super::client::{Pool, command};
+use super::error::{Error, Failure, Kind};
+use super::view::{self, Node};
+use super::vitals::{Vital, Vitals};
+use super::wait::{self, Look};
+use crate::base::NodeId;
+
+/// A server gives a failover that does not come about up after 5 s; then it may be asked again.
+const AGAIN_AFTER: Duration = Duration::from_secs(6);
+
+/// Who has to agree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum How {
+    /// The primary, which stops writes until the replica has everything: nothing is lost
+    #[default]
+    Agreed,
+    /// Most of the primaries, but not the one that is replaced
+    Forced,
+    /// Nobody
+    Taken,
+}
+
+/// What a promotion is about.
+pub struct Promotion<'a> {
+    pub pool: &'a Pool,
+    pub replica: &'a Addr,
+    pub how: How,
+    pub limit: Duration,
+}
+
+impl Promotion<'_> {
+    /// Asks the replica to take over.
+    pub async fn ask(&self) -> Result<(), Failure> {
+        let words = match self.how {
+            How::Agreed => "CLUSTER FAILOVER",
+            How::Forced => "CLUSTER FAILOVER FORCE",
+            How::Taken => "CLUSTER FAILOVER TAKEOVER",
+        };
+        match self.pool.call(self.replica, &command(words)).await {
+            // It is a primary already, or was made one while this was on its way.
+            Err(Failure::Reply { text, .. }) if text.contains("should send CLUSTER FAILOVER to a replica") => Ok(()),
+            Err(Failure::Reply { text, .. }) if text.contains("should send CLUSTER FAILOVER to a slave") => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Asks, and returns when the replica calls itself a primary. One that gives up is asked again.
+    pub async fn run(&self) -> Result<(), Error> {
+        let mut asked: Option<Instant> = None;
+        let result = wait::until(None, self.limit, async || {
+            if view::ask(self.pool, self.replica).await?.own().primary.is_none() {
+                return Ok(Look::Done(()));
+            }
+            if asked.is_none_or(|at| at.elapsed() >= AGAIN_AFTER) {
+                asked = Some(Instant::now());
+                self.ask().await?;
+            }
+            Ok(Look::NotYet(format!("{} has not taken over", self.replica)))
+        });
+        result.await.map_err(|error| match error.kind {
+            Kind::TimedOut => error.hint(match self.how {
+                How::Agreed => {
+                    "is it in sync? 'trib status' shows its lag; --force does without the primary's agreement"
+                }
+                How::Forced => "most of the primaries have to vote for it; --takeover does without them",
+                How::Taken => "look at its log",
+            }),
+            _ => error,
+        })
+    }
+}
+
+/// Bytes of the replication stream that the replica lacks; `None` where its link is down or nobody knows.
+#[must_use]
+pub fn lag(replica: &Vital, primary: Option<&Vital>) -> Option<u64> {
+    match (replica.link_up, primary) {
+        (Some(true), Some(primary)) => Some(primary.offset.saturating_sub(replica.offset)),
+        _ => None,
+    }
+}
+
+/// The replica to choose: one whose link is up before others, then the one that lacks least (where the primary is gone,
+/// that has most), then the first. A lag up to `tolerated` is none.
+#[must_use]
+pub fn best<'v>(replicas: &[&'v Node], primary: NodeId, vitals: &Vitals, tolerated: u64) -> Option<&'v Node> {
+    let rank = |node: &&&Node| {
+        let vital = vitals.get(&node.id);
+        let lag = vital.and_then(|vital| lag(vital, vitals.get(&primary)));
+        let lag = lag.map(|lag| if lag <= tolerated { 0 } else { lag });
+        // Nothing to compare with: the stream that got furthest.
+        let missing = u64::MAX - vital.map_or(0, |vital| vital.offset);
+        (lag.is_none(), lag.unwrap_or(missing))
+    };
+    replicas.iter().min_by_key(rank).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::super::view::tests::{id, small};
+    use super::*;
+
+    #[test]
+    fn the_replica_that_lacks_least_is_the_best() {
+        let view = small();
+        let [a, b, c] = &view.nodes[..] else { panic!("three nodes") };
+        let vital = |offset, link_up| Vital { offset, link_up, ..Vital::default() };
+        let chosen = |of_a: Option<u64>, of_b: (u64, bool), of_c: (u64, bool)| {
+            let mut known = HashMap::from([(b.id, vital(of_b.0, Some(of_b.1))), (c.id, vital(of_c.0, Some(of_c.1)))]);
+            known.extend(of_a.map(|offset| (a.id, vital(offset, None))));
+            best(&[b, c], a.id, &Vitals::from(known), 10).unwrap().id
+        };
+        assert_eq!(chosen(Some(100), (50, true), (80, true)), id('c'));
+        assert_eq!(chosen(Some(100), (92, true), (100, true)), id('b'), "both are as good as in sync");
+        assert_eq!(chosen(Some(100), (90, false), (10, true)), id('c'), "a link that is up comes first");
+        assert_eq!(chosen(None, (90, false), (95, false)), id('c'), "the primary is gone");
+        assert!(best(&[], a.id, &Vitals::default(), 0).is_none());
+    }
+}
