@@ -46,8 +46,17 @@ _trib() {
             trib,down)
                 cmd="trib__subcmd__down"
                 ;;
+            trib,drain)
+                cmd="trib__subcmd__drain"
+                ;;
+            trib,failover)
+                cmd="trib__subcmd__failover"
+                ;;
             trib,fix)
                 cmd="trib__subcmd__fix"
+                ;;
+            trib,forget-failed)
+                cmd="trib__subcmd__forget__subcmd__failed"
                 ;;
             trib,help)
                 cmd="trib__subcmd__help"
@@ -64,11 +73,17 @@ _trib() {
             trib,rebalance)
                 cmd="trib__subcmd__rebalance"
                 ;;
+            trib,rebalance-roles)
+                cmd="trib__subcmd__rebalance__subcmd__roles"
+                ;;
             trib,reshard)
                 cmd="trib__subcmd__reshard"
                 ;;
             trib,restore)
                 cmd="trib__subcmd__restore"
+                ;;
+            trib,roll)
+                cmd="trib__subcmd__roll"
                 ;;
             trib,set-timeout)
                 cmd="trib__subcmd__set__subcmd__timeout"
@@ -104,7 +119,7 @@ _trib() {
 
     case "${cmd}" in
         trib)
-            opts="-a -u -t -4 -6 -y -v -h -V --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help --version create check info fix reshard rebalance add-node del-node set-timeout call import backup restore verify apply status slots where bigkeys config up down ps help"
+            opts="-a -u -t -4 -6 -y -v -h -V --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help --version create check info fix reshard rebalance add-node del-node drain forget-failed failover rebalance-roles roll set-timeout call import backup restore verify apply status slots where bigkeys config up down ps help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1288,12 +1303,48 @@ _trib() {
             return 0
             ;;
         trib__subcmd__del__subcmd__node)
-            opts="-a -u -t -4 -6 -y -v -h --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --drain --replicas --weight --use-empty-primaries --use-empty-masters --timeout --pipeline --replace --max-keys-per-sec --max-bytes-per-sec --pause-if-p99-over --ignore-memory --engine --use-atomic-slot-migration --dry-run --wait --no-wait --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --replicas)
+                    COMPREPLY=($(compgen -W "spread remove" -- "${cur}"))
+                    return 0
+                    ;;
+                --weight)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pipeline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-keys-per-sec)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-bytes-per-sec)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause-if-p99-over)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --engine)
+                    COMPREPLY=($(compgen -W "auto atomic migrate" -- "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --pass)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1483,8 +1534,244 @@ _trib() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        trib__subcmd__drain)
+            opts="-a -u -t -4 -6 -y -v -h --replicas --weight --use-empty-primaries --use-empty-masters --timeout --pipeline --replace --max-keys-per-sec --max-bytes-per-sec --pause-if-p99-over --ignore-memory --engine --use-atomic-slot-migration --dry-run --wait --no-wait --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --replicas)
+                    COMPREPLY=($(compgen -W "leave spread" -- "${cur}"))
+                    return 0
+                    ;;
+                --weight)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pipeline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-keys-per-sec)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-bytes-per-sec)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause-if-p99-over)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --engine)
+                    COMPREPLY=($(compgen -W "auto atomic migrate" -- "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pass)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -a)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --uri)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -u)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --auth-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -t)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --read-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --map)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inventory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sni)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cacert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cacertdir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-ciphers)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-ciphersuites)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lock-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trib__subcmd__failover)
+            opts="-a -u -t -4 -6 -y -v -h --shard --to --forced --takeover --dry-run --wait --no-wait --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --shard)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pass)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -a)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --uri)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -u)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --auth-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -t)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --read-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --map)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inventory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sni)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cacert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cacertdir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-ciphers)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-ciphersuites)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lock-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         trib__subcmd__fix)
-            opts="-a -u -t -4 -6 -y -v -h --search-multiple-owners --fix-with-unreachable-primaries --fix-with-unreachable-masters --timeout --pipeline --replace --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --search-multiple-owners --fix-with-unreachable-primaries --fix-with-unreachable-masters --timeout --pipeline --replace --max-keys-per-sec --max-bytes-per-sec --pause-if-p99-over --ignore-memory --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1495,6 +1782,116 @@ _trib() {
                     return 0
                     ;;
                 --pipeline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-keys-per-sec)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-bytes-per-sec)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause-if-p99-over)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pass)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -a)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --uri)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -u)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --auth-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -t)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --read-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --map)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inventory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sni)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cacert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cacertdir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-ciphers)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-ciphersuites)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lock-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trib__subcmd__forget__subcmd__failed)
+            opts="-a -u -t -4 -6 -y -v -h --dry-run --wait --no-wait --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2006,7 +2403,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__rebalance)
-            opts="-a -u -t -4 -6 -y -v -h --weight --auto-weights --threshold --use-empty-primaries --use-empty-masters --simulate --timeout --pipeline --replace --engine --use-atomic-slot-migration --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --weight --auto-weights --threshold --use-empty-primaries --use-empty-masters --simulate --timeout --pipeline --replace --max-keys-per-sec --max-bytes-per-sec --pause-if-p99-over --ignore-memory --engine --use-atomic-slot-migration --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2025,6 +2422,18 @@ _trib() {
                     return 0
                     ;;
                 --pipeline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-keys-per-sec)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-bytes-per-sec)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause-if-p99-over)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2119,8 +2528,114 @@ _trib() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        trib__subcmd__rebalance__subcmd__roles)
+            opts="-a -u -t -4 -6 -y -v -h --by --prefer --dry-run --wait --no-wait --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --by)
+                    COMPREPLY=($(compgen -W "host zone" -- "${cur}"))
+                    return 0
+                    ;;
+                --prefer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pass)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -a)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --uri)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -u)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --auth-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -t)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --read-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --map)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inventory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sni)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cacert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cacertdir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-ciphers)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-ciphersuites)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lock-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         trib__subcmd__reshard)
-            opts="-a -u -t -4 -6 -y -v -h --from --to --slots --timeout --pipeline --replace --engine --use-atomic-slot-migration --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --from --to --slots --timeout --pipeline --replace --max-keys-per-sec --max-bytes-per-sec --pause-if-p99-over --ignore-memory --engine --use-atomic-slot-migration --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2143,6 +2658,18 @@ _trib() {
                     return 0
                     ;;
                 --pipeline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-keys-per-sec)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-bytes-per-sec)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause-if-p99-over)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2257,6 +2784,124 @@ _trib() {
                     return 0
                     ;;
                 --pipeline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pass)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -a)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --uri)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -u)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --auth-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -t)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --read-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --map)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inventory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sni)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cacert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cacertdir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-ciphers)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-ciphersuites)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lock-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trib__subcmd__roll)
+            opts="-a -u -t -4 -6 -y -v -h --restart --only --back --skip --allow-downtime --pause --max-lag --wait --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --restart)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --only)
+                    COMPREPLY=($(compgen -W "replicas primaries" -- "${cur}"))
+                    return 0
+                    ;;
+                --skip)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-lag)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -425,6 +425,7 @@ complete -c trib -n "__fish_trib_using_subcommand drain" -l auth-file -d 'Creden
 complete -c trib -n "__fish_trib_using_subcommand drain" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand drain" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand drain" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand drain" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand drain" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand drain" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand drain" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -432,6 +433,7 @@ complete -c trib -n "__fish_trib_using_subcommand drain" -l cert -d 'Certificate
 complete -c trib -n "__fish_trib_using_subcommand drain" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand drain" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand drain" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand drain" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand drain" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -448,6 +450,7 @@ complete -c trib -n "__fish_trib_using_subcommand drain" -s 6 -l ipv6 -d 'Only I
 complete -c trib -n "__fish_trib_using_subcommand drain" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand drain" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand drain" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand drain" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand drain" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand drain" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand drain" -s v -l verbose -d 'Say more about what is done'
@@ -460,6 +463,7 @@ complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l auth-file -d
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -467,6 +471,7 @@ complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l cert -d 'Cer
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -479,6 +484,7 @@ complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s 6 -l ipv6 -d
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s v -l verbose -d 'Say more about what is done'
@@ -493,6 +499,7 @@ complete -c trib -n "__fish_trib_using_subcommand failover" -l auth-file -d 'Cre
 complete -c trib -n "__fish_trib_using_subcommand failover" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand failover" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand failover" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand failover" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand failover" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand failover" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand failover" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -500,6 +507,7 @@ complete -c trib -n "__fish_trib_using_subcommand failover" -l cert -d 'Certific
 complete -c trib -n "__fish_trib_using_subcommand failover" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand failover" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand failover" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand failover" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand failover" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -514,6 +522,7 @@ complete -c trib -n "__fish_trib_using_subcommand failover" -s 6 -l ipv6 -d 'Onl
 complete -c trib -n "__fish_trib_using_subcommand failover" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand failover" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand failover" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand failover" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand failover" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand failover" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand failover" -s v -l verbose -d 'Say more about what is done'
@@ -529,6 +538,7 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l auth-file 
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -536,6 +546,7 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l cert -d 'C
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -548,6 +559,7 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s 6 -l ipv6 
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s v -l verbose -d 'Say more about what is done'
@@ -566,6 +578,7 @@ complete -c trib -n "__fish_trib_using_subcommand roll" -l auth-file -d 'Credent
 complete -c trib -n "__fish_trib_using_subcommand roll" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand roll" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand roll" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand roll" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand roll" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand roll" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand roll" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -573,6 +586,7 @@ complete -c trib -n "__fish_trib_using_subcommand roll" -l cert -d 'Certificate 
 complete -c trib -n "__fish_trib_using_subcommand roll" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand roll" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand roll" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand roll" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand roll" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
@@ -586,6 +600,7 @@ complete -c trib -n "__fish_trib_using_subcommand roll" -s 6 -l ipv6 -d 'Only IP
 complete -c trib -n "__fish_trib_using_subcommand roll" -l tls -d 'Speak TLS with the nodes'
 complete -c trib -n "__fish_trib_using_subcommand roll" -l insecure -d 'Trust any certificate'
 complete -c trib -n "__fish_trib_using_subcommand roll" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand roll" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand roll" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
 complete -c trib -n "__fish_trib_using_subcommand roll" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand roll" -s v -l verbose -d 'Say more about what is done'

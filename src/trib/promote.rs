@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::addr::Addr;
-use super::client::{Pool, command};
+use super::client::{Pool, command, text_of};
 use super::error::{Error, Failure, Kind};
 use super::view::{self, Node};
 use super::vitals::{Vital, Vitals};
@@ -28,7 +27,8 @@ pub enum How {
 /// What a promotion is about.
 pub struct Promotion<'a> {
     pub pool: &'a Pool,
-    pub replica: &'a Addr,
+    pub replica: &'a Node,
+    pub primary: &'a Node,
     pub how: How,
     pub limit: Duration,
 }
@@ -41,37 +41,68 @@ impl Promotion<'_> {
             How::Forced => "CLUSTER FAILOVER FORCE",
             How::Taken => "CLUSTER FAILOVER TAKEOVER",
         };
-        match self.pool.call(self.replica, &command(words)).await {
+        match self.pool.call(&self.replica.addr, &command(words)).await {
             // It is a primary already, or was made one while this was on its way.
-            Err(Failure::Reply { text, .. }) if text.contains("should send CLUSTER FAILOVER to a replica") => Ok(()),
-            Err(Failure::Reply { text, .. }) if text.contains("should send CLUSTER FAILOVER to a slave") => Ok(()),
+            Err(Failure::Reply { text, .. }) if text.contains("should send CLUSTER FAILOVER to a") => Ok(()),
             other => other.map(drop),
         }
     }
 
-    /// Asks, and returns when the replica calls itself a primary. One that gives up is asked again.
+    /// Asks, and returns when the replica is the primary, and its old primary has heard of it. One that gives up is
+    /// asked again.
+    ///
+    /// A replica that has won an election a moment ago may take over on the votes of that time (seen with Redis 7.0),
+    /// in an epoch that has passed: then it has to give everything back. It does so once its old votes have
+    /// expired, so it is not asked again before that.
     pub async fn run(&self) -> Result<(), Error> {
         let mut asked: Option<Instant> = None;
+        let mut pause = AGAIN_AFTER;
         let result = wait::until(None, self.limit, async || {
-            if view::ask(self.pool, self.replica).await?.own().primary.is_none() {
-                return Ok(Look::Done(()));
+            if view::ask(self.pool, &self.replica.addr).await?.own().primary.is_none() {
+                return match self.is_acknowledged().await {
+                    true => Ok(Look::Done(())),
+                    false => {
+                        pause = self.votes_expire().await.max(AGAIN_AFTER);
+                        Ok(Look::NotYet(format!("{} has not heard of its successor", self.primary.addr)))
+                    }
+                };
             }
-            if asked.is_none_or(|at| at.elapsed() >= AGAIN_AFTER) {
+            if asked.is_none_or(|at| at.elapsed() >= pause) {
                 asked = Some(Instant::now());
                 self.ask().await?;
             }
-            Ok(Look::NotYet(format!("{} has not taken over", self.replica)))
+            Ok(Look::NotYet(format!("{} has not taken over", self.replica.addr)))
         });
         result.await.map_err(|error| match error.kind {
             Kind::TimedOut => error.hint(match self.how {
                 How::Agreed => {
-                    "is it in sync? 'trib status' shows its lag; --force does without the primary's agreement"
+                    "is it in sync? 'trib status' shows its lag; 'trib failover --forced' does without the primary"
                 }
                 How::Forced => "most of the primaries have to vote for it; --takeover does without them",
                 How::Taken => "look at its log",
             }),
             _ => error,
         })
+    }
+
+    /// Whether the old primary follows the new one. A dead one has no say.
+    async fn is_acknowledged(&self) -> bool {
+        match view::ask(self.pool, &self.primary.addr).await {
+            Ok(report) => report.own().primary == Some(self.replica.id),
+            Err(_) => true,
+        }
+    }
+
+    /// How long votes count: an election may be repeated after twice the time that it has, which is twice the node
+    /// timeout.
+    async fn votes_expire(&self) -> Duration {
+        let reply = self.pool.call(&self.replica.addr, &command("CONFIG GET cluster-node-timeout")).await;
+        let millis = match &reply {
+            Ok(redis::Value::Array(pair)) => pair.get(1).and_then(text_of).and_then(|text| text.parse().ok()),
+            // Not everybody may ask; this is what servers come with.
+            _ => None,
+        };
+        Duration::from_millis(millis.unwrap_or(15_000)).saturating_mul(4) + Duration::from_secs(1)
     }
 }
 

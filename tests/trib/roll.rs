@@ -82,7 +82,10 @@ fn a_dead_primary_is_replaced_only_when_that_is_said() {
     let dead = id_of(&servers[0]);
     servers[0].kill();
     let fails = |server: &Server| {
-        server.text("CLUSTER NODES").lines().any(|line| line.starts_with(&dead) && line.contains("master,fail "))
+        server
+            .text("CLUSTER NODES")
+            .lines()
+            .any(|line| line.starts_with(&dead) && line.contains("master,fail,nofailover"))
     };
     eventually("it is held to have failed", || servers[1..].iter().all(fails));
     let ran = trib(&format!("failover --shard {dead} {seed}"));

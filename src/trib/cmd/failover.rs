@@ -1,5 +1,7 @@
 //! `trib failover`: a replica takes over from its primary.
 
+use std::time::Duration;
+
 use super::Context;
 use crate::trib::addr::Addr;
 use crate::trib::agreement;
@@ -10,6 +12,7 @@ use crate::trib::planned::{self, Step};
 use crate::trib::promote::{self, How, Promotion};
 use crate::trib::view::{ClusterView, Node};
 use crate::trib::vitals::Vitals;
+use crate::trib::wait::{self, Look};
 
 /// Let a replica take over from its primary, in an orderly way
 ///
@@ -55,10 +58,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let ui = ctx.ui;
     let seed = args.seed.addr()?;
     let view = ctx.hold(ClusterView::load(&ctx.pool, &seed).await?, args.plan.dry_run).await?;
-    let vitals = Vitals::load(&ctx.pool, &view).await;
-    let (replica, primary) = choose(&view, &vitals, args)?;
-    let lag = vitals.get(&replica.id).and_then(|vital| promote::lag(vital, vitals.get(&primary.id)));
-    allow(args.how(), primary, replica, lag.is_some())?;
+    let (replica, primary, lag) = ready(ctx, &view, args).await?;
     let told = lag.map_or_else(|| "which has no link to it".to_owned(), |bytes| format!("{bytes} bytes behind"));
     ui.heading(format!(">>> Failover of {} to {} ({told})", primary.addr, replica.addr));
     let answers = match args.to {
@@ -73,7 +73,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
             return Err(Error { kind: Kind::Declined, ..Error::failed("*** Aborting...") });
         }
     }
-    let promotion = Promotion { pool: &ctx.pool, replica: &replica.addr, how: args.how(), limit: args.wait.wait };
+    let promotion = Promotion { pool: &ctx.pool, replica, primary, how: args.how(), limit: args.wait.wait };
     if args.wait.no_wait {
         return Ok(promotion.ask().await?);
     }
@@ -86,6 +86,31 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     .await?;
     ui.ok(format!("[OK] {} is the primary of {} slots now.", replica.addr, primary.slots.len()));
     Ok(())
+}
+
+/// The replica that is to take over, from whom, and how many bytes it lacks. A replica that has just been made one
+/// is given the time to get its data.
+async fn ready<'v>(
+    ctx: &Context<'_>,
+    view: &'v ClusterView,
+    args: &Args,
+) -> Result<(&'v Node, &'v Node, Option<u64>), Error> {
+    let limit = if args.wait.no_wait { Duration::ZERO } else { args.wait.wait };
+    let mut refused = None;
+    let result = wait::until(None, limit, async || {
+        let vitals = Vitals::load(&ctx.pool, view).await;
+        let (replica, primary) = choose(view, &vitals, args)?;
+        let lag = vitals.get(&replica.id).and_then(|vital| promote::lag(vital, vitals.get(&primary.id)));
+        match allow(args.how(), primary, replica, lag.is_some()) {
+            Ok(()) => Ok(Look::Done((replica, primary, lag))),
+            Err(error) if primary.is_reachable() && replica.is_reachable() => {
+                refused = Some(error);
+                Ok(Look::NotYet("the replica has no link to its primary".to_owned()))
+            }
+            Err(error) => Err(error),
+        }
+    });
+    result.await.map_err(|error| refused.filter(|_| error.kind == Kind::TimedOut).unwrap_or(error))
 }
 
 /// The replica that is to take over, and from whom.

@@ -75,7 +75,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     ctx.pass(args.plan.dry_run, planned::digest(&view), swaps.iter().map(step).collect())?;
     for (done, (replica, primary)) in swaps.iter().enumerate() {
         ui.heading(format!(">>> Failover of {} to {}", primary.addr, replica.addr));
-        let promotion = Promotion { pool: &ctx.pool, replica: &replica.addr, how: How::Agreed, limit: args.wait.wait };
+        let promotion = Promotion { pool: &ctx.pool, replica, primary, how: How::Agreed, limit: args.wait.wait };
         promotion.run().await.map_err(|error| {
             error.hint(format!("{done} of {} failovers are done; run the same command again for the rest", swaps.len()))
         })?;

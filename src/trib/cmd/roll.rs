@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Context;
-use crate::base::NodeId;
+use crate::base::{NodeId, Slot};
 use crate::trib::addr::Addr;
 use crate::trib::agreement::{self, Agreement};
 use crate::trib::cli::{PlanArgs, SeedArgs, parse_time};
@@ -113,8 +113,10 @@ fn plan(view: &ClusterView, vitals: &Vitals, args: &Args) -> Result<Vec<Act>, Er
     for name in &args.skip {
         skip.push(pick::any(view, name).map_err(|bad| Error::failed(bad.to_string()))?.id);
     }
-    let shards: Vec<Shard> = view
-        .primaries()
+    let mut primaries: Vec<&Node> = view.primaries().collect();
+    primaries.sort_by_key(|node| node.slots.iter().next().map_or(u16::MAX, Slot::get));
+    let shards: Vec<Shard> = primaries
+        .iter()
         .map(|primary| {
             let mut replicas: Vec<&Node> = view.replicas_of(&primary.id).collect();
             let best = promote::best(&replicas, primary.id, vitals, args.max_lag).map(|node| node.id);
@@ -274,7 +276,7 @@ impl Rolling<'_> {
             replica.map_or_else(|| Some(format!("{} does not answer", to.addr)), |node| self.lags(found, node, from.id))
         };
         agreement::within(ctx.ui, &ctx.pool, &to.addr, args.wait, in_sync).await?;
-        Promotion { pool: &ctx.pool, replica: &to.addr, how: How::Agreed, limit: args.wait }.run().await?;
+        Promotion { pool: &ctx.pool, replica: to, primary: from, how: How::Agreed, limit: args.wait }.run().await?;
         let follows = |found: &Agreement| {
             let old = found.view.node(&from.id)?;
             match old.primary == Some(to.id) {
