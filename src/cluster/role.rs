@@ -114,8 +114,12 @@ impl Engine {
     fn demote(&mut self, sender: NodeIdx, primary: Option<NodeIdx>, config_epoch: u64) -> bool {
         let shard_mate = primary.filter(|primary| self.same_shard(sender, *primary));
         if let Some(primary) = shard_mate {
-            // Two packets of one failover can overtake each other on different links: the epochs tell.
-            if self.epoch_of(sender) > config_epoch || self.epoch_of(primary) > config_epoch {
+            // Two packets of one failover can overtake each other on different links: the epochs tell. They tell nothing
+            // of a sender without slots, whose epoch as a primary may be above that of the one it replicates for ever: a
+            // node given an epoch of its own and then made a replica, if a packet of its time as a primary comes late.
+            let has_failed_over = self.slots.count(sender) > 0 || self.nodes[primary].is_replica();
+            let outdated = self.epoch_of(sender) > config_epoch || self.epoch_of(primary) > config_epoch;
+            if has_failed_over && outdated {
                 let label = self.nodes[sender].label();
                 self.log(LogLevel::Notice, format!("Ignored a stale packet of {label}"));
                 return false;

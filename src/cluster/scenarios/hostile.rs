@@ -109,6 +109,20 @@ fn what_a_node_says_on_anothers_link_is_not_believed() {
     assert_eq!(net.owner_of(0, 0), Some(net.id(0)));
 }
 
+#[test]
+fn a_packet_from_before_a_node_was_a_replica_is_forgotten_soon() {
+    let mut net = Net::new(6, 2, |c| c.node_timeout_ms = 1000);
+    net.create(3);
+    // Its own epoch is 6, its primary's 3: that it is a replica now must be believed again all the same.
+    let replica = net.id(5);
+    let late = Header { current_epoch: 6, ..header(MessageType::Pong, replica, &bitmap::EMPTY, 6) };
+    let link = LinkId::Inbound(1000);
+    net.input(1, Input::Accepted { link, peer_ip: STRANGER, local_ip: STRANGER });
+    net.input(1, Input::Packet { link, bytes: &encode_ping(&late, &[], &[]) });
+    assert!(!net.agree(), "the late packet was believed");
+    net.run_until(3000, "all agree again", Net::agree);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
