@@ -205,3 +205,65 @@ impl Engine {
         self.claim_slots(idx, epoch, slots, None);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::super::flags::NodeFlags;
+    use super::super::harness::Net;
+    use super::super::io::Input;
+    use super::super::packet::{MsgFlags, encode_ping};
+    use super::*;
+
+    /// Node `to` hears from node `from`, which claims these slots with its epoch.
+    fn hear(net: &mut Net, to: usize, from: NodeId, epoch: u64, slots: &Bitmap) {
+        let header = Header {
+            kind: MessageType::Pong,
+            port: 1,
+            pport: 0,
+            cport: 2,
+            current_epoch: epoch,
+            config_epoch: epoch,
+            offset: 1,
+            sender: Some(from),
+            slots,
+            replica_of: ReplicaOf::Nobody,
+            my_ip: "",
+            flags: NodeFlags::PRIMARY,
+            state_ok: true,
+            mflags: MsgFlags::EXT_DATA,
+        };
+        let bytes = encode_ping(&header, &[], &[]);
+        let (link, ip) = (LinkId::Inbound(1000), IpAddr::V4(Ipv4Addr::LOCALHOST));
+        net.input(to, Input::Accepted { link, peer_ip: ip, local_ip: ip });
+        net.input(to, Input::Packet { link, bytes: &bytes });
+    }
+
+    #[test]
+    fn who_was_down_takes_no_slot_that_was_on_its_way_to_it_before_it_is_open() {
+        let mut net = Net::new(3, 1, |c| c.node_timeout_ms = 1000);
+        net.create(3);
+        let last = Slot::new(16383).unwrap();
+        let (target, source) = (net.id(0), net.id(2));
+        net.must(0, &format!("SETSLOT 16383 IMPORTING {source}"));
+        net.must(2, &format!("SETSLOT 16383 MIGRATING {target}"));
+        let mut left = net.engine(2).slots.bitmap_of(net.engine(2).me);
+        bitmap::remove(&mut left, last);
+        net.kill(0);
+        net.partition(&[1, 0, 0]);
+        net.start(0);
+        let epoch = net.engine(0).current_epoch();
+        hear(&mut net, 0, source, 3, &left);
+        assert_eq!(net.owner_of(0, 16383), Some(source));
+        assert!(net.engine(0).importing_from(last).is_some());
+        assert_eq!(net.engine(0).current_epoch(), epoch);
+        // Once it has seen that nobody has taken its place, the same word is believed.
+        net.heal();
+        net.run_until(10_000, "node 0 is open", |net| net.engine(0).state_ok());
+        assert_eq!(net.owner_of(0, 16383), Some(source));
+        hear(&mut net, 0, source, 3, &left);
+        assert_eq!(net.owner_of(0, 16383), Some(target));
+        assert_eq!(net.engine(0).current_epoch(), epoch + 1);
+    }
+}
