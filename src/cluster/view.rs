@@ -118,6 +118,12 @@ impl Engine {
         self.myself().primary.unwrap_or(self.me)
     }
 
+    /// Changes with every change of a slot's owner, or of a claim to it.
+    #[must_use]
+    pub fn slots_version(&self) -> u64 {
+        self.slots.version()
+    }
+
     #[must_use]
     pub fn slot_owner(&self, slot: Slot) -> Option<NodeIdx> {
         self.slots.owner(slot)

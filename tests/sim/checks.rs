@@ -1,14 +1,15 @@
 //! What must hold at every moment of a run. Looked at after everything that happens to a machine, and only there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use trib::base::{SLOTS, Slot, key_slot};
-use trib::cluster::packet::{self, Body, MessageType, Packet, ReplicaOf};
+use trib::base::{NodeId, SLOTS, Slot, key_slot};
 use trib::data::value::ValueRef;
 use trib::exec::{ClientId, Server};
 
 use crate::client::{Claim, Claims, version_of};
 use crate::net::End;
+use crate::oaths::Oaths;
+use crate::owners::Beliefs;
 use crate::queue::Micros;
 use crate::world::World;
 
@@ -22,19 +23,21 @@ struct Watched {
     /// The last of its own epochs as a primary, over all its lives.
     own_epoch: u64,
     life: u32,
+    /// Which node it is: one that was reset hard is another.
+    id: Option<NodeId>,
     /// What its memory must hold: writes that it acknowledged to a primary.
     holds: Versions,
 }
 
 pub struct Checks {
     watched: Vec<Watched>,
-    /// Whom a machine has given its vote of an epoch to.
-    votes: BTreeMap<(usize, u64), usize>,
+    pub oaths: Oaths,
+    pub beliefs: Vec<Beliefs>,
     winners: BTreeMap<u64, usize>,
     /// Who has served writes to a slot under an epoch that nobody else can rightfully have.
     served: BTreeMap<(Slot, u64), usize>,
     /// When an operator last moved a slot, or a machine dropped it.
-    touched: Vec<Micros>,
+    pub touched: Vec<Micros>,
     pub claims: Claims,
     /// Versions that clients tried to write, and the newest that was acknowledged.
     pub tried: BTreeMap<String, u64>,
@@ -50,7 +53,8 @@ impl Checks {
     pub fn new(machines: usize) -> Checks {
         Checks {
             watched: (0..machines).map(|_| Watched::default()).collect(),
-            votes: BTreeMap::new(),
+            oaths: Oaths::default(),
+            beliefs: (0..machines).map(|_| Beliefs::default()).collect(),
             winners: BTreeMap::new(),
             served: BTreeMap::new(),
             touched: vec![0; SLOTS],
@@ -67,6 +71,12 @@ impl Checks {
     /// An operator moves a slot about.
     pub fn touch(&mut self, slot: Slot, now: Micros) {
         self.touched[slot.index()] = now;
+    }
+
+    /// The epoch that a machine knew of before what it does now, in this life.
+    pub fn epoch_before(&self, node: usize, life: u32) -> u64 {
+        let watched = &self.watched[node];
+        if watched.life == life { watched.current_epoch } else { 0 }
     }
 
     /// The dataset of a machine was replaced, or its memory is gone.
@@ -98,7 +108,7 @@ impl World {
         let machine = &self.nodes[node];
         let Some(engine) = machine.engine() else { return };
         let (primary, epoch) = (engine.am_primary(), engine.node(engine.me()).node.config_epoch);
-        let current = engine.current_epoch();
+        let (current, id) = (engine.current_epoch(), Some(engine.my_id()));
         let life = machine.life;
         let watched = &mut self.checks.watched[node];
         if watched.life != life {
@@ -106,7 +116,15 @@ impl World {
             watched.current_epoch = 0;
             watched.holds.clear();
             watched.was_primary = primary;
+            self.checks.beliefs[node].forget();
         }
+        let watched = &mut self.checks.watched[node];
+        if watched.id != id {
+            *watched = Watched { id, life, was_primary: primary, ..Watched::default() };
+            self.checks.beliefs[node].forget();
+        }
+        self.check_owners(node);
+        let watched = &mut self.checks.watched[node];
         let before = watched.current_epoch;
         if current < before {
             return self.fail(|| format!("node {node}: its current epoch went back from {before} to {current}"));
@@ -129,9 +147,7 @@ impl World {
     /// A machine has become a primary.
     fn check_promoted(&mut self, node: usize, epoch: u64) {
         self.checks.promotions += 1;
-        let voters: BTreeSet<usize> =
-            self.checks.votes.iter().filter(|(_, to)| **to == node).map(|(by, _)| by.0).collect();
-        let voters = voters.into_iter().filter(|by| self.checks.votes.get(&(*by, epoch)) == Some(&node)).count();
+        let voters = self.checks.oaths.votes(epoch, node);
         let now = self.now;
         self.trace.say(now, || format!("node {node} is a primary, epoch {epoch}, votes {voters}"));
         if voters > 0 {
@@ -163,27 +179,6 @@ impl World {
             }
         }
         self.checks.watched[node].holds = holds;
-    }
-
-    /// A machine sends a packet.
-    pub fn sent_on_bus(&mut self, node: usize, end: End, bytes: &[u8]) {
-        let Some((to, _)) = self.net.owner(end.other()) else { return };
-        // The type stands in the header's bytes 12 and 13.
-        if bytes.get(12..14) != Some(&[0, 6]) {
-            return;
-        }
-        let Ok(Packet::Full(header, Body::Bare)) = packet::decode(bytes) else { return };
-        if header.kind != MessageType::AuthAck {
-            return;
-        }
-        if header.replica_of != ReplicaOf::Nobody {
-            return self.fail(|| format!("node {node} votes and is no primary"));
-        }
-        let epoch = header.current_epoch;
-        let before = self.checks.votes.insert((node, epoch), to);
-        if let Some(other) = before.filter(|other| *other != to) {
-            self.fail(|| format!("node {node} gave its vote of epoch {epoch} to node {other} and to node {to}"));
-        }
     }
 
     /// A client's batch has changed something: under which epoch did this machine serve the slot?

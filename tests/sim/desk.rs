@@ -88,13 +88,31 @@ impl Desk {
         }
     }
 
+    /// Sends the same command to several hosts at once and waits for all of them.
+    pub async fn say_all(&self, hosts: &[usize], line: &str, patience: Micros) {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        let mut bytes = Vec::new();
+        push_command(&mut bytes, Argv::of(&words).args());
+        let request = |host: &usize| Request::Call { host: *host, bytes: bytes.clone(), replies: 1, patience };
+        let numbers: Vec<u64> = hosts.iter().map(|host| self.request(request(host))).collect();
+        for number in numbers {
+            self.answer_to(number).await;
+        }
+    }
+
     async fn ask(&self, request: Request) -> Answer {
-        let number = {
-            let inner = &mut *self.0.borrow_mut();
-            inner.numbered += 1;
-            inner.requests.push((inner.numbered, request));
-            inner.numbered
-        };
+        let number = self.request(request);
+        self.answer_to(number).await
+    }
+
+    fn request(&self, request: Request) -> u64 {
+        let inner = &mut *self.0.borrow_mut();
+        inner.numbered += 1;
+        inner.requests.push((inner.numbered, request));
+        inner.numbered
+    }
+
+    async fn answer_to(&self, number: u64) -> Answer {
         poll_fn(|_| match self.0.borrow_mut().answers.remove(&number) {
             Some(answer) => Poll::Ready(answer),
             None => Poll::Pending,

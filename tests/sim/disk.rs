@@ -31,6 +31,16 @@ impl Disk {
         self.files.get(name).map(|file| &file.bytes[..])
     }
 
+    /// What a power failure would leave of the file at least: nothing if it may take the file with it.
+    pub fn durable(&self, name: &str) -> Option<&[u8]> {
+        let file = self.files.get(name)?;
+        match &file.durable {
+            Durable::Nothing => None,
+            Durable::Prefix(len) => Some(&file.bytes[..*len]),
+            Durable::Before(before) => Some(before),
+        }
+    }
+
     /// Puts `bytes` in the place of the file, as a rename does. With `fsync` it is durable on return; else a power
     /// failure may bring the old content back. The names of all files become durable with it: they are in one directory.
     pub fn replace(&mut self, name: &str, bytes: Vec<u8>, fsync: bool) {

@@ -39,6 +39,12 @@ pub struct Plan {
     pub sync_period: Micros,
     /// The cluster is built by MEET, as an operator does it; else all nodes begin with a nodes.conf.
     pub by_meeting: bool,
+    /// Who builds it gives every node an epoch of its own; else all begin with epoch 0, and settle that among themselves.
+    pub numbered: bool,
+    /// The operator orders several things at once where one would do: two failovers, two new epochs.
+    pub rash: bool,
+    /// The operator removes nodes as well.
+    pub purges: bool,
     aof: Vec<Option<AppendFsync>>,
     saves: bool,
     diskless: bool,
@@ -52,6 +58,8 @@ impl Plan {
     /// The plan of a seed; `nodes` says how many machines there are, if that is not left to the seed.
     pub fn of_seed(seed: u64, nodes: Option<usize>) -> Plan {
         let mut rng = Rng::seeded(seed ^ 0x51a7_e5ee_d000_0000);
+        // What was thought of later is drawn from its own source: nothing else in the plans of old seeds changes.
+        let mut later = Rng::seeded(seed ^ 0x0dd5_0000_1a7e_0000);
         let mut one_in = |n: u64| rng.below(n) == 0;
         let mood = if one_in(4) { Mood::Calm } else { Mood::Rough };
         let (by_meeting, saves, diskless, lossy) = (one_in(4), one_in(3), !one_in(3), one_in(2));
@@ -86,6 +94,9 @@ impl Plan {
             load_time: MS + rng.below(300 * MS),
             sync_period: 200 * MS + rng.below(SEC),
             by_meeting,
+            numbered: later.below(2) == 0,
+            rash: later.below(4) == 0 && mood == Mood::Rough,
+            purges: later.below(4) == 0,
             aof,
             saves,
             diskless,

@@ -138,7 +138,9 @@ impl World {
     /// Everything is mended; the operator brings to an end what is half done.
     fn recover(&mut self) {
         self.happen(Event::Heal);
-        let patience = 30 * SEC + 10 * self.plan.node_timeout;
+        // Who was forgotten, and was not heard of everywhere, is let in again when the ban is over.
+        let ban = if self.plan.purges { 60 * SEC } else { 0 };
+        let patience = 30 * SEC + 10 * self.plan.node_timeout + ban;
         // Those outside finish what they are doing.
         let until = self.now + patience;
         self.run(until, |world| world.actors.iter().all(crate::actors::Actor::has_ended));

@@ -131,10 +131,17 @@ fn gate(args: &Args) -> bool {
 /// Every mistake is seen within so many seeds.
 const BUG_SEEDS: u64 = 400;
 
+/// What a mistake breaks with a seed that is well without it.
+fn broken_by(bug: bugs::Bug, seed: u64, args: &Args) -> Option<String> {
+    let args = Args { bug: Some(bug), ..args.clone() };
+    let what = safely(seed, &args, false).broken?;
+    let without = safely(seed, &Args { bug: None, ..args }, false);
+    without.broken.is_none().then_some(what)
+}
+
 fn broken_on_purpose(args: &Args) -> bool {
     bugs::ALL.iter().fold(true, |ok, &(name, bug)| {
-        let args = Args { bug: Some(bug), ..args.clone() };
-        let seen = (0..BUG_SEEDS).find_map(|seed| Some((seed, safely(seed, &args, false).broken?)));
+        let seen = (0..BUG_SEEDS).find_map(|seed| Some((seed, broken_by(bug, seed, args)?)));
         match &seen {
             Some((seed, what)) => {
                 println!("{name}: seen with seed {seed}: {}", what.lines().next().unwrap_or_default());

@@ -1,6 +1,7 @@
 //! Failovers by order.
 
-use super::{Deed, Operator};
+use super::view::Line;
+use super::{Deed, Operator, PATIENCE};
 use crate::desk::NoReply;
 
 impl Operator {
@@ -16,19 +17,51 @@ impl Operator {
         self.order(&format!("CLUSTER FAILOVER {how}")).await
     }
 
+    /// Two do the same at the same time, each as if it were alone.
+    pub async fn be_rash(&self) -> Result<(), NoReply> {
+        let failovers = self.desk.below(3) > 0;
+        let mut hosts = self.some_two(|line| line.primary != failovers).await?;
+        if !failovers {
+            self.desk.say_all(&hosts, "CLUSTER BUMPEPOCH", PATIENCE).await;
+            return Ok(());
+        }
+        self.did(Deed::Forces);
+        for host in std::mem::take(&mut hosts) {
+            if self.has_data(host).await? {
+                hosts.push(host);
+            }
+        }
+        self.desk.say_all(&hosts, "CLUSTER FAILOVER FORCE", PATIENCE).await;
+        Ok(())
+    }
+
+    /// At most two nodes that are well, of those that are wanted.
+    async fn some_two(&self, wanted: impl Fn(&Line) -> bool) -> Result<Vec<usize>, NoReply> {
+        let view = self.view(self.some_host()).await?;
+        let mut hosts: Vec<usize> =
+            view.iter().filter(|line| wanted(line) && !line.failing).map(|line| line.host).collect();
+        while hosts.len() > 2 {
+            hosts.swap_remove(self.desk.below(hosts.len() as u64) as usize);
+        }
+        Ok(hosts)
+    }
+
+    /// A replica that has never had its primary's data must not be made a primary of them.
+    async fn has_data(&self, replica: usize) -> Result<bool, NoReply> {
+        let role = self.tell(replica, "ROLE").await?;
+        let state = role.as_items().and_then(|items| items.get(3)?.as_bytes());
+        Ok(state == Some(b"connected"))
+    }
+
     async fn order(&self, line: &str) -> Result<(), NoReply> {
         let view = self.view(self.some_host()).await?;
         let replicas: Vec<usize> =
             view.iter().filter(|line| !line.primary && !line.failing).map(|line| line.host).collect();
         if !replicas.is_empty() {
             let replica = replicas[self.desk.below(replicas.len() as u64) as usize];
-            // One that has never had its primary's data must not be made a primary of them.
-            let role = self.tell(replica, "ROLE").await?;
-            let state = role.as_items().and_then(|items| items.get(3)?.as_bytes());
-            if state != Some(b"connected") {
-                return Ok(());
+            if self.has_data(replica).await? {
+                self.tell(replica, line).await?;
             }
-            self.tell(replica, line).await?;
         }
         Ok(())
     }

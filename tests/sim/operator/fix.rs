@@ -1,4 +1,5 @@
-//! Half-moved slots are brought to an end once everything is well: all keys to the owner, all flags closed.
+//! Half-moved slots are brought to an end once everything is well: all keys to the owner, all flags closed. Nodes that are
+//! no more are forgotten.
 
 use std::collections::BTreeSet;
 
@@ -24,13 +25,17 @@ impl Operator {
     async fn fix_once(&self) -> Result<bool, NoReply> {
         let mut own: Vec<Line> = Vec::new();
         for host in 0..self.plan.machines() {
-            own.extend(self.view(host).await?.into_iter().find(|line| line.myself));
+            // Who is alone is no part of the cluster, whatever it owns: one that was reset, and read its old data again.
+            let view = self.view(host).await?;
+            if view.len() > 1 {
+                own.extend(view.into_iter().find(|line| line.myself));
+            }
         }
         let primaries: Vec<&Line> = own.iter().filter(|line| line.primary).collect();
         // A replica may know of a move that its primary was not told to make in the end.
         let flagged: BTreeSet<Slot> = own.iter().flat_map(|line| line.open.iter().map(|open| open.0)).collect();
         let moved = self.deeds.borrow().moved.clone();
-        let mut well = true;
+        let mut well = !self.plan.purges || self.forget_ghosts().await?;
         for &slot in moved.union(&flagged) {
             let owners: Vec<&&Line> = primaries.iter().filter(|line| line.owns(slot)).collect();
             match owners[..] {

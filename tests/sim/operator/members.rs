@@ -6,7 +6,7 @@ use crate::plan::Plan;
 use crate::queue::{MS, SEC};
 
 impl Operator {
-    /// Builds the cluster the long way: slots and epochs, MEET, REPLICATE.
+    /// Builds the cluster the long way: slots and (mostly) epochs, MEET, REPLICATE.
     pub async fn build(self) {
         while self.try_to_build().await.is_err() {
             self.desk.sleep(100 * MS).await;
@@ -19,7 +19,9 @@ impl Operator {
                 let (first, last) = self.plan.slots(node);
                 self.tell_loaded(node, &format!("CLUSTER ADDSLOTSRANGE {first} {last}")).await?;
             }
-            self.tell_loaded(node, &format!("CLUSTER SET-CONFIG-EPOCH {}", node + 1)).await?;
+            if self.plan.numbered {
+                self.tell_loaded(node, &format!("CLUSTER SET-CONFIG-EPOCH {}", node + 1)).await?;
+            }
         }
         let first = Plan::ip(0);
         for node in 1..self.plan.members() {
@@ -52,18 +54,32 @@ impl Operator {
             return Ok(());
         }
         let spare = self.plan.members() + self.desk.below(self.plan.spares as u64) as usize;
+        self.let_in(spare).await
+    }
+
+    /// A node that knows nobody joins and may become a replica.
+    pub async fn let_in(&self, host: usize) -> Result<(), NoReply> {
         let member = self.desk.below(self.plan.members() as u64) as usize;
-        self.must(spare, &format!("CLUSTER MEET {} {}", Plan::ip(member), Plan::PORT)).await?;
+        self.must(host, &format!("CLUSTER MEET {} {}", Plan::ip(member), Plan::PORT)).await?;
         self.desk.sleep(SEC).await;
-        let view = self.view(spare).await?;
+        self.maybe_follow(host, |operator| operator.desk.below(2) == 0).await
+    }
+
+    /// A node becomes the replica of some primary.
+    pub async fn follow_somebody(&self, host: usize) -> Result<(), NoReply> {
+        self.maybe_follow(host, |_| true).await
+    }
+
+    async fn maybe_follow(&self, host: usize, wanted: impl Fn(&Operator) -> bool) -> Result<(), NoReply> {
+        let view = self.view(host).await?;
         let primaries: Vec<&str> = view
             .iter()
             .filter(|line| line.primary && !line.failing && !line.ranges.is_empty() && !line.myself)
             .map(|line| &line.id[..])
             .collect();
-        if !primaries.is_empty() && self.desk.below(2) == 0 {
+        if !primaries.is_empty() && wanted(self) {
             let primary = primaries[self.desk.below(primaries.len() as u64) as usize];
-            self.tell(spare, &format!("CLUSTER REPLICATE {primary}")).await?;
+            self.tell(host, &format!("CLUSTER REPLICATE {primary}")).await?;
         }
         Ok(())
     }

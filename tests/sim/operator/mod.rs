@@ -5,6 +5,7 @@
 
 mod failover;
 mod fix;
+mod forget;
 mod members;
 mod reshard;
 mod view;
@@ -60,7 +61,9 @@ impl Operator {
                 0..3 => self.move_some_slots().await,
                 6.. => self.migrate_slots().await,
                 3 => self.fail_over().await,
+                4 if self.plan.purges && self.desk.below(2) == 0 => self.remove_node().await,
                 4 => self.add_node().await,
+                _ if self.plan.rash => self.be_rash().await,
                 _ if self.plan.mood == Mood::Rough => self.force_failover().await,
                 _ => Ok(()),
             };

@@ -59,4 +59,15 @@ impl Operator {
         let text = String::from_utf8_lossy(reply.as_bytes().ok_or(NoReply)?).into_owned();
         Ok(text.lines().filter_map(parse).collect())
     }
+
+    /// The ids that `host` knows, its own among them, with their flags: also of nodes without an address.
+    pub async fn known_ids(&self, host: usize) -> Result<Vec<(String, String)>, NoReply> {
+        let reply = self.tell(host, "CLUSTER NODES").await?;
+        let text = String::from_utf8_lossy(reply.as_bytes().ok_or(NoReply)?).into_owned();
+        let entry = |line: &str| {
+            let mut words = line.split(' ').map(str::to_owned);
+            Some((words.next()?, words.nth(1)?))
+        };
+        Ok(text.lines().filter_map(entry).collect())
+    }
 }
