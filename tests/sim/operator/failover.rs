@@ -17,8 +17,13 @@ impl Operator {
         self.order(&format!("CLUSTER FAILOVER {how}")).await
     }
 
-    /// Two do the same at the same time, each as if it were alone.
+    /// Two do the same at the same time, each as if it were alone. Or a primary that is down is given a replica.
     pub async fn be_rash(&self) -> Result<(), NoReply> {
+        let view = self.view(self.some_host()).await?;
+        let down = view.iter().find(|line| line.primary && line.failing && !line.ranges.is_empty());
+        if let Some(down) = down {
+            return self.misplace_replica(&view, down).await;
+        }
         let failovers = self.desk.below(3) > 0;
         let mut hosts = self.some_two(|line| line.primary != failovers).await?;
         if !failovers {
@@ -32,6 +37,17 @@ impl Operator {
             }
         }
         self.desk.say_all(&hosts, "CLUSTER FAILOVER FORCE", PATIENCE).await;
+        Ok(())
+    }
+
+    /// A replica of another shard is to follow a primary that is down, whose data it cannot get.
+    async fn misplace_replica(&self, view: &[Line], primary: &Line) -> Result<(), NoReply> {
+        let replicas: Vec<usize> =
+            view.iter().filter(|line| !line.primary && !line.failing).map(|line| line.host).collect();
+        if !replicas.is_empty() {
+            let replica = replicas[self.desk.below(replicas.len() as u64) as usize];
+            self.tell(replica, &format!("CLUSTER REPLICATE {}", primary.id)).await?;
+        }
         Ok(())
     }
 
