@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use trib::base::Slot;
 use trib::resp::client::ReplyValue;
 
 use super::Stage;
@@ -22,6 +23,20 @@ pub struct Console {
     actor: usize,
 }
 
+/// The slots that a command moves about by order.
+fn named_slots(words: &[Vec<u8>]) -> Vec<Slot> {
+    let number = |word: &Vec<u8>| std::str::from_utf8(word).ok()?.parse::<u16>().ok().and_then(Slot::new);
+    let [cluster, name, rest @ ..] = words else { return Vec::new() };
+    match (&cluster.to_ascii_uppercase()[..], &name.to_ascii_uppercase()[..], rest) {
+        (b"CLUSTER", b"SETSLOT", [slot, ..]) => number(slot).into_iter().collect(),
+        (b"CLUSTER", b"MIGRATESLOTS", [_, first, last, ..]) => {
+            let (first, last) = (number(first), number(last));
+            Slot::all().filter(|slot| first <= Some(*slot) && Some(*slot) <= last).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 impl Stage {
     /// Sends a command to a node, on the connection that was used before, and lets time pass until it is answered.
     pub fn call(&mut self, node: usize, words: &[Vec<u8>]) -> Result<ReplyValue, NoReply> {
@@ -33,6 +48,9 @@ impl Stage {
                 Console { desk, actor }
             }
         };
+        for slot in named_slots(words) {
+            self.world.checks.touch(slot, self.world.now);
+        }
         let answer = Rc::new(RefCell::new(Err(NoReply)));
         let (asks, told, words) = (desk.clone(), Rc::clone(&answer), words.to_vec());
         self.world.employ_again(
