@@ -109,6 +109,8 @@ impl World {
         let Some(engine) = machine.engine() else { return };
         let (primary, epoch) = (engine.am_primary(), engine.node(engine.me()).node.config_epoch);
         let (current, id) = (engine.current_epoch(), Some(engine.my_id()));
+        // One that was reset: the epoch that it had once as a primary was not on its disk while it was a replica.
+        let begins_anew = engine.known_nodes() == 1 && engine.node(engine.me()).slot_count == 0;
         let life = machine.life;
         let watched = &mut self.checks.watched[node];
         if watched.life != life {
@@ -130,6 +132,9 @@ impl World {
             return self.fail(|| format!("node {node}: its current epoch went back from {before} to {current}"));
         }
         watched.current_epoch = current;
+        if begins_anew {
+            watched.own_epoch = 0;
+        }
         if !primary {
             watched.was_primary = false;
             return;

@@ -38,9 +38,11 @@ impl World {
         self.faults.rng.below(self.nodes.len() as u64) as usize
     }
 
-    /// How long a trouble lasts: often shorter than the node timeout, often longer.
+    /// How long a trouble lasts: often shorter than the node timeout, often longer. Where the operator is rash it lasts so
+    /// long that there is time for mistakes.
     fn some_time(&mut self) -> Micros {
-        50 * MS + self.faults.rng.below(self.plan.node_timeout * 3)
+        let most = if self.plan.rash { 6 } else { 3 };
+        50 * MS + self.faults.rng.below(self.plan.node_timeout * most)
     }
 
     /// What no acknowledged write may be lost by.

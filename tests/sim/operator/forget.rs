@@ -28,9 +28,10 @@ impl Operator {
             // Who does not hear it from here hears it from the others.
             let _ = self.tell(other.host, &format!("CLUSTER FORGET {}", leaver.id)).await;
         }
-        if hard && self.desk.below(2) == 0 {
+        let owner = view.iter().find(|line| !line.ranges.is_empty());
+        if let Some(owner) = owner.filter(|_| hard && self.desk.below(2) == 0) {
             self.desk.sleep(self.desk.below(2 * SEC) + MS).await;
-            self.let_in(leaver.host).await?;
+            self.let_in(leaver.host, owner.host).await?;
         }
         Ok(())
     }

@@ -54,12 +54,16 @@ impl Operator {
             return Ok(());
         }
         let spare = self.plan.members() + self.desk.below(self.plan.spares as u64) as usize;
-        self.let_in(spare).await
+        let member = self.desk.below(self.plan.members() as u64) as usize;
+        // Two who were both reset would be a cluster of their own.
+        if self.plan.purges && !self.view(member).await?.iter().any(|line| !line.ranges.is_empty()) {
+            return Ok(());
+        }
+        self.let_in(spare, member).await
     }
 
     /// A node that knows nobody joins and may become a replica.
-    pub async fn let_in(&self, host: usize) -> Result<(), NoReply> {
-        let member = self.desk.below(self.plan.members() as u64) as usize;
+    pub async fn let_in(&self, host: usize, member: usize) -> Result<(), NoReply> {
         self.must(host, &format!("CLUSTER MEET {} {}", Plan::ip(member), Plan::PORT)).await?;
         self.desk.sleep(SEC).await;
         self.maybe_follow(host, |operator| operator.desk.below(2) == 0).await

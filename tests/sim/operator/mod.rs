@@ -57,13 +57,15 @@ impl Operator {
         while self.desk.now() < self.plan.duration {
             self.desk.sleep(200 * MS + self.desk.below(3 * SEC)).await;
             // What fails is left as it is: the next one who looks finds it half done.
+            if self.plan.rash && self.desk.below(3) == 0 {
+                let _ = self.be_rash().await;
+            }
             let _ = match self.desk.below(8) {
                 0..3 => self.move_some_slots().await,
                 6.. => self.migrate_slots().await,
                 3 => self.fail_over().await,
                 4 if self.plan.purges && self.desk.below(2) == 0 => self.remove_node().await,
                 4 => self.add_node().await,
-                _ if self.plan.rash => self.be_rash().await,
                 _ if self.plan.mood == Mood::Rough => self.force_failover().await,
                 _ => Ok(()),
             };
