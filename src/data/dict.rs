@@ -19,6 +19,7 @@ mod row;
 mod scan;
 
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use buckets::prefetch;
 pub use hashing::hash_bytes;
@@ -49,6 +50,17 @@ const AT_ONCE_BUCKETS: usize = 4;
 const IN_CACHE_ITEMS: usize = 2048;
 /// Looking for a chain to move, a step passes over this many empty ones at most.
 const EMPTY_PER_STEP: usize = 16;
+
+/// While tables are not to be resized, one with this many times the items that it should hold grows all the same.
+const GROW_ANYWAY_FACTOR: usize = 5;
+
+/// Whether tables of the process are resized when their number of items asks for it. Read only when it does.
+static RESIZING: AtomicBool = AtomicBool::new(true);
+
+/// Lets tables keep the size they have, or not: a switch for tests that look at sizes (DEBUG DICT-RESIZING).
+pub fn set_resizing(allowed: bool) {
+    RESIZING.store(allowed, Ordering::Relaxed);
+}
 
 /// A table of items found by key; see the module.
 pub struct Dict<T> {
@@ -346,7 +358,11 @@ impl<T: Keyed> Dict<T> {
     }
 
     fn grow_for_one_more(&mut self) {
-        if self.moving.is_none() && self.len >= self.main.count() * GROW_ABOVE_PER_BUCKET {
+        let room = self.main.count() * GROW_ABOVE_PER_BUCKET;
+        if self.moving.is_none()
+            && self.len >= room
+            && (RESIZING.load(Ordering::Relaxed) || self.len >= room * GROW_ANYWAY_FACTOR)
+        {
             self.resize(bits_for(self.len + 1, GROW_ABOVE_PER_BUCKET));
         }
     }
@@ -361,7 +377,10 @@ impl<T: Keyed> Dict<T> {
                 }
                 self.moving = None;
             }
-        } else if self.moving.is_none() && self.len < self.main.count() * SHRINK_BELOW_PER_BUCKET {
+        } else if self.moving.is_none()
+            && self.len < self.main.count() * SHRINK_BELOW_PER_BUCKET
+            && RESIZING.load(Ordering::Relaxed)
+        {
             let bits = bits_for(self.len, SHRINK_TO_PER_BUCKET);
             if bits < self.main.bits() {
                 self.resize(bits);

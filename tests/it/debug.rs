@@ -57,6 +57,24 @@ fn a_crash_loses_nothing_that_was_logged() {
     }
 }
 
+#[test]
+fn tables_keep_their_size_while_they_are_told_to() {
+    let server = Server::start(ServerKind::Node, "enable-debug-command yes");
+    let table_size = || {
+        let stats = server.text("DEBUG HTSTATS 0");
+        let line = stats.lines().find_map(|line| line.trim().strip_prefix("table size: ")).unwrap();
+        line.parse::<u64>().unwrap()
+    };
+    assert_eq!(server.text("DEBUG POPULATE 100 first"), "OK");
+    let size = table_size();
+    assert_eq!(server.text("DEBUG DICT-RESIZING 0"), "OK");
+    assert_eq!(server.text("DEBUG POPULATE 100 second"), "OK");
+    assert_eq!(table_size(), size);
+    assert_eq!(server.text("DEBUG DICT-RESIZING 1"), "OK");
+    assert_eq!(server.text("SET one more"), "OK");
+    assert!(table_size() > size);
+}
+
 /// What a server answers that may not be there.
 fn ask(server: &Server, line: &str) -> Option<String> {
     let client = redis::Client::open(format!("redis://{}/", server.addr())).ok()?;

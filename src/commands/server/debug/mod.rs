@@ -79,6 +79,13 @@ const ACTIONS: &[Action] = &[
         text: "Gives a digest of the value of each key.",
         run: digest::values,
     },
+    Action {
+        name: "DICT-RESIZING",
+        shown: " <0|1>",
+        args: 3..=3,
+        text: "Lets tables keep the size they have until they are far too small, or not.",
+        run: switches::resize_tables,
+    },
     Action { name: "ERROR", shown: " <string>", args: 3..=3, text: "Answers with this error.", run: switches::error },
     Action {
         name: "HTSTATS",

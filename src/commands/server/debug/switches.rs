@@ -2,6 +2,7 @@
 
 use crate::base::num;
 use crate::commands::parse;
+use crate::data::dict;
 use crate::exec::effect::{Crash, LogLevel};
 use crate::exec::{Ctx, Done, Effect};
 use crate::resp::{Args, ErrorReply};
@@ -14,6 +15,12 @@ pub fn set_active_expire(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 
 pub fn pause_cron(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     ctx.server.switches.cron_paused = parse::int(args.at(2))? != 0;
+    ctx.reply().ok();
+    Ok(())
+}
+
+pub fn resize_tables(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    dict::set_resizing(parse::int(args.at(2))? != 0);
     ctx.reply().ok();
     Ok(())
 }
