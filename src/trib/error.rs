@@ -124,6 +124,10 @@ pub enum What {
     Node(Failure),
 }
 
+/// What is said after Ctrl-C: at once, and after what was in flight was closed.
+pub const INTERRUPTED: &str = "*** Interrupted.";
+pub const STOPPED: &str = "*** stopped before everything was moved.";
+
 /// The end of a run that did not go well.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Error {
@@ -155,6 +159,12 @@ impl Error {
     #[must_use]
     pub fn reported(kind: Kind) -> Error {
         Error { kind, what: What::Reported, hint: None }
+    }
+
+    /// Whether the operator stopped it, with Ctrl-C.
+    #[must_use]
+    pub fn is_interruption(&self) -> bool {
+        matches!(&self.what, What::Message(text) if text == INTERRUPTED || text == STOPPED)
     }
 
     #[must_use]

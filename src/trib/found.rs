@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::addr::Addr;
 use super::client::{command, join_all};
 use super::cmd::Context;
-use super::error::{Error, Failure, Kind};
+use super::error::{Error, Failure, INTERRUPTED, Kind};
 use super::fresh::Fresh;
 use super::join;
 use super::nodes_text::Flags;
@@ -47,19 +47,20 @@ impl Founding<'_> {
         let form = async {
             tokio::select! {
                 result = self.form() => result,
-                _ = tokio::signal::ctrl_c() => Err(Error::failed("*** Interrupted.")),
+                _ = tokio::signal::ctrl_c() => Err(Error::failed(INTERRUPTED)),
             }
         };
         if let Err(error) = form.await {
             self.ctx.ui.part("\n");
             self.undo().await;
+            self.ctx.rolled_back();
             return Err(error);
         }
         // The signal is caught from now on, so it has to be heeded here as well.
         tokio::select! {
             result = self.come_up() => result,
             _ = tokio::signal::ctrl_c() => {
-                Err(Error::failed("*** Interrupted.").hint("the nodes have joined; 'trib check' says whether they serve"))
+                Err(Error::failed(INTERRUPTED).hint("the nodes have joined; 'trib check' says whether they serve"))
             }
         }
     }
@@ -67,6 +68,7 @@ impl Founding<'_> {
     async fn form(&self) -> Result<(), Error> {
         let ui = self.ctx.ui;
         self.assign_slots().await?;
+        self.ctx.stage("slots assigned");
         ui.heading(">>> Nodes configuration updated");
         ui.heading(">>> Assign a different config epoch to each node");
         self.assign_epochs().await?;
@@ -74,6 +76,7 @@ impl Founding<'_> {
         join::introduce(&self.ctx.pool, self.nodes).await?;
         ui.part(ui.word("Waiting for the cluster to join...", "Waiting for the cluster to join\n"));
         self.join().await?;
+        self.ctx.stage("joined");
         ui.part("\n");
         Ok(())
     }

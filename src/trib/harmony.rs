@@ -84,7 +84,8 @@ fn corrections(view: &ClusterView) -> Vec<(&Node, BTreeMap<NodeId, SlotSet>)> {
     wrong
 }
 
-async fn tell(pool: &Pool, node: &Node, owners: &BTreeMap<NodeId, SlotSet>) -> Result<(), Failure> {
+/// Tells the node who owns those slots.
+pub async fn tell(pool: &Pool, node: &Node, owners: &BTreeMap<NodeId, SlotSet>) -> Result<(), Failure> {
     let client = pool.client(&node.addr).await?;
     let cmds: Vec<Cmd> = owners
         .iter()

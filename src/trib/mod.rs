@@ -23,6 +23,7 @@ pub mod grammar;
 pub mod harmony;
 pub mod inventory;
 pub mod join;
+pub mod journal;
 pub mod keycount;
 pub mod local;
 pub mod lock;
@@ -34,6 +35,7 @@ pub mod pick;
 pub mod plan;
 pub mod planned;
 pub mod promote;
+pub mod reform;
 pub mod rehome;
 pub mod repair;
 pub mod report;
@@ -69,25 +71,34 @@ fn run(command: &Command, mut options: Options) -> ExitCode {
         ui.note("Warning: Using a password with '-a' or '-u' option on the command line interface may not be safe.");
     }
     let wording = options.wording;
-    let result = options.complete(&ui).and_then(|()| block_on(command, options, &ui));
+    let (result, how_to_go_on) = match options.complete(&ui) {
+        Ok(()) => block_on(command, options, &ui),
+        Err(error) => (Err(error), None),
+    };
     if let Err(error) = &result {
         ui.end(error);
+    }
+    if let Some(hint) = how_to_go_on {
+        ui.note(hint);
     }
     exit_code(wording, &result)
 }
 
-fn block_on(command: &Command, options: Options, ui: &Ui) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Error::failed(format!("[ERR] cannot start: {e}")))?;
+/// The end of the work, and how to go on where it was cut off.
+fn block_on(command: &Command, options: Options, ui: &Ui) -> (Result<(), Error>, Option<String>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return (Err(Error::failed(format!("[ERR] cannot start: {e}"))), None),
+    };
     let ctx = Context::new(options, ui);
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         tokio::select! {
             result = command.run(&ctx) => result,
             () = ctx.session.watch(ui) => unreachable!("it never ends"),
         }
-    })
+    });
+    let how_to_go_on = ctx.session.finish(ui, &result);
+    (result, how_to_go_on)
 }
 
 /// redis-cli knows only 0 and 1; our own grammar tells the ends apart.

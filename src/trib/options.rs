@@ -84,6 +84,10 @@ struct ConnectionArgs {
 #[derive(Args, Clone)]
 #[command(next_help_heading = "One operator at a time")]
 struct LockArgs {
+    /// Where the journal is kept that 'trib jobs', 'resume' and 'undo' read [default: $XDG_STATE_HOME/trib/jobs, else
+    /// ~/.local/state/trib/jobs]
+    #[arg(long, global = true, value_name = "DIR")]
+    journal: Option<PathBuf>,
     /// While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once
     #[arg(long, global = true, value_name = "TIME", default_value = "0", value_parser = parse_wait)]
     lock_wait: Duration,
@@ -143,6 +147,8 @@ pub struct Options {
     pub tls: TlsOptions,
     /// What to do when another operator holds the lock.
     pub lock: Terms,
+    /// Where the journal is kept, if that was said.
+    pub journal: Option<PathBuf>,
     /// The subcommand with its own options and words, in redis-trib's grammar, without secrets: what a plan
     /// says how it was made.
     pub words: Vec<String>,
@@ -202,6 +208,7 @@ impl Options {
                 ciphers: tls.tls_ciphers,
                 ciphersuites: tls.tls_ciphersuites,
             },
+            journal: lock.journal,
             lock: Terms { wait: lock.lock_wait, force: lock.force },
             words,
             askpass: connection.askpass,

@@ -10,6 +10,7 @@ use redis::{Cmd, Value};
 
 use super::client::{Client, Pool, command, info_field, join_all, text_of};
 use super::error::{Error, Failure};
+use super::journal::Record;
 use super::mover::progress::{Reporter, Style};
 use super::mover::{Job, Mover, Scope, Settings, settle};
 use super::plan::SlotMove;
@@ -36,6 +37,7 @@ impl Repairing<'_> {
     /// Does all repairs. When keys cannot be gathered, the slots in question stay guarded.
     pub async fn run(&self, repairs: &[Repair]) -> Result<(), Error> {
         self.secure(repairs).await?;
+        self.stage("secured");
         let keys = jobs(repairs, |step| match step {
             Step::MoveKeys { slot, from, to } => Some((Scope::Keys, slot, from, to)),
             _ => None,
@@ -61,12 +63,19 @@ impl Repairing<'_> {
         }
         let done: Vec<&Repair> = repairs.iter().filter(|repair| !failed.contains(&repair.slot)).collect();
         self.tell(done.iter().flat_map(|repair| &repair.close)).await?;
+        self.stage("closed");
         let owners: Vec<SlotMove> =
             done.iter().map(|repair| SlotMove { slot: repair.slot, from: repair.owner, to: repair.home() }).collect();
         let settled = settle::settle(self.pool, self.view, &owners, || {
             self.ui.note("Waiting for all nodes to hear of the new owners...");
         });
         result.and(settled.await)
+    }
+
+    fn stage(&self, name: &str) {
+        if let Some(journal) = &self.settings.record {
+            journal.note(&Record::Stage { name: name.to_owned() });
+        }
     }
 
     /// Guards first, then claims, then the news: each for all slots before the next.

@@ -1,4 +1,4 @@
-//! What a run has while it changes something: the lock.
+//! What a run has while it changes something: the lock, and the journal it writes.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -8,11 +8,15 @@ use rustix::process::{Signal, getpid, kill_process};
 
 use super::addr::Addr;
 use super::cmd::Context;
-use super::error::Error;
+use super::error::{self, Error};
+use super::fresh::Fresh;
 use super::harmony;
+use super::journal::store::{Journal, Store, now_ms};
+use super::journal::{self, Before, End, Header, Job, Kind, Record, Run};
+use super::local::process::Identity;
 use super::lock::claim::Operator;
 use super::lock::{self, Lock, Needed};
-use super::planned;
+use super::planned::{self, Plan, Step};
 use super::ui::Ui;
 use super::view::ClusterView;
 
@@ -25,6 +29,13 @@ pub struct Session {
     locks: RefCell<Vec<Rc<Lock>>>,
     /// Whether the cluster was asked for its lock, with or without success.
     asked: Cell<bool>,
+    /// The nodes as they were when the lock was taken.
+    before: RefCell<Vec<Before>>,
+    /// What is going to be done, until it is agreed to.
+    planned: RefCell<Option<Plan>>,
+    journal: RefCell<Option<(Rc<Journal>, Kind)>>,
+    /// Whether what was done was taken back at once.
+    is_rolled_back: Cell<bool>,
 }
 
 impl Context<'_> {
@@ -36,11 +47,13 @@ impl Context<'_> {
         }
         self.take(lock::seats(&view), Needed::Majority).await?;
         let now = ClusterView::load(&self.pool, &view.seed().addr).await?;
-        match planned::digest(&now) == planned::digest(&view) {
-            true => Ok(view),
+        let view = match planned::digest(&now) == planned::digest(&view) {
+            true => view,
             // Somebody has just finished.
-            false => harmony::load(&self.pool, &view.seed().addr).await,
-        }
+            false => harmony::load(&self.pool, &view.seed().addr).await?,
+        };
+        self.session.before.borrow_mut().extend(Before::of(&view));
+        Ok(view)
     }
 
     /// Locks nodes that are in no cluster yet, all of them.
@@ -55,9 +68,88 @@ impl Context<'_> {
         self.session.locks.borrow_mut().extend(lock.map(Rc::new));
         Ok(())
     }
+
+    /// Has the journal know nodes that are to join.
+    pub fn remember<'n>(&self, nodes: impl IntoIterator<Item = &'n Fresh>) {
+        self.session.before.borrow_mut().extend(nodes.into_iter().map(Before::from));
+    }
+
+    /// Where jobs are kept.
+    pub fn store(&self) -> Result<Store, Error> {
+        Store::locate(self.options.journal.as_deref(), |name| std::env::var(name).ok())
+    }
+
+    /// Writes down what is going to be done, and that it was agreed to. What sets single values has no use for it and may be secret; what was not
+    /// preceded by [`Context::hold`] or [`Context::remember`] could not be found again.
+    pub fn agreed(&self) -> Result<(), Error> {
+        let session = &self.session;
+        let Some(Plan { command: words, steps, .. }) = session.planned.take() else { return Ok(()) };
+        let is_one_step = steps.iter().all(|step| matches!(step, Step::SetConfig { .. }));
+        if session.journal.borrow().is_some() || is_one_step || session.before.borrow().is_empty() {
+            return Ok(());
+        }
+        let kind = Kind::of(words.first().map(String::as_str), &steps);
+        // Whatever else a command was given may be anything, also a secret.
+        let kept = if kind == Kind::Other { 1 } else { words.len() };
+        let me = myself(String::new());
+        let header = Header {
+            version: journal::VERSION,
+            id: me.token[..6].to_owned(),
+            at_ms: now_ms(),
+            run: this_run(),
+            operator: me.who,
+            command: words.iter().take(kept).cloned().collect(),
+            cluster: session.before.borrow().clone(),
+            steps,
+        };
+        let begun = self.store().and_then(|store| {
+            store.begin(header).map_err(|e| Error::failed(format!("[ERR] The journal cannot be written: {e}")))
+        });
+        match begun {
+            Ok(journal) => *session.journal.borrow_mut() = Some((Rc::new(journal), kind)),
+            Err(error) if self.options.journal.is_some() => return Err(error),
+            Err(error) => {
+                let error::What::Message(why) = &error.what else { return Err(error) };
+                let why = why.trim_start_matches("[ERR] ");
+                self.ui.note(format!("Warning: {why} If this run is cut off, 'trib resume' cannot finish it."));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a job up again: what is done from now on is written to it.
+    pub fn take_up(&self, store: &Store, job: &Job) -> Result<(), Error> {
+        let journal = store.reopen(job)?;
+        journal.note(&Record::Resumed { at_ms: now_ms(), run: this_run() });
+        *self.session.journal.borrow_mut() = Some((Rc::new(journal), job.kind()));
+        Ok(())
+    }
+
+    /// The journal that is written, if one is.
+    #[must_use]
+    pub fn journal(&self) -> Option<Rc<Journal>> {
+        self.session.journal.borrow().as_ref().map(|(journal, _)| Rc::clone(journal))
+    }
+
+    /// Writes down that a part of the work is done.
+    pub fn stage(&self, name: &str) {
+        if let Some(journal) = self.journal() {
+            journal.note(&Record::Stage { name: name.to_owned() });
+        }
+    }
+
+    /// What was done has been taken back.
+    pub fn rolled_back(&self) {
+        self.session.is_rolled_back.set(true);
+    }
 }
 
 impl Session {
+    /// What the run is going to do, if it is agreed to.
+    pub(super) fn plan(&self, plan: Plan) {
+        *self.planned.borrow_mut() = Some(plan);
+    }
+
     /// Stops the run, as Ctrl-C would, when its lock goes to somebody else. Runs beside the work; never ends.
     pub async fn watch(&self, ui: &Ui) {
         loop {
@@ -71,6 +163,23 @@ impl Session {
             }
         }
     }
+
+    /// Writes down how the job ended; gives what to tell the operator about going on.
+    pub fn finish(&self, ui: &Ui, result: &Result<(), Error>) -> Option<String> {
+        let (journal, kind) = self.journal.borrow_mut().take()?;
+        let how = match result {
+            Ok(()) => End::Done,
+            Err(_) if self.is_rolled_back.get() => End::RolledBack,
+            Err(error) if error.is_interruption() => End::Interrupted,
+            Err(_) => End::Failed,
+        };
+        journal.note(&Record::Ended { at_ms: now_ms(), how });
+        if journal.is_torn() {
+            ui.note("Warning: the journal of this run is not complete: is the disk full?");
+        }
+        let can_go_on = matches!(how, End::Failed | End::Interrupted) && !matches!(kind, Kind::Import | Kind::Other);
+        can_go_on.then(|| format!("go on with: trib resume {}", journal.id))
+    }
 }
 
 /// This run, as others see it.
@@ -81,8 +190,16 @@ fn myself(command: String) -> Operator {
     let pid = std::process::id();
     let user = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok()).filter(|user| !user.is_empty());
     let user = user.unwrap_or_else(|| format!("uid{}", rustix::process::getuid().as_raw()));
-    let uname = rustix::system::uname();
-    let host = uname.nodename().to_string_lossy();
     let token: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
-    Operator { token, command, pid, who: format!("{user}@{host}") }
+    Operator { token, command, pid, who: format!("{user}@{}", host()) }
+}
+
+fn this_run() -> Run {
+    Run { host: host(), process: Identity::of(std::process::id()) }
+}
+
+/// The name of this host.
+#[must_use]
+pub fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -251,6 +251,9 @@ pub struct Ran {
     pub code: i32,
 }
 
+/// Where `trib` keeps its journal in tests.
+pub const STATE_HOME: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/state");
+
 /// Runs a program to its end, giving it `input`; one that takes too long fails the test.
 #[must_use]
 pub fn run(program: &str, args: &[&str], input: &str, env: &[(&str, &str)]) -> Ran {
@@ -260,6 +263,8 @@ pub fn run(program: &str, args: &[&str], input: &str, env: &[(&str, &str)]) -> R
     for name in ["REDISCLI_AUTH", "REDISCLI_CLUSTER_YES", "NO_COLOR"] {
         command.env_remove(name);
     }
+    // What is changed here is not the user's business.
+    command.env("XDG_STATE_HOME", STATE_HOME);
     // redis-cli colours by this alone, also what goes into a pipe.
     command.env("TERM", "dumb").envs(env.iter().copied());
     let mut child = command.spawn().unwrap_or_else(|e| panic!("{program} cannot be started: {e}"));

@@ -16,6 +16,7 @@ mod fix;
 mod generated;
 mod import;
 mod inventory;
+mod jobs;
 mod limits;
 mod local;
 mod lock;

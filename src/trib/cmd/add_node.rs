@@ -61,6 +61,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         return Err(Error::failed(format!("[ERR] {} and {} have the same node ID ({}).", new.addr, twin.addr, new.id))
             .hint("a nodes.conf was copied; delete it on the new node, which then makes its own"));
     }
+    ctx.remember([&new]);
     ctx.pass(args.plan.dry_run, planned::digest(&view), steps(&view, &new, primary))?;
     if primary.is_none() {
         copy_functions(ctx, &view, &new).await?;
@@ -69,10 +70,34 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     if let Err(error) = addition.join(primary).await {
         ui.part("\n");
         addition.undo().await;
+        ctx.rolled_back();
         return Err(error);
     }
     addition.come_up(primary).await?;
     ui.ok("[OK] New node added correctly.");
+    Ok(())
+}
+
+/// The same for a node whose addition was cut off: what is done already is no harm done twice.
+pub async fn finish(
+    ctx: &Context<'_>,
+    view: &ClusterView,
+    new: &Fresh,
+    primary: Option<&Node>,
+    limit: Duration,
+) -> Result<(), Error> {
+    let dump = command("FUNCTION DUMP");
+    let has_functions = match primary {
+        Some(_) => true,
+        None => ctx.pool.call(&view.seed().addr, &dump).await.ok() == ctx.pool.call(&new.addr, &dump).await.ok(),
+    };
+    if !has_functions {
+        copy_functions(ctx, view, new).await?;
+    }
+    let addition = Addition { ctx, view, new, limit };
+    addition.join(primary).await?;
+    addition.come_up(primary).await?;
+    ctx.ui.ok("[OK] New node added correctly.");
     Ok(())
 }
 
@@ -183,7 +208,8 @@ impl Addition<'_> {
 
     /// The nodes that answer, as the new one has to be told.
     async fn members(&self) -> Result<Vec<Fresh>, Error> {
-        let nodes = self.view.reachable().map(|node| async {
+        let others = self.view.reachable().filter(|node| node.id != self.new.id);
+        let nodes = others.map(|node| async {
             let mut meet = node.announced.clone();
             if meet.host.parse::<std::net::IpAddr>().is_err() {
                 meet.host = fresh::reachable_ip(&self.ctx.pool, &node.addr).await?.to_string();

@@ -24,10 +24,7 @@ pub struct Args {
 
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let plan = Plan::parse(&read(&args.file)?)?;
-    let words = ["trib".to_owned()].into_iter().chain(plan.command.iter().cloned());
-    let command = Cli::try_parse_from(words)
-        .map_err(|e| Error::usage(format!("[ERR] The plan's command cannot be read: {e}")))?
-        .command;
+    let command = command_of(&plan.command)?;
     if matches!(command, Command::Apply(_) | Command::Up(_) | Command::Down(_)) {
         return Err(Error::usage("[ERR] This is no plan of trib's: such a command makes none."));
     }
@@ -38,6 +35,13 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let session = Rc::clone(&ctx.session);
     let ctx = Context { agreed: Some(plan), session, ..Context::new(options, ctx.ui) };
     Box::pin(command.run(&ctx)).await
+}
+
+/// The command that these words are, in redis-trib's grammar.
+pub fn command_of(words: &[String]) -> Result<Command, Error> {
+    let words = ["trib".to_owned()].into_iter().chain(words.iter().cloned());
+    let cli = Cli::try_parse_from(words);
+    Ok(cli.map_err(|e| Error::usage(format!("[ERR] The plan's command cannot be read: {e}")))?.command)
 }
 
 fn read(file: &PathBuf) -> Result<String, Error> {

@@ -49,7 +49,9 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     ctx.hold_nodes(&args.nodes, args.plan.dry_run).await?;
     let nodes = examine(ctx, &args.nodes).await?;
     show(ui, &nodes, &plan);
-    ctx.pass(args.plan.dry_run, planned::digest_of(nodes.iter().map(|node| node.id.as_str())), steps(&nodes, &plan))?;
+    ctx.remember(&nodes);
+    let digest = planned::digest_of(nodes.iter().map(|node| node.id.as_str()));
+    ctx.pass_with(args.plan.dry_run, Vec::new(), digest, steps(&nodes, &plan))?;
     if !ui.confirm("Can I set the above configuration? (type 'yes' to accept): ")? {
         return match ui.wording() {
             Wording::Trib => Err(Error { kind: Kind::Declined, ..Error::failed("*** Aborting...") }),
@@ -57,6 +59,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
             Wording::RedisCli => Ok(()),
         };
     }
+    ctx.agreed()?;
     let limit = Duration::from_secs(args.wait);
     let view = Founding { ctx, nodes: &nodes, plan: &plan, limit }.run().await?;
     let vitals = Vitals::load(&ctx.pool, &view).await;

@@ -8,6 +8,7 @@ use crate::trib::cli::{MoveArgs, PlanArgs, SeedArgs};
 use crate::trib::error::{Error, Kind};
 use crate::trib::harmony::harmonise;
 use crate::trib::keycount;
+use crate::trib::mover::Settings;
 use crate::trib::plan::fix::coverage::{self, Coverage};
 use crate::trib::plan::fix::{self, Case, NodeFacts, Repair};
 use crate::trib::planned;
@@ -66,7 +67,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         return Ok(());
     }
     ctx.pass(args.plan.dry_run, planned::digest(&view), planned::repairs(&view, &repairs))?;
-    let settings = (&args.moving).into();
+    let settings = Settings { record: ctx.journal(), ..(&args.moving).into() };
     Repairing { ui, pool: &ctx.pool, view: &view, settings }.run(&repairs).await?;
     let after = harmonise(ui, &ctx.pool, &seed).await?;
     ui.heading(format!(">>> Performing Cluster Check (using node {})", after.seed().addr));

@@ -28,15 +28,18 @@ pub mod forget_failed;
 pub mod help;
 pub mod import;
 pub mod info;
+pub mod jobs;
 pub mod ps;
 pub mod rebalance;
 pub mod rebalance_roles;
 pub mod reshard;
 pub mod restore;
+pub mod resume;
 pub mod roll;
 pub mod set_timeout;
 pub mod slots;
 pub mod status;
+pub mod undo;
 pub mod up;
 pub mod verify;
 pub mod whereis;
@@ -46,7 +49,7 @@ pub struct Context<'a> {
     pub options: Options,
     pub ui: &'a Ui,
     pub pool: Pool,
-    /// The lock; see [`Context::hold`].
+    /// The lock and the journal; see [`Context::hold`].
     pub session: Rc<Session>,
     /// What is to be done, when that was written down before.
     agreed: Option<Plan>,
@@ -61,12 +64,14 @@ impl<'a> Context<'a> {
 
     /// The gate that every change passes, with the digest of what was looked at and with what is to be done:
     /// a dry run ends here, with the plan; a plan that is applied has to be the one that was made now.
+    /// From here on the journal knows of it.
     pub fn pass(&self, dry_run: bool, cluster: String, steps: Vec<Step>) -> Result<(), Error> {
-        self.pass_with(dry_run, Vec::new(), cluster, steps)
+        self.pass_with(dry_run, Vec::new(), cluster, steps)?;
+        self.agreed()
     }
 
-    /// The same, where a dialog has answered what the command line left open: `answers` are the options that
-    /// say the same.
+    /// The same, where the operator is asked once more behind the gate: the journal begins with [`Context::agreed`].
+    /// Where a dialog has answered what the command line left open, `answers` are the options that say the same.
     pub fn pass_with(
         &self,
         dry_run: bool,
@@ -79,16 +84,16 @@ impl<'a> Context<'a> {
         words.splice(behind_the_subcommand..behind_the_subcommand, answers);
         let plan = Plan::new(words, cluster, steps);
         if let Some(agreed) = &self.agreed {
-            return plan.compare(agreed);
+            plan.compare(agreed)?;
+        } else if dry_run {
+            if !self.ui.is_json() {
+                self.ui.line(plan.table());
+            }
+            self.ui.json(&plan);
+            return Err(Error::reported(Kind::Pending));
         }
-        if !dry_run {
-            return Ok(());
-        }
-        if !self.ui.is_json() {
-            self.ui.line(plan.table());
-        }
-        self.ui.json(&plan);
-        Err(Error::reported(Kind::Pending))
+        self.session.plan(plan);
+        Ok(())
     }
 }
 
@@ -115,6 +120,9 @@ pub enum Command {
     Restore(restore::Args),
     Verify(verify::Args),
     Apply(apply::Args),
+    Jobs(jobs::Args),
+    Resume(resume::Args),
+    Undo(undo::Args),
     Status(status::Args),
     Slots(slots::Args),
     Where(whereis::Args),
@@ -150,6 +158,9 @@ impl Command {
             Command::Restore(args) => restore::run(ctx, args).await,
             Command::Verify(args) => verify::run(ctx, args).await,
             Command::Apply(args) => apply::run(ctx, args).await,
+            Command::Jobs(args) => jobs::run(ctx, args),
+            Command::Resume(args) => resume::run(ctx, args).await,
+            Command::Undo(args) => undo::run(ctx, args).await,
             Command::Status(args) => status::run(ctx, args).await,
             Command::Slots(args) => slots::run(ctx, args).await,
             Command::Where(args) => whereis::run(ctx, args).await,

@@ -87,7 +87,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         return Ok(());
     }
     ctx.pass(args.plan.dry_run, planned::digest(&view), planned::transfers(&view, &plan.transfers))?;
-    let settings = Settings { engine: args.engine.engine(), ..(&args.moving).into() };
+    let settings = Settings { engine: args.engine.engine(), record: ctx.journal(), ..(&args.moving).into() };
     apply(ui, &ctx.pool, &view, plan.transfers, settings, Style::Hashes).await
 }
 

@@ -71,7 +71,8 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
             Wording::RedisCli => Error::reported(Kind::Declined),
         });
     }
-    let settings = Settings { engine: args.engine.engine(), ..(&args.moving).into() };
+    ctx.agreed()?;
+    let settings = Settings { engine: args.engine.engine(), record: ctx.journal(), ..(&args.moving).into() };
     apply(ui, &ctx.pool, &view, transfers, settings, Style::Slots).await
 }
 

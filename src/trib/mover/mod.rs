@@ -31,6 +31,7 @@ pub mod settle;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -41,11 +42,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::addr::Addr;
 use super::cli::MoveArgs;
 use super::client::{Pool, join_all};
-use super::error::{Error as RunError, Failure, Kind};
+use super::error::{Error as RunError, Failure, Kind, STOPPED};
+use super::journal::Record;
+use super::journal::store::Journal;
 use super::plan::{SlotMove, Transfer};
+use super::slots::SlotSet;
 use super::table;
 use super::view::ClusterView;
 use crate::base::{NodeId, Slot};
+pub use atomic::until_idle;
 use brake::{Brake, Limits};
 use link::Link;
 use progress::Observer;
@@ -64,6 +69,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Whether to move without asking the targets for their memory.
     pub ignore_memory: bool,
+    /// Where slots that have arrived are written down.
+    pub record: Option<Rc<Journal>>,
 }
 
 /// Who moves slots.
@@ -91,6 +98,7 @@ impl From<&MoveArgs> for Settings {
                 p99: args.pause_if_p99_over.map(Duration::from_millis),
             },
             ignore_memory: args.ignore_memory,
+            record: None,
         }
     }
 }
@@ -178,7 +186,7 @@ impl Outcome {
         let Some(trouble) = &self.trouble else { return Ok(self) };
         let mut error = match trouble {
             Trouble::Node(failure) => RunError::from(failure.clone()),
-            Trouble::Stopped => RunError { kind: Kind::Failed, ..RunError::failed(format!("*** {trouble}.")) },
+            Trouble::Stopped => RunError { kind: Kind::Failed, ..RunError::failed(STOPPED) },
             Trouble::NoRoom { .. } => RunError::failed(format!("*** {trouble}."))
                 .hint("raise its maxmemory, move fewer slots, or use --ignore-memory"),
             other => RunError::failed(format!("*** {other}")),
@@ -187,7 +195,7 @@ impl Outcome {
         if self.left_open.is_empty() {
             hint.push_str(", and none is left open: run the same command again for the rest");
         } else {
-            let open: super::slots::SlotSet = self.left_open.iter().map(|left| left.slot).collect();
+            let open: SlotSet = self.left_open.iter().map(|left| left.slot).collect();
             let replace = match trouble {
                 Trouble::Conflict { .. } => " --replace (the source's values win)",
                 _ => "",
@@ -359,6 +367,7 @@ impl<'a> Mover<'a> {
                     (done, open, Some(trouble))
                 }
             };
+            self.record(job, &done);
             for &slot in &done {
                 self.observer.slot_moved(index, slot, drain.keys_of(slot));
             }
@@ -371,6 +380,16 @@ impl<'a> Mover<'a> {
         }
         self.observer.ended(index);
         outcome
+    }
+
+    /// Writes down that slots have arrived.
+    fn record(&self, job: &Job, slots: &[Slot]) {
+        if let Some(journal) = self.settings.record.as_ref().filter(|_| job.scope == Scope::Slots && !slots.is_empty())
+        {
+            let slots: SlotSet = slots.iter().copied().collect();
+            let (from, to) = (job.from.to_string(), job.to.to_string());
+            journal.note(&Record::Moved { from, to, slots: slots.to_string() });
+        }
     }
 
     /// Has the servers do the job, if they are to; `moved` are the slots at its beginning that they have moved. What they
@@ -402,6 +421,7 @@ impl<'a> Mover<'a> {
                 }
                 Err(trouble) => return Err(trouble),
             }
+            self.record(job, portion);
             for &slot in portion {
                 let keys = keys_of(&[slot]);
                 self.observer.keys_moved(keys);

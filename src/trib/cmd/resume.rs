@@ -1,0 +1,279 @@
+//! `trib resume`: finishes a job that was cut off.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Context;
+use super::apply::command_of;
+use crate::base::NodeId;
+use crate::trib::addr::Addr;
+use crate::trib::cli::{EngineArgs, MoveArgs, PlanArgs};
+use crate::trib::client::command;
+use crate::trib::error::{Error, Kind as Ending};
+use crate::trib::fresh::Fresh;
+use crate::trib::harmony;
+use crate::trib::journal::replan::{self, MovedOn, Rest};
+use crate::trib::journal::{Job, Kind, State};
+use crate::trib::mover::apply::apply;
+use crate::trib::mover::progress::Style;
+use crate::trib::mover::{self, Settings};
+use crate::trib::planned::{self, Step};
+use crate::trib::reform::Begun;
+use crate::trib::report;
+use crate::trib::session;
+use crate::trib::view::{self, ClusterView, Node};
+
+/// Finish what a run that was cut off had begun
+///
+/// Looks at the cluster as it is now and does what is missing of the plan in the journal ('trib jobs' lists it), so that
+/// the cluster ends as if nothing had happened: slots that are open are finished, slots that have arrived are left
+/// alone, a node that was failed over meanwhile is replaced by the primary that its shard has now. Refuses, and changes
+/// nothing, where somebody has changed the cluster since in a way that the plan does not fit any more. Give the
+/// connection options again: the journal holds no secrets.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The job, or the beginning of its id; without it the last one that was interrupted
+    #[arg(value_name = "ID")]
+    id: Option<String>,
+    /// How long nodes may take to join, and then to come up
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    wait: u64,
+    #[command(flatten)]
+    moving: MoveArgs,
+    #[command(flatten)]
+    engine: EngineArgs,
+    #[command(flatten)]
+    plan: PlanArgs,
+}
+
+pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
+    let store = ctx.store()?;
+    let job = match &args.id {
+        Some(id) => store.job(id)?,
+        None => last_interrupted(store.jobs()?)?,
+    };
+    let shown = format!("job {}: trib {}", job.header.id, job.header.command.join(" "));
+    may_be_resumed(&job)?;
+    ctx.ui.heading(format!(">>> Resuming {shown}"));
+    let resumption = Resumption { ctx, args, job: &job };
+    if !args.plan.dry_run {
+        ctx.take_up(&store, &job)?;
+    }
+    match job.kind() {
+        Kind::Create => resumption.create().await,
+        Kind::Moves => resumption.slots().await.map(drop),
+        Kind::Add => resumption.add().await,
+        Kind::Remove => resumption.remove().await,
+        Kind::Fix => resumption.again().await,
+        Kind::Import | Kind::Other => unreachable!("refused before"),
+    }
+}
+
+fn last_interrupted(jobs: Vec<Job>) -> Result<Job, Error> {
+    let host = session::host();
+    jobs.into_iter().rev().find(|job| job.state(&host) == State::Interrupted).ok_or_else(|| {
+        Error::failed("[ERR] No job was interrupted.")
+            .hint("'trib jobs' lists all; one that failed is resumed by its id")
+    })
+}
+
+fn may_be_resumed(job: &Job) -> Result<(), Error> {
+    let id = &job.header.id;
+    let host = session::host();
+    match job.state(&host) {
+        State::Interrupted | State::Failed => {}
+        // Nobody can see from here whether that process still runs; if it does, it holds the cluster's lock.
+        State::Running if job.run.host != host => {}
+        State::Running => {
+            return Err(Error::failed(format!("[ERR] Job {id} is still running (pid {}).", job.run.process.pid)));
+        }
+        state @ (State::Done | State::Undone | State::RolledBack) => {
+            return Err(Error::failed(format!("[ERR] Job {id} is {state}: there is nothing to resume.")));
+        }
+    }
+    match job.kind() {
+        Kind::Import => Err(Error::failed("[ERR] An import is not resumed.").hint(format!(
+            "run it again: keys that have come already are not on the source any more, or with --copy need --replace: \
+             trib {}",
+            job.header.command.join(" ")
+        ))),
+        Kind::Other => Err(Error::failed(format!("[ERR] Job {id} is of a kind that is not resumed."))
+            .hint("look at the cluster with 'trib check' and run the command again")),
+        _ => Ok(()),
+    }
+}
+
+/// The cluster that a job was about, through any node of it that answers; `except` is not asked.
+pub async fn find_cluster(ctx: &Context<'_>, job: &Job, except: Option<&str>) -> Result<ClusterView, Error> {
+    let mut last = Error::failed("[ERR] The journal names no node of the cluster.");
+    let nodes = job.header.cluster.iter().filter(|node| except != Some(node.id.as_str()));
+    for node in nodes {
+        let Ok(addr) = node.addr.parse::<Addr>() else { continue };
+        match ClusterView::load(&ctx.pool, &addr).await {
+            Ok(view) if view.seed().id.as_str() == node.id => return Ok(view),
+            Ok(view) => {
+                last = Error::failed(format!("[ERR] {addr} is another node by now ({}).", view.seed().id));
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Why the plan does not fit any more.
+pub fn moved_on(why: &MovedOn, seed: &Addr) -> Error {
+    Error::failed(format!("[ERR] The cluster has moved on since: {why}.")).hint(format!(
+        "nothing was changed; look at it with 'trib check {seed}', repair open slots with 'trib fix {seed}'"
+    ))
+}
+
+/// Does what is left of slot moves, and waits until all nodes know it.
+pub async fn carry(ctx: &Context<'_>, view: &ClusterView, rest: Rest, settings: Settings) -> Result<(), Error> {
+    for tell in &rest.tell {
+        let node = view.node(&tell.node).expect("the plan names nodes of the view it was made from");
+        harmony::tell(&ctx.pool, node, &BTreeMap::from([(tell.owner, tell.slots.clone())])).await?;
+    }
+    if !rest.transfers.is_empty() {
+        apply(ctx.ui, &ctx.pool, view, rest.transfers, settings, Style::Slots).await?;
+    }
+    Ok(())
+}
+
+/// Waits for migrations that the servers still do by themselves: the program that began them is gone.
+pub async fn until_idle(ctx: &Context<'_>, job: &Job, view: &ClusterView) -> Result<(), Error> {
+    let is_source = |node: &&Node| {
+        let gives = |step: &Step| matches!(step, Step::MoveSlots { from, .. } if from.id == node.id.as_str());
+        job.header.steps.iter().any(gives)
+    };
+    for node in view.primaries().filter(is_source) {
+        mover::until_idle(&ctx.pool, node).await?;
+    }
+    Ok(())
+}
+
+/// The check that every job ends with.
+pub async fn verify(ctx: &Context<'_>, view: &ClusterView) -> Result<(), Error> {
+    let after = harmony::harmonise(ctx.ui, &ctx.pool, &view.seed().addr).await?;
+    match report::cluster_check(ctx.ui, &after, None).is_consistent() {
+        true => Ok(()),
+        false => Err(Error::reported(Ending::Unhealthy)),
+    }
+}
+
+struct Resumption<'a> {
+    ctx: &'a Context<'a>,
+    args: &'a Args,
+    job: &'a Job,
+}
+
+impl Resumption<'_> {
+    /// The slots that are not where they were to go; gives the view from before they went.
+    async fn slots(&self) -> Result<ClusterView, Error> {
+        let (ctx, job) = (self.ctx, self.job);
+        let leaving = job.header.steps.iter().find_map(|step| match step {
+            Step::Forget { node } => Some(node.id.as_str()),
+            _ => None,
+        });
+        let view = ctx.hold(find_cluster(ctx, job, leaving).await?, self.args.plan.dry_run).await?;
+        until_idle(ctx, job, &view).await?;
+        let view = harmony::load(&ctx.pool, &view.seed().addr).await?;
+        let rest = replan::resume(&job.header.steps, &job.header.cluster, &view)
+            .map_err(|why| moved_on(&why, &view.seed().addr))?;
+        if job.planned_slots().is_empty() {
+            return Ok(view);
+        }
+        let told = rest.tell.iter().map(|tell| tell.slots.len()).sum::<usize>();
+        ctx.ui.line(format!("{} slots have arrived, {} are to be moved still.", rest.arrived + told, rest.slots()));
+        ctx.pass(self.args.plan.dry_run, planned::digest(&view), planned::transfers(&view, &rest.transfers))?;
+        let settings =
+            Settings { engine: self.args.engine.engine(), record: ctx.journal(), ..(&self.args.moving).into() };
+        carry(ctx, &view, rest, settings).await?;
+        verify(ctx, &view).await?;
+        Ok(view)
+    }
+
+    async fn create(&self) -> Result<(), Error> {
+        let begun = Begun::read(self.job).map_err(|why| Error::failed(format!("[ERR] {why}")))?;
+        let addrs: Vec<Addr> = begun.nodes.iter().map(|node| node.addr.clone()).collect();
+        self.ctx.hold_nodes(&addrs, self.args.plan.dry_run).await?;
+        let digest = planned::digest_of(begun.nodes.iter().map(|node| node.id.as_str()));
+        self.ctx.pass(self.args.plan.dry_run, digest, self.job.header.steps.clone())?;
+        let view = begun.finish(self.ctx, Duration::from_secs(self.args.wait)).await?;
+        verify(self.ctx, &view).await
+    }
+
+    async fn add(&self) -> Result<(), Error> {
+        let (ctx, job) = (self.ctx, self.job);
+        let (new, primary) = joining(job)?;
+        let view = ctx.hold(find_cluster(ctx, job, Some(new.id.as_str())).await?, self.args.plan.dry_run).await?;
+        let found = view::ask(&ctx.pool, &new.addr).await?.own().id;
+        if found != new.id {
+            return Err(Error::failed(format!("[ERR] {} is another node by now ({found}).", new.addr)));
+        }
+        let primary = match primary {
+            Some(id) => Some(view.primaries().find(|node| node.id == id).ok_or_else(|| {
+                Error::failed(format!("[ERR] The node that was to be replicated ({id}) is no primary any more."))
+            })?),
+            None => None,
+        };
+        ctx.pass(self.args.plan.dry_run, planned::digest(&view), job.header.steps.clone())?;
+        super::add_node::finish(ctx, &view, &new, primary, Duration::from_secs(self.args.wait)).await?;
+        verify(ctx, &view).await
+    }
+
+    /// Slots that were to leave first; then all over again, or the last step alone.
+    async fn remove(&self) -> Result<(), Error> {
+        let view = self.slots().await?;
+        let leaving = self.job.header.steps.iter().find_map(|step| match step {
+            Step::Forget { node } => Some(node),
+            _ => None,
+        });
+        let Some(leaving) = leaving else { return Ok(()) };
+        if view.nodes.iter().any(|node| node.id.as_str() == leaving.id) {
+            return self.again().await;
+        }
+        // All have forgotten it; it may not know yet.
+        let Ok(addr) = leaving.addr.parse::<Addr>() else { return Ok(()) };
+        match view::ask(&self.ctx.pool, &addr).await {
+            Ok(report) if report.own().id.as_str() == leaving.id && report.lines.len() > 1 => {
+                self.ctx.ui.heading(">>> Sending CLUSTER RESET SOFT to the deleted node.");
+                self.ctx.pool.call(&addr, &command("CLUSTER RESET SOFT")).await?;
+            }
+            _ => {}
+        }
+        verify(self.ctx, &view).await
+    }
+
+    /// Commands that look for what is to be done are simply run again.
+    async fn again(&self) -> Result<(), Error> {
+        let command = command_of(&self.job.header.command)?;
+        // What they are to do was agreed to.
+        self.ctx.ui.agree_to_all();
+        let mut options = self.ctx.options.clone();
+        options.words.clone_from(&self.job.header.command);
+        if self.args.plan.dry_run {
+            options.words.push("--dry-run".to_owned());
+            return Box::pin(command_of(&options.words)?.run(&self.inner(options))).await;
+        }
+        Box::pin(command.run(&self.inner(options))).await
+    }
+
+    fn inner(&self, options: crate::trib::options::Options) -> Context<'_> {
+        Context { session: Rc::clone(&self.ctx.session), ..Context::new(options, self.ctx.ui) }
+    }
+}
+
+/// The node that a job was to add, and whom it was to replicate.
+fn joining(job: &Job) -> Result<(Fresh, Option<NodeId>), Error> {
+    let bad = || Error::failed("[ERR] The journal's plan cannot be read.");
+    let (mut new, mut primary) = (None, None);
+    for step in &job.header.steps {
+        match step {
+            Step::Join { node } => new = job.header.cluster.iter().find(|before| before.id == node.id),
+            Step::Replicate { primary: of, .. } => primary = Some(NodeId::parse(of.id.as_bytes()).ok_or_else(bad)?),
+            _ => {}
+        }
+    }
+    Ok((Fresh::try_from(new.ok_or_else(bad)?).map_err(|_| bad())?, primary))
+}
