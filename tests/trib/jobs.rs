@@ -16,17 +16,14 @@ fn start(dir: &Path, line: &str) -> Child {
     command.env("XDG_STATE_HOME", STATE_HOME).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// Starts a run and kills it without warning as soon as this is so; whether it was in time.
+/// Starts a run and kills it without warning as soon as this is so; whether that was in time.
 fn kill_when(dir: &Path, line: &str, mut now: impl FnMut() -> bool) -> bool {
     let mut run = start(dir, line);
-    let mut ended = None;
-    eventually("it is far enough, or over", || {
-        ended = run.try_wait().unwrap();
-        ended.is_some() || now()
-    });
+    eventually("it is far enough, or over", || run.try_wait().unwrap().is_some() || now());
     run.kill().unwrap();
     run.wait().unwrap();
-    ended.is_none()
+    let last = jobs(&format!("--journal {}", dir.display())).pop();
+    last.is_some_and(|job| job["state"] == "interrupted")
 }
 
 fn journal() -> (tempfile::TempDir, String) {
