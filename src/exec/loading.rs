@@ -113,21 +113,34 @@ impl Server {
         self.serve_ready();
     }
 
+    /// Makes room for the keys that a file says it has in a database: no more than it can have.
+    pub fn expect_keys(&mut self, db: u32, keys: u64, volatile: u64) {
+        /// A key and its value take at least so much of a file, and their place in the table takes about as much.
+        const KEY_BYTES: u64 = 8;
+        let Some(loading) = &self.loading else { return };
+        let possible = loading.total_bytes / KEY_BYTES;
+        let (keys, volatile) = (keys.min(possible) as usize, volatile.min(possible) as usize);
+        self.loaded_keyspace().db(db).reserve(keys, volatile);
+    }
+
     /// Adds one key of a file. A primary drops what has expired meanwhile; a replica keeps everything until it is told.
-    pub fn load_key(&mut self, db: u32, loaded: LoadedEntry) {
+    ///
+    /// # Errors
+    /// With the key, when it is there already and is not to be replaced (`merge`).
+    pub fn load_key(&mut self, db: u32, loaded: LoadedEntry, merge: bool) -> Result<(), Vec<u8>> {
         let LoadedEntry { key, mut value, expire, idle_secs, frequency } = loaded;
-        let Some(loading) = &mut self.loading else { return };
+        let Some(loading) = &mut self.loading else { return Ok(()) };
         let keeps_expired = loading.from_primary || loading.log_base || !self.repl.is_primary();
         if !keeps_expired && expire.is_some_and(|at| at < loading.started) {
             loading.keys_expired += 1;
-            return;
+            return Ok(());
         }
         if let (false, Value::Hash(hash)) = (keeps_expired, &mut value) {
             let had_fields = !hash.is_empty();
             while hash.take_due(loading.started).is_some() {}
             if had_fields && hash.is_empty() {
                 loading.keys_expired += 1;
-                return;
+                return Ok(());
             }
         }
         loading.keys_loaded += 1;
@@ -135,11 +148,8 @@ impl Server {
         let now = self.now;
         let keyspace = self.loaded_keyspace();
         let used = keyspace.access_policy().told(idle_secs, frequency, now);
-        let mut db = keyspace.db(db);
-        db.set(&key, value, expire);
-        if let (Some(stamp), Some(entry)) = (used, db.peek(&key)) {
-            entry.set_access(stamp);
-        }
+        let loaded = keyspace.db(db).load(&key, value, expire, used, merge);
+        if loaded { Ok(()) } else { Err(key) }
     }
 
     /// A file tells of slots that were on their way here when it was written. What is not understood is passed over: it
@@ -158,11 +168,6 @@ impl Server {
     /// The dataset that is being read.
     fn loaded_keyspace(&mut self) -> &mut Keyspace {
         self.aside.as_mut().map_or(&mut self.keyspace, |aside| &mut aside.keyspace)
-    }
-
-    /// Whether `key` is there already: a file that names a key twice is damaged.
-    pub fn has_loaded(&mut self, db: u32, key: &[u8]) -> bool {
-        self.loaded_keyspace().db(db).exists(key)
     }
 
     /// The commands of a log follow.

@@ -123,13 +123,13 @@ impl Reading {
                     .ok_or(LoadError::Database(databases as usize))?;
             }
             Event::SlotImport { job, ranges } => server.load_slot_import(&job, &ranges),
-            Event::ResizeDb { .. } | Event::EmptyKey(_) => {}
+            Event::ResizeDb { keys, expires } => server.expect_keys(self.db, keys, expires),
+            Event::EmptyKey(_) => {}
             Event::Entry(entry) => {
-                if !self.merge && server.has_loaded(self.db, &entry.key) {
-                    let key = String::from_utf8_lossy(&entry.key).into_owned();
+                if let Err(key) = server.load_key(self.db, entry, self.merge) {
+                    let key = String::from_utf8_lossy(&key).into_owned();
                     return Err(LoadError::Duplicate { db: self.db, key });
                 }
-                server.load_key(self.db, entry);
             }
             Event::End { .. } => return Ok(false),
         }

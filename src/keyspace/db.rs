@@ -203,6 +203,39 @@ impl Db<'_> {
         }
     }
 
+    /// Adds a key that a file tells of; what it does not say of the key's use is as if it were used now. One that is there
+    /// is replaced if so asked; else nothing happens, and this is false.
+    pub fn load(&mut self, key: &[u8], value: Value, expire: SetExpire, used: Option<u32>, replace: bool) -> bool {
+        let table = self.table_of(key);
+        self.opened(table, key);
+        self.note_fields(key, &value);
+        let stamp = used.unwrap_or_else(|| self.ks.access.fresh(self.ks.now));
+        let (loaded, old) = self.tables_mut().with(table, |t| match t.slot(key) {
+            Slot::Occupied(_) if !replace => (false, None),
+            Slot::Occupied(mut entry) => {
+                let expire_at = expire.after(entry.expire_at());
+                let old = entry.set_value(value, expire_at);
+                entry.set_access(stamp);
+                (true, Some(old))
+            }
+            Slot::Vacant(place) => {
+                place.insert(value, expire.after(None)).set_access(stamp);
+                (true, None)
+            }
+        });
+        if let Some(old) = old {
+            self.ks.discard(old, self.ks.lazy.server_del);
+        }
+        loaded
+    }
+
+    /// Makes room for so many keys in total, and for so many that expire, where they all are in one table.
+    pub fn reserve(&mut self, keys: usize, volatile: usize) {
+        if !self.ks.slotted {
+            self.tables_mut().in_place(0).reserve(keys, volatile);
+        }
+    }
+
     /// As [`Db::set`], for a value that came from another key, where it was kept in this way: raw strings stay raw.
     pub fn put(&mut self, key: &[u8], value: Value, expire: SetExpire, was: Encoding) {
         self.set(key, value, expire);

@@ -531,7 +531,7 @@ impl Life {
         loop {
             match reader.next().map_err(|e| NoStart::Refused(e.to_string()))? {
                 Event::SelectDb(number) => db = number as u32,
-                Event::Entry(entry) => self.server.load_key(db, entry),
+                Event::Entry(entry) => self.server.load_key(db, entry, false).expect("no key twice"),
                 Event::End { .. } => return Ok(reader.offset() as usize),
                 _ => {}
             }

@@ -166,7 +166,8 @@ mod tests {
     fn load(bench: &mut Bench, key: &str) {
         let key = key.as_bytes().to_vec();
         let value = crate::data::value::Value::from_bytes(b"new");
-        bench.server.load_key(0, LoadedEntry { key, value, expire: None, idle_secs: None, frequency: None });
+        let entry = LoadedEntry { key, value, expire: None, idle_secs: None, frequency: None };
+        bench.server.load_key(0, entry, false).unwrap();
     }
 
     #[test]
