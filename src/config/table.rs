@@ -197,7 +197,7 @@ directives! {
     "replica-read-only" / "slave-read-only" => replica_read_only: bool = true, YesNo;
     "replica-serve-stale-data" / "slave-serve-stale-data" => replica_serve_stale_data: bool = true, YesNo;
     "replica-ignore-maxmemory" / "slave-ignore-maxmemory" => replica_ignore_maxmemory: bool = true, YesNo;
-    "replica-ignore-disk-write-errors" => replica_ignore_disk_write_errors: bool = false, YesNo, NOT_YET;
+    "replica-ignore-disk-write-errors" => replica_ignore_disk_write_errors: bool = false, YesNo;
     "replica-lazy-flush" / "slave-lazy-flush" => replica_lazy_flush: bool = true, YesNo;
     "repl-timeout" => repl_timeout_secs: i64 = 60, int(1, I32);
     "repl-ping-replica-period" / "repl-ping-slave-period" => repl_ping_replica_period_secs: i64 = 10, int(1, I32);

@@ -90,6 +90,8 @@ pub enum Crash {
     Panic,
     Segfault,
     OutOfMemory,
+    /// A replica cannot keep what its primary sends.
+    ReplicaUnsaved,
 }
 
 /// How the process is to begin anew.

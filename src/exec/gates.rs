@@ -26,6 +26,13 @@ impl Server {
     pub(super) fn gates(&mut self, client: &mut Client, command: &'static Command, args: Args<'_>) -> Gate {
         if client.is_obeyed() {
             client.slot = self.slot_of(command, args);
+            if client.is(ClientFlags::PRIMARY)
+                && command.flags.contains(Flags::WRITE)
+                && let Some(error) = self.disk_error()
+                && !self.applies_unsaved()
+            {
+                return Gate::Refused(error);
+            }
             return self.import_gate(client, command);
         }
         let flags = command.flags;

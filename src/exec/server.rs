@@ -185,6 +185,8 @@ pub struct Server {
     pub saves: Saves,
     /// Why the AOF cannot be written, while it cannot.
     pub aof_error: Option<String>,
+    /// When the log last told that this replica applies what it cannot keep.
+    pub(super) unsaved_told: Option<Millis>,
     /// Whether this server is a replica, as of the last turn of the replication engine.
     pub(super) follows: bool,
     /// The primary's stream, when this server is a replica.
@@ -255,6 +257,7 @@ impl Server {
             job: None,
             saves: Saves { last_success: setup.now, ..Saves::default() },
             aof_error: None,
+            unsaved_told: None,
             follows: config.replicaof.is_some(),
             primary_stream: PrimaryStream::new(setup.now),
             stream_db: 0,

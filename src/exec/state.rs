@@ -1,6 +1,7 @@
 //! What state the server is in, as gates, INFO and replies ask for it.
 
 use super::client::Client;
+use super::effect::{Crash, Effect, LogLevel};
 use super::server::Server;
 use crate::resp::ErrorReply;
 
@@ -50,6 +51,21 @@ impl Server {
              writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for \
              details about the RDB error.",
         ))
+    }
+
+    /// Whether a replica that cannot keep what its primary sends applies it nevertheless: else its process ends, since it
+    /// would go on as if it had it.
+    pub(super) fn applies_unsaved(&mut self) -> bool {
+        const TOLD_AGAIN_MS: i64 = 10_000;
+        if !self.config.replica_ignore_disk_write_errors {
+            self.outbox.push(Effect::Crash(Crash::ReplicaUnsaved));
+            return false;
+        }
+        if self.unsaved_told.is_none_or(|told| self.now.since(told) > TOLD_AGAIN_MS) {
+            self.unsaved_told = Some(self.now);
+            self.log(LogLevel::Warning, "Replica is applying a command even though it is unable to write to disk.");
+        }
+        true
     }
 
     /// A connection that was a replica is gone.

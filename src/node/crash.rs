@@ -1,4 +1,4 @@
-//! The end that DEBUG asks for: as if something had gone wrong.
+//! The end that nobody asked for, or that DEBUG asks for: as if something had gone wrong.
 
 use std::alloc::{Layout, handle_alloc_error};
 
@@ -12,6 +12,7 @@ pub fn crash(logger: &Logger, how: Crash) {
     match how {
         Crash::Assertion => logger.warning(format_args!("Crash asked for: DEBUG ASSERT")),
         Crash::Panic => logger.warning(format_args!("Crash asked for: DEBUG PANIC")),
+        Crash::ReplicaUnsaved => logger.warning(format_args!("Replica was unable to write command to disk.")),
         Crash::Segfault => {
             logger.warning(format_args!("Crash asked for: DEBUG SEGFAULT"));
             let _ = kill_process(getpid(), Signal::SEGV);

@@ -149,7 +149,11 @@ fn a_rewrite_that_fails_leaves_the_log_in_force() {
             _ => server.dir().join("appendonlydir/temp-appendonly.aof.manifest"),
         };
         fs::create_dir(&obstacle).unwrap();
-        assert_eq!(server.text("BGREWRITEAOF"), "Background append only file rewriting started");
+        match step {
+            0 => assert_eq!(server.text("BGREWRITEAOF"), "Background append only file rewriting started"),
+            // The increment that it would begin cannot be named.
+            _ => assert!(error_of(&server, "BGREWRITEAOF").contains("Can't execute an AOF background rewriting")),
+        }
         eventually("it fails", || persistence(&server, "aof_last_bgrewrite_status") == "err");
         eventually("it has ended", || persistence(&server, "aof_rewrite_in_progress") == "0");
         assert_eq!(persistence(&server, "aof_rewrites_consecutive_failures"), "1");
@@ -283,4 +287,29 @@ fn a_log_that_cannot_be_made_is_told_at_the_start() {
     fs::write(server.dir().join("appendonlydir"), "a file").unwrap();
     refuses_to_start(&server, "AOF");
     assert_eq!(fs::read(server.dir().join("appendonlydir")).unwrap(), b"a file");
+}
+
+/// What a replica cannot keep it may not apply, unless it is told to.
+#[test]
+fn a_replica_that_cannot_save_ends_unless_it_is_to_go_on() {
+    let primary = Server::start(ServerKind::Node, "repl-diskless-sync-delay 0");
+    for (directive, goes_on) in [("yes", true), ("no", false)] {
+        let mut replica = Server::start(
+            ServerKind::Node,
+            &format!("replicaof 127.0.0.1 {}\nsave 3600 1\nreplica-ignore-disk-write-errors {directive}", primary.port),
+        );
+        eventually("the link is up", || field(&replica.text("INFO replication"), "master_link_status") == "up");
+        // A directory stands where the file is written first.
+        fs::create_dir(replica.dir().join(format!("temp-{}.rdb", replica.pid()))).unwrap();
+        assert_eq!(replica.text("BGSAVE"), "Background saving started");
+        eventually("it fails", || persistence(&replica, "rdb_last_bgsave_status") == "err");
+        let n = primary.text("INCR n");
+        if goes_on {
+            eventually("it is applied", || replica.text("GET n") == n);
+            eventually("the log tells it", || replica.log_tail().contains("Replica is applying a command even though"));
+        } else {
+            eventually("it ends", || replica.has_ended());
+            assert!(replica.log_tail().contains("Replica was unable to write command to disk."));
+        }
+    }
 }
