@@ -16,6 +16,11 @@ pub struct PrimaryStream {
     parser: RequestParser,
     batch: Batch,
     buf: Vec<u8>,
+    /// The next command of the batch, and where in `buf` what is finished ends.
+    next: usize,
+    applied: usize,
+    /// Its next command changes a large value that a snapshot is about to write.
+    stalled: bool,
 }
 
 impl PrimaryStream {
@@ -29,6 +34,9 @@ impl PrimaryStream {
             parser: RequestParser::default(),
             batch: Batch::default(),
             buf: Vec::new(),
+            next: 0,
+            applied: 0,
+            stalled: false,
         }
     }
 
@@ -37,7 +45,16 @@ impl PrimaryStream {
         self.parser = RequestParser::default();
         self.batch.clear();
         self.buf.clear();
+        (self.next, self.applied, self.stalled) = (0, 0, false);
         self.client.transaction = None;
+    }
+
+    /// Forgets what is applied. In an open MULTI that is less than what has been run.
+    fn forget_applied(&mut self) {
+        self.batch.clear();
+        self.buf.drain(..self.applied);
+        self.parser.shift(self.applied);
+        (self.next, self.applied) = (0, 0);
     }
 }
 
@@ -152,26 +169,60 @@ impl Server {
 
     /// Executes bytes of the primary's stream and reports every finished unit: a command, or all from MULTI to EXEC.
     fn apply_stream(&mut self, bytes: &[u8]) {
-        let mut stream = std::mem::replace(&mut self.primary_stream, PrimaryStream::new(self.now));
-        stream.buf.extend_from_slice(bytes);
         self.stats.repl_input_bytes += bytes.len() as u64;
+        self.primary_stream.buf.extend_from_slice(bytes);
+        if !self.primary_stream.stalled {
+            self.go_on_with_stream();
+        }
+    }
+
+    /// Whether bytes of the primary can be taken now.
+    #[must_use]
+    pub fn accepts_bytes(&self, link: crate::repl::LinkId) -> bool {
+        !self.primary_stream.stalled && self.repl.accepts_bytes(link)
+    }
+
+    /// The snapshot has written what the stream waits for.
+    pub(super) fn resume_stream(&mut self) {
+        if self.primary_stream.stalled {
+            self.go_on_with_stream();
+        }
+    }
+
+    /// Executes what has come, up to a command that has to wait for a snapshot.
+    fn go_on_with_stream(&mut self) {
+        let mut stream = std::mem::replace(&mut self.primary_stream, PrimaryStream::new(self.now));
+        stream.stalled = false;
         let limits = RequestLimits { bulk_max_bytes: u64::from(u32::MAX), authenticated: true };
-        let broken = stream.parser.parse(&mut stream.buf, limits, &mut stream.batch).err();
-        let mut applied = 0;
-        for i in 0..stream.batch.len() {
-            self.dispatch(&mut stream.client, stream.batch.command(&stream.buf, i));
-            stream.client.reply.buf.clear();
-            if !stream.client.in_transaction() {
-                let end = stream.batch.done_bytes(i + 1);
-                self.repl.applied(self.mono(), &stream.buf[applied..end]);
-                applied = end;
-                self.serve_ready();
+        let mut broken = None;
+        while broken.is_none() && !stream.stalled {
+            if stream.next == stream.batch.len() {
+                broken = stream.parser.parse(&mut stream.buf, limits, &mut stream.batch).err();
+                if stream.batch.len() == 0 {
+                    break;
+                }
+            }
+            while stream.next < stream.batch.len() {
+                let args = stream.batch.command(&stream.buf, stream.next);
+                if broken.is_none() && self.stalls_stream(&mut stream.client, args) {
+                    stream.stalled = true;
+                    break;
+                }
+                self.dispatch(&mut stream.client, args);
+                stream.next += 1;
+                stream.client.reply.buf.clear();
+                if !stream.client.in_transaction() {
+                    let end = stream.batch.done_bytes(stream.next);
+                    self.repl.applied(self.mono(), &stream.buf[stream.applied..end]);
+                    stream.applied = end;
+                    self.serve_ready();
+                }
+            }
+            if !stream.stalled {
+                stream.forget_applied();
             }
         }
         self.finish_cluster();
-        stream.batch.clear();
-        stream.buf.drain(..applied);
-        stream.parser.shift(applied);
         self.primary_stream = stream;
         if let Some(error) = broken {
             self.log(LogLevel::Warning, format!("The stream of the primary cannot be understood: {error}"));

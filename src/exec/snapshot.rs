@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::client::{Client, ClientId};
+use super::client::{Client, ClientFlags, ClientId};
 use super::effect::{Effect, LogLevel, Token};
 use super::keys::visit_keys;
 use super::server::Server;
@@ -437,6 +437,7 @@ impl Server {
         self.keyspace.snapshot_sink(|sink| sink.take(chunk));
         if self.keyspace.snapshot_released() {
             self.retry_parked();
+            self.resume_stream();
         }
         let to_replicas = self.job.as_ref().is_some_and(|job| !job.purpose.is_file());
         if to_replicas {
@@ -456,7 +457,9 @@ impl Server {
     /// or because a file takes what is handed over early more slowly than it comes.
     pub(super) fn waits_for_snapshot(&mut self, client: &Client, command: &Command, args: Args<'_>) -> bool {
         let Some(job) = &self.job else { return false };
-        let pending_max = if job.purpose.is_file() { HANDED_OVER_MAX_BYTES } else { usize::MAX };
+        // A primary that has to wait for a disk gives its replica up in the end.
+        let bounded = job.purpose.is_file() && !client.is(ClientFlags::PRIMARY);
+        let pending_max = if bounded { HANDED_OVER_MAX_BYTES } else { usize::MAX };
         let Server { keyspace, commands, .. } = self;
         let mut waits = |command: &Command, args: Args<'_>| {
             let mut found = false;
@@ -476,6 +479,17 @@ impl Server {
             }
             Some(_) => false,
         }
+    }
+
+    /// Whether a command of the primary's stream has to wait for the snapshot under way. It does not wait for replicas:
+    /// they may be slow.
+    pub(super) fn stalls_stream(&mut self, client: &mut Client, args: Args<'_>) -> bool {
+        if !self.job.as_ref().is_some_and(|job| job.purpose.is_file()) {
+            return false;
+        }
+        let Ok(index) = self.find_command(client, args) else { return false };
+        let command = self.commands.command(index);
+        self.waits_for_snapshot(client, command, args)
     }
 
     fn receivers(&self) -> Vec<ReplicaId> {
@@ -498,6 +512,7 @@ impl Server {
         self.now = now;
         drop(self.keyspace.end_snapshot());
         self.retry_parked();
+        self.resume_stream();
         let Some(job) = self.job.take() else { return };
         match job.purpose {
             Purpose::File(save) => {
@@ -520,7 +535,9 @@ impl Server {
             }
             Purpose::AofBase => self.count_rewrite(job.started, &result),
         }
-        if let Some(token) = self.saves.awaited.pop_front() {
+        if self.ending.is_some() {
+            // What waits for its turn would only put the end off.
+        } else if let Some(token) = self.saves.awaited.pop_front() {
             self.save_for(token);
         } else if std::mem::take(&mut self.log_growth.scheduled) {
             self.ask_for_rewrite(None);
@@ -560,6 +577,13 @@ impl Server {
                 true
             }
             _ => false,
+        }
+    }
+
+    /// Gives up the snapshot under way, whatever it is for: the server ends.
+    pub fn give_up_snapshot(&mut self) {
+        if let Some(job) = &mut self.job {
+            job.cancelled = true;
         }
     }
 

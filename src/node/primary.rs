@@ -99,7 +99,7 @@ async fn read(shared: &Shared, link: LinkId, mut reader: tcp::OwnedReadHalf, ahe
             server.repl_input(Input::FromPrimary { link, bytes });
         });
         // Bytes that cannot be taken yet are held, but not without end.
-        while ahead.is_too_far() || !shared.server().repl.accepts_bytes(link) {
+        while ahead.is_too_far() || !shared.server().accepts_bytes(link) {
             tokio::time::sleep(FULL_PAUSE).await;
         }
     }

@@ -179,3 +179,50 @@ fn large_values_are_saved_as_they_were() {
     server.restart();
     assert_eq!(server.text("DEBUG DIGEST"), before);
 }
+
+/// A replica that saves applies a write to a large value when the value is written as it was, and nothing is lost or mixed
+/// up meanwhile.
+#[test]
+fn a_replica_saves_a_large_value_that_its_primary_changes() {
+    let primary = Server::start(ServerKind::Node, "repl-diskless-sync-delay 0\nenable-debug-command yes");
+    let directives = format!("replicaof 127.0.0.1 {}\nenable-debug-command yes\nrdbcompression no", primary.port);
+    let mut replica = Server::start(ServerKind::Node, &directives);
+    eventually("the link is up", || replica.text("INFO replication").contains("master_link_status:up"));
+    let mut pipe = redis::pipe();
+    for i in 0..2000 {
+        pipe.cmd("RPUSH").arg("list").arg("x".repeat(8000)).ignore();
+        pipe.cmd("SET").arg(i).arg(i).ignore();
+    }
+    pipe.query::<()>(&mut primary.connect()).unwrap();
+    eventually("all is there", || replica.text("LLEN list") == "2000");
+    assert_eq!(replica.text("BGSAVE"), "Background saving started");
+    for n in 0..100 {
+        let (len, changed): (u64, String) = redis::pipe()
+            .cmd("RPUSH")
+            .arg("list")
+            .arg(n)
+            .cmd("SET")
+            .arg(n)
+            .arg("changed")
+            .query(&mut primary.connect())
+            .unwrap();
+        assert_eq!((len, changed.as_str()), (2001 + n, "OK"));
+    }
+    eventually("it is saved", || replica.text("INFO persistence").contains("rdb_bgsave_in_progress:0"));
+    assert!(replica.text("INFO persistence").contains("rdb_last_bgsave_status:ok"));
+    let digest = primary.text("DEBUG DIGEST");
+    eventually("all is applied", || replica.text("DEBUG DIGEST") == digest);
+    // The file alone.
+    drop(primary);
+    replica.restart();
+    let len: usize = replica.text("LLEN list").parse().unwrap();
+    let changed: Vec<String> =
+        (0..100).filter(|n| replica.text(&format!("GET {n}")) == "changed").map(|n| n.to_string()).collect();
+    // A prefix of what was written, of both kinds: the moment at which the save began.
+    assert!(
+        changed.len() == len - 2000 || changed.len() + 1 == len - 2000,
+        "{len} elements, {} changed",
+        changed.len()
+    );
+    assert!(changed.iter().enumerate().all(|(i, n)| *n == i.to_string()), "{changed:?}");
+}
