@@ -373,6 +373,16 @@ pub(super) async fn shut_down(shared: &Arc<Shared>, aof: &Arc<Aof>, request: &Sh
     let logger = &shared.logger;
     let config = shared.server().config.clone();
     let save = request.save.unwrap_or(!config.save.is_empty()) && !shared.server().is_loading();
+    if shared.server().log_growth.needs_base() {
+        // The data is nowhere else.
+        if !request.force {
+            logger.warning(format_args!("Writing initial AOF, can't exit."));
+            shared.with(Server::shutdown_failed);
+            return false;
+        }
+        logger.warning(format_args!("Writing initial AOF. Exit anyway."));
+    }
+    give_up_snapshot(shared).await;
     if shared.server().aof.is_on() {
         logger.notice(format_args!("Calling fsync() on the AOF file."));
         if let Err(error) = aof.settle(true).await {
@@ -396,6 +406,16 @@ pub(super) async fn shut_down(shared: &Arc<Shared>, aof: &Arc<Aof>, request: &Sh
         let _ = std::fs::remove_file(path);
     }
     true
+}
+
+/// The snapshot under way is of no use any more. A disk that stands still does not keep the server from ending.
+async fn give_up_snapshot(shared: &Arc<Shared>) {
+    const LIMIT: Duration = Duration::from_secs(2);
+    let until = Instant::now() + LIMIT;
+    shared.with(Server::give_up_snapshot);
+    while shared.server().job.is_some() && Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 /// The dataset could not be written; the log says why.

@@ -105,3 +105,58 @@ fn a_server_that_cannot_save_ends_only_by_force() {
     eventually("it has ended", || has_ended(&server));
     assert!(server.log_tail().contains("Error trying to save the DB, ignoring..."), "{}", server.log_tail());
 }
+
+#[test]
+fn a_log_that_is_not_complete_is_waited_for() {
+    let server = Server::start(ServerKind::Node, "save 3600 1000000\nrdbcompression no");
+    let mut pipe = redis::pipe();
+    for i in 0..4000 {
+        pipe.cmd("SET").arg(i).arg("x".repeat(500)).ignore();
+    }
+    // Without save points nothing else would hold the data.
+    pipe.cmd("CONFIG").arg("SET").arg("save").arg("").ignore();
+    pipe.cmd("CONFIG").arg("SET").arg("appendonly").arg("yes").ignore();
+    pipe.cmd("SHUTDOWN").ignore();
+    let error = pipe.query::<()>(&mut server.connect()).unwrap_err().to_string();
+    assert!(error.contains("Errors trying to SHUTDOWN. Check logs."), "{error}");
+    assert!(server.log_tail().contains("Writing initial AOF, can't exit."), "{}", server.log_tail());
+    eventually("it is complete", || field(&server.text("INFO persistence"), "aof_rewrites") == "1");
+    let _ = shutdown(&server, "");
+    eventually("it has ended", || has_ended(&server));
+}
+
+#[test]
+fn a_save_under_way_is_given_up() {
+    let server = Server::start(ServerKind::Node, "save 3600 1000000\nrdbcompression no");
+    let mut pipe = redis::pipe();
+    for i in 0..4000 {
+        pipe.cmd("SET").arg(i).arg("x".repeat(500)).ignore();
+    }
+    pipe.cmd("BGSAVE").ignore();
+    pipe.cmd("SHUTDOWN").arg("NOSAVE").ignore();
+    pipe.query::<()>(&mut server.connect()).unwrap_err();
+    eventually("it has ended", || has_ended(&server));
+    let left: Vec<_> = std::fs::read_dir(server.dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("temp-")), "{left:?}");
+}
+
+/// What cannot be meant is refused in the words of a stock server.
+#[test]
+fn words_that_contradict_each_other_are_refused() {
+    for kind in [ServerKind::Node, ServerKind::Stock].into_iter().filter(|kind| kind.is_available()) {
+        let server = Server::start(kind, "");
+        for (words, refused) in [
+            ("later", "syntax error"),
+            ("SAVE NOSAVE", "syntax error"),
+            ("NOSAVE NOW SAVE", "syntax error"),
+            ("ABORT NOW", "syntax error"),
+            ("ABORT FORCE", "syntax error"),
+            ("ABORT", "No shutdown in progress."),
+            ("ABORT ABORT", "No shutdown in progress."),
+        ] {
+            let error = shutdown(&server, words).join().unwrap();
+            assert!(error.contains(refused), "{} SHUTDOWN {words}: {error}", server.addr());
+        }
+        assert_eq!(server.text("PING"), "PONG");
+    }
+}

@@ -141,10 +141,11 @@ fn bgrewriteaof(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
 
 fn shutdown(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let mut request = ShutdownRequest::default();
-    let mut abort = false;
+    let (mut abort, mut contradicts) = (false, false);
     for i in 1..args.len() {
         let save = if args.is(i, "save") { Some(true) } else { args.is(i, "nosave").then_some(false) };
-        if save.is_some() && request.save.is_none() {
+        if save.is_some() {
+            contradicts |= request.save.is_some_and(|other| Some(other) != save);
             request.save = save;
         } else if args.is(i, "now") {
             request.now = true;
@@ -152,14 +153,15 @@ fn shutdown(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
             request.force = true;
         } else if args.is(i, "abort") {
             abort = true;
-        } else if save.is_none() || save != request.save {
+        } else {
             return Err(ErrorReply::Syntax);
         }
     }
+    let says_how = request.save.is_some() || request.now || request.force;
+    if contradicts || abort && says_how {
+        return Err(ErrorReply::Syntax);
+    }
     if abort {
-        if args.len() > 2 {
-            return Err(ErrorReply::Syntax);
-        }
         if !ctx.server.abort_shutdown() {
             return Err(ErrorReply::Static("ERR No shutdown in progress."));
         }
