@@ -24,8 +24,10 @@ save() {
     for server in node redis; do
         port=${port_of[$server]}
         [ $server = redis ] && redis-cli -p "$port" config set oom-score-adj no >/dev/null
-        taskset -c 1 redis-benchmark -q -p "$port" -n "$((keys * 3))" -r "$keys" -d 100 -c 10 -P 100 SET key:__rand_int__ __data__ >/dev/null 2>&1
-        taskset -c 1 redis-benchmark -q -p "$port" -n 2000000000 -r "$keys" -d 100 -c 50 SET key:__rand_int__ __data__ >/dev/null 2>&1 &
+        # Of its own commands redis-benchmark fills in the values; in those that it is given it leaves __data__ as it is.
+        taskset -c 1 redis-benchmark -q -p "$port" -n "$((keys * 3))" -r "$keys" -d 100 -c 10 -P 100 -t set >/dev/null 2>&1
+        [ "$(redis-cli -p "$port" strlen "$(redis-cli -p "$port" randomkey)")" = 100 ] || { echo "the values are not of 100 bytes" >&2; exit 1; }
+        taskset -c 1 redis-benchmark -q -p "$port" -n 2000000000 -r "$keys" -d 100 -c 50 -t set >/dev/null 2>&1 &
         writer=$!
         sleep 2
         taskset -c 1 python3 - "$port" "${pid_of[$server]}" "$server" <<'PY'
