@@ -21,6 +21,7 @@ mod faults;
 mod fields;
 mod incoming;
 mod kill;
+mod loading;
 mod logs;
 mod memory;
 mod migrate;
