@@ -44,7 +44,7 @@ pub fn read(args: Vec<OsString>) -> Result<Line, Exit> {
     let sub = find_subcommand(&args);
     let mut tokens = tokens(args, sub.as_deref());
     let mut uris = Vec::new();
-    if sub.as_deref() == Some(OsStr::new("call")) {
+    if takes_command(sub.as_deref()) {
         tokens = call_last(tokens);
     }
     resolve_uris(&mut tokens, sub.as_deref(), &mut uris)?;
@@ -132,6 +132,11 @@ fn is_named(option: &Arg, text: &str) -> bool {
     }
 }
 
+/// Whether the words behind the address are a command for servers.
+fn takes_command(sub: Option<&OsStr>) -> bool {
+    sub.is_some_and(|sub| sub == "call" || sub == "cli")
+}
+
 /// The words of the command that is called may begin with a dash, so all options go first.
 fn call_last(tokens: Vec<Token>) -> Vec<Token> {
     let (mut options, mut words) = (Vec::new(), Vec::new());
@@ -151,7 +156,7 @@ fn call_last(tokens: Vec<Token>) -> Vec<Token> {
 
 /// Puts plain addresses in the place of URIs. The words of a command that is called are left alone.
 fn resolve_uris(tokens: &mut Vec<Token>, sub: Option<&OsStr>, uris: &mut Vec<Uri>) -> Result<(), Exit> {
-    let is_call = sub == Some(OsStr::new("call"));
+    let is_call = takes_command(sub);
     let mut words = 0;
     let mut more = Vec::new();
     for token in tokens.iter_mut() {
@@ -306,6 +311,7 @@ mod tests {
             ("trib -a pw call a:1 -- echo --only-masters", "trib call -a pw -- a:1 echo --only-masters"),
             ("trib call a:1 get --unknown", "trib call -- a:1 get --unknown"),
             ("trib call --help", "trib call --help --"),
+            ("trib cli a:1 incrby k -1 --raw", "trib cli --raw -- a:1 incrby k -1"),
         ] {
             assert_eq!(native(line).1, expected, "{line}");
         }

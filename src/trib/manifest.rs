@@ -200,8 +200,8 @@ mod tests {
     fn damage_is_found() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.rdb");
-        for length in [0, 1, 100, CHUNK - 9, CHUNK - 3, CHUNK, 2 * CHUNK + 5] {
-            let mut bytes: Vec<u8> = (0..length).map(|n| n as u8).collect();
+        for length in [1, 100, CHUNK - 9, CHUNK - 3, CHUNK, 2 * CHUNK + 5] {
+            let mut bytes: Vec<u8> = (1..=length).map(|n| n as u8).collect();
             bytes.extend(crc64(0, &bytes).to_le_bytes());
             std::fs::write(&path, &bytes).unwrap();
             let sums = Sums::of(&path).unwrap();

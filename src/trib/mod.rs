@@ -41,6 +41,7 @@ pub mod repair;
 pub mod report;
 pub mod restart;
 pub mod session;
+pub mod shell;
 pub mod slots;
 pub mod slotstats;
 pub mod snapshot;

@@ -25,6 +25,7 @@ mod members;
 mod misuse;
 mod plans;
 mod roll;
+mod shell;
 mod slots;
 mod work;
 

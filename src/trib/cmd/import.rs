@@ -85,18 +85,19 @@ pub struct FerryArgs {
     /// How many batches of keys are on their way at a time
     #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
-    /// Most keys in a batch
-    #[arg(long, value_name = "KEYS", default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pipeline: u32,
+    /// Most keys in a batch [default: 250 where keys are moved, else 1000]
+    #[arg(long, value_name = "KEYS", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pipeline: Option<u32>,
     /// Read every value back from the cluster and compare it, before it is deleted at the source
     #[arg(long)]
     verify: bool,
 }
 
 impl FerryArgs {
-    /// What the options come to. `limit` is how long a node may be silent.
+    /// What the options come to. `limit` is how long a node may be silent; keys that are moved are watched at the source,
+    /// which compares each with all others.
     #[must_use]
-    pub fn settings(&self, wording: Wording, limit: Duration) -> Settings {
+    pub fn settings(&self, wording: Wording, limit: Duration, moves: bool) -> Settings {
         let usual = match wording {
             Wording::Trib => Conflict::Report,
             Wording::RedisCli => Conflict::Fail,
@@ -105,7 +106,7 @@ impl FerryArgs {
             conflict: if self.replace { Conflict::Replace } else { self.on_conflict.unwrap_or(usual) },
             verify: self.verify,
             jobs: usize::from(self.jobs),
-            batch: self.pipeline as usize,
+            batch: self.pipeline.unwrap_or(if moves { 250 } else { 1000 }) as usize,
             limit,
             pattern: self.pattern.clone(),
         }
@@ -158,7 +159,8 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         return Err(Error::reported(Kind::Unhealthy).hint("repair the cluster first, with 'trib fix'"));
     }
     let limit = Duration::from_millis(args.timeout_ms).max(ctx.pool.timeouts().reply);
-    let settings = args.ferry.settings(ui.wording(), limit);
+    let moves = !args.copy && matches!(source, Source::Server(_));
+    let settings = args.ferry.settings(ui.wording(), limit, moves);
     let tally = Tally::new(ui, "imported");
     let landing = Landing::new(ui, ctx.pool.access(), &view, &settings, &tally, name)?;
     match source {
@@ -267,10 +269,18 @@ async fn from_server(
             let of = if parts.len() > 1 { format!(" of {}", part.addr) } else { String::new() };
             landing.tally.line(&format!("*** Importing {keys} keys from DB {database}{of}"));
             if args.via == Via::Migrate {
-                let how = (args.copy, args.timeout_ms);
-                let client = &part.client;
-                let places = (database, into);
-                let migrate = Migrate::new(landing, &ctx.pool, view, client, places, how, &earlier, remembers);
+                let migrate = Migrate {
+                    landing,
+                    pool: &ctx.pool,
+                    view,
+                    source: &part.client,
+                    database,
+                    into,
+                    copy: args.copy,
+                    timeout_ms: args.timeout_ms,
+                    earlier: &earlier,
+                    remembers,
+                };
                 migrate.run().await?;
                 continue;
             }

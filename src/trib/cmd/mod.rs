@@ -17,6 +17,7 @@ pub mod backup;
 pub mod bigkeys;
 pub mod call;
 pub mod check;
+pub mod cli;
 pub mod config;
 pub mod create;
 pub mod del_node;
@@ -39,6 +40,7 @@ pub mod roll;
 pub mod set_timeout;
 pub mod slots;
 pub mod status;
+pub mod top;
 pub mod undo;
 pub mod up;
 pub mod verify;
@@ -127,6 +129,8 @@ pub enum Command {
     Slots(slots::Args),
     Where(whereis::Args),
     Bigkeys(bigkeys::Args),
+    Top(top::Args),
+    Cli(cli::Args),
     Config(config::Args),
     Up(up::Args),
     Down(down::Args),
@@ -165,6 +169,8 @@ impl Command {
             Command::Slots(args) => slots::run(ctx, args).await,
             Command::Where(args) => whereis::run(ctx, args).await,
             Command::Bigkeys(args) => bigkeys::run(ctx, args).await,
+            Command::Top(args) => top::run(ctx, args).await,
+            Command::Cli(args) => cli::run(ctx, args).await,
             Command::Config(args) => config::run(ctx, args).await,
             Command::Up(args) => up::run(ctx, args).await,
             Command::Down(args) => down::run(ctx, args).await,

@@ -24,22 +24,22 @@ pub struct Args {
 
 /// One node.
 #[derive(Serialize)]
-struct Row {
-    shard: Option<usize>,
-    role: &'static str,
-    addr: String,
-    id: String,
+pub(super) struct Row {
+    pub(super) shard: Option<usize>,
+    pub(super) role: &'static str,
+    pub(super) addr: String,
+    pub(super) id: String,
     /// `ok`, or what is wrong.
-    state: String,
-    slots: String,
-    slot_count: usize,
-    keys: Option<u64>,
-    memory_bytes: Option<u64>,
-    ops_per_sec: Option<u64>,
+    pub(super) state: String,
+    pub(super) slots: String,
+    pub(super) slot_count: usize,
+    pub(super) keys: Option<u64>,
+    pub(super) memory_bytes: Option<u64>,
+    pub(super) ops_per_sec: Option<u64>,
     /// Bytes of the replication stream that a replica is behind.
-    lag_bytes: Option<u64>,
-    version: String,
-    zone: String,
+    pub(super) lag_bytes: Option<u64>,
+    pub(super) version: String,
+    pub(super) zone: String,
 }
 
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
@@ -57,7 +57,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
 }
 
 /// The nodes shard by shard, primaries in the order of their slots, each before its replicas.
-fn rows(view: &ClusterView, vitals: &Vitals) -> Vec<Row> {
+pub(super) fn rows(view: &ClusterView, vitals: &Vitals) -> Vec<Row> {
     let mut primaries: Vec<&Node> = view.nodes.iter().filter(|node| node.is_primary()).collect();
     primaries.sort_by_key(|node| node.slots.iter().next().map_or(u16::MAX, crate::base::Slot::get));
     let mut rows = Vec::with_capacity(view.nodes.len());

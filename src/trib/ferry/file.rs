@@ -1,6 +1,6 @@
 //! From snapshot files: threads read them, workers RESTORE what they find, or compare it with what the cluster has.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -36,6 +36,10 @@ enum Found {
     Library(Vec<u8>),
     /// Keys that are past their time: so many.
     Expired(u64),
+    /// A file cannot be read on.
+    Damaged(Error),
+    /// A thread has read all that it was to read.
+    Done,
 }
 
 /// What is done with the keys.
@@ -92,36 +96,40 @@ impl Load<'_> {
         let jobs = settings.jobs;
         let (sender, receiver) = mpsc::channel::<Found>(jobs * 2);
         let next = Arc::new(AtomicUsize::new(0));
-        let mut threads = Vec::new();
-        for _ in 0..jobs.min(self.snapshots.len()) {
+        let readers = jobs.min(self.snapshots.len());
+        for _ in 0..readers {
             let (sender, next, snapshots) = (sender.clone(), next.clone(), self.snapshots.clone());
             let (pattern, batch, only) = (settings.pattern.clone(), settings.batch, self.database);
-            threads.push(tokio::task::spawn_blocking(move || {
+            // Not of the runtime, which would wait at its end for a thread that waits for input.
+            std::thread::spawn(move || {
+                let reading = Reading { sender: &sender, pattern: pattern.as_deref(), batch, only };
+                let mut last = Found::Done;
                 while let Some(snapshot) = snapshots.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let mut reading = Reading { sender: &sender, pattern: pattern.as_deref(), batch, only };
-                    reading.file(snapshot).map_err(|e| damaged(snapshot, &e))?;
+                    if let Err(error) = reading.file(snapshot) {
+                        last = Found::Damaged(damaged(snapshot, &error));
+                        break;
+                    }
                 }
-                Ok::<(), Error>(())
-            }));
+                let _ = sender.blocking_send(last);
+            });
         }
         drop(sender);
-        let receiver = Mutex::new(receiver);
-        try_join_all((0..jobs).map(|_| self.work(&receiver))).await?;
-        for thread in threads {
-            match thread.await {
-                Ok(result) => result?,
-                Err(e) => return Err(Error::failed(format!("[ERR] a snapshot could not be read: {e}"))),
-            }
+        let (receiver, done) = (Mutex::new(receiver), Cell::new(0));
+        try_join_all((0..jobs).map(|_| self.work(&receiver, &done))).await?;
+        match done.get() == readers {
+            true => Ok(()),
+            false => Err(Error::failed("[ERR] The snapshots were not read to their ends.")),
         }
-        Ok(())
     }
 
-    async fn work(&self, receiver: &Mutex<mpsc::Receiver<Found>>) -> Result<(), Error> {
+    async fn work(&self, receiver: &Mutex<mpsc::Receiver<Found>>, done: &Cell<usize>) -> Result<(), Error> {
         let mut lane = self.landing.lane();
         loop {
             let found = receiver.lock().await.recv().await;
             match found {
                 None => return Ok(()),
+                Some(Found::Done) => done.set(done.get() + 1),
+                Some(Found::Damaged(error)) => return Err(error),
                 Some(Found::Expired(keys)) => (0..keys).for_each(|_| self.landing.tally.expire()),
                 Some(Found::Library(code)) => self.library(&code).await?,
                 Some(Found::Keys { database, cargo }) => {
@@ -187,7 +195,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn file(&mut self, snapshot: &Snapshot) -> Result<(), RdbError> {
+    fn file(&self, snapshot: &Snapshot) -> Result<(), RdbError> {
         let source = BufReader::with_capacity(BUFFER, snapshot.open()?);
         let mut records = RecordReader::open(source, ReadOptions::default())?;
         let now = now();

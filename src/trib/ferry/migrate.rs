@@ -24,6 +24,7 @@ const BATCH_MAX: usize = 100;
 pub struct Migrate<'a> {
     pub landing: &'a Landing<'a>,
     pub pool: &'a Pool,
+    pub view: &'a ClusterView,
     pub source: &'a Client,
     pub database: u32,
     pub into: u32,
@@ -32,33 +33,14 @@ pub struct Migrate<'a> {
     /// Keys of databases before this one that went into the same; more are added where that is wanted.
     pub earlier: &'a RefCell<HashSet<u64>>,
     pub remembers: bool,
-    owners: Vec<&'a Node>,
-    /// With copies all keys that were met, otherwise those of one page.
-    met: HashSet<u64>,
 }
 
 impl<'a> Migrate<'a> {
-    #[allow(clippy::too_many_arguments, reason = "each is a fact of its own")]
-    pub fn new(
-        landing: &'a Landing<'a>,
-        pool: &'a Pool,
-        view: &'a ClusterView,
-        source: &'a Client,
-        (database, into): (u32, u32),
-        (copy, timeout_ms): (bool, u64),
-        earlier: &'a RefCell<HashSet<u64>>,
-        remembers: bool,
-    ) -> Migrate<'a> {
-        let mut owners = vec![view.seed(); SLOTS];
-        for node in view.primaries() {
-            node.slots.iter().for_each(|slot| owners[slot.index()] = node);
-        }
-        let met = HashSet::new();
-        Migrate { landing, pool, source, database, into, copy, timeout_ms, earlier, remembers, owners, met }
-    }
-
     /// Carries all keys.
-    pub async fn run(mut self) -> Result<(), Error> {
+    pub async fn run(&self) -> Result<(), Error> {
+        let owners = self.owners();
+        // With copies all keys that were met, otherwise those of one page.
+        let mut met = HashSet::new();
         self.source.call(command("SELECT").arg(self.database)).await?;
         let mut here = HashSet::new();
         let mut cursor = b"0".to_vec();
@@ -69,11 +51,14 @@ impl<'a> Migrate<'a> {
                 scan.arg("MATCH").arg(pattern);
             }
             let page = self.source.call(&scan).await?;
-            let (next, keys) = self.read_page(page)?;
+            if !self.copy {
+                met.clear();
+            }
+            let (next, keys) = self.read_page(page, &mut met)?;
             if self.remembers {
                 here.extend(keys.iter().map(|key| hash_of(key)));
             }
-            self.move_page(keys).await?;
+            self.move_page(&owners, keys).await?;
             if next == b"0" {
                 self.earlier.borrow_mut().extend(here);
                 return Ok(());
@@ -82,33 +67,38 @@ impl<'a> Migrate<'a> {
         }
     }
 
-    fn read_page(&mut self, page: Value) -> Result<(Vec<u8>, Vec<Vec<u8>>), Failure> {
+    fn owners(&self) -> Vec<&'a Node> {
+        let mut owners = vec![self.view.seed(); SLOTS];
+        for node in self.view.primaries() {
+            node.slots.iter().for_each(|slot| owners[slot.index()] = node);
+        }
+        owners
+    }
+
+    fn read_page(&self, page: Value, met: &mut HashSet<u64>) -> Result<(Vec<u8>, Vec<Vec<u8>>), Failure> {
         let node = self.source.addr().clone();
         let unexpected = || Failure::Unexpected { node: node.clone(), reason: "no SCAN page".to_owned() };
         let Value::Array(parts) = page else { return Err(unexpected()) };
         let Ok([Value::BulkString(cursor), Value::Array(items)]) = <[Value; 2]>::try_from(parts) else {
             return Err(unexpected());
         };
-        if !self.copy {
-            self.met.clear();
-        }
         let mut keys = Vec::with_capacity(items.len());
         for item in items {
             let Value::BulkString(key) = item else { return Err(unexpected()) };
             let hash = hash_of(&key);
             if self.into == 0 && self.earlier.borrow().contains(&hash) {
                 self.landing.tally.refuse(&key, "a key of the same name came from another database");
-            } else if self.met.insert(hash) {
+            } else if met.insert(hash) {
                 keys.push(key);
             }
         }
         Ok((cursor, keys))
     }
 
-    async fn move_page(&self, keys: Vec<Vec<u8>>) -> Result<(), Error> {
+    async fn move_page(&self, owners: &[&'a Node], keys: Vec<Vec<u8>>) -> Result<(), Error> {
         let mut by_owner: BTreeMap<&Addr, (&Node, Vec<Vec<u8>>)> = BTreeMap::new();
         for key in keys {
-            let node = self.owners[key_slot(&key).index()];
+            let node = owners[key_slot(&key).index()];
             by_owner.entry(&node.announced).or_insert((node, Vec::new())).1.push(key);
         }
         for (node, keys) in by_owner.into_values() {
