@@ -80,6 +80,8 @@ complete -c trib -n "__fish_trib_needs_command" -f -a "status" -d 'Show shards, 
 complete -c trib -n "__fish_trib_needs_command" -f -a "slots" -d 'List the ranges of slots with their primaries and replicas, or the slots that are used most'
 complete -c trib -n "__fish_trib_needs_command" -f -a "where" -d 'Show where keys live: slot, primary, replicas, and what is stored'
 complete -c trib -n "__fish_trib_needs_command" -f -a "bigkeys" -d 'List the biggest keys of every type'
+complete -c trib -n "__fish_trib_needs_command" -f -a "top" -d 'Show shards, roles, load, memory and lag on a live screen'
+complete -c trib -n "__fish_trib_needs_command" -f -a "cli" -d 'Talk with a server: type commands, or give one on the command line'
 complete -c trib -n "__fish_trib_needs_command" -f -a "config" -d 'Read, set and compare the servers\' configuration on all nodes'
 complete -c trib -n "__fish_trib_needs_command" -f -a "up" -d 'Start a cluster on this machine'
 complete -c trib -n "__fish_trib_needs_command" -f -a "down" -d 'Stop a cluster that \'trib up\' started'
@@ -686,7 +688,7 @@ skip\t'It is left alone'
 replace\t'It is overwritten'
 fail\t'The first one ends the command'"
 complete -c trib -n "__fish_trib_using_subcommand import" -l jobs -d 'How many batches of keys are on their way at a time' -r
-complete -c trib -n "__fish_trib_using_subcommand import" -l pipeline -d 'Most keys in a batch' -r
+complete -c trib -n "__fish_trib_using_subcommand import" -l pipeline -d 'Most keys in a batch [default: 250 where keys are moved, else 1000]' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l user -d 'User to authenticate as' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
@@ -762,7 +764,7 @@ skip\t'It is left alone'
 replace\t'It is overwritten'
 fail\t'The first one ends the command'"
 complete -c trib -n "__fish_trib_using_subcommand restore" -l jobs -d 'How many batches of keys are on their way at a time' -r
-complete -c trib -n "__fish_trib_using_subcommand restore" -l pipeline -d 'Most keys in a batch' -r
+complete -c trib -n "__fish_trib_using_subcommand restore" -l pipeline -d 'Most keys in a batch [default: 250 where keys are moved, else 1000]' -r
 complete -c trib -n "__fish_trib_using_subcommand restore" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand restore" -l user -d 'User to authenticate as' -r
 complete -c trib -n "__fish_trib_using_subcommand restore" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
@@ -1001,6 +1003,81 @@ complete -c trib -n "__fish_trib_using_subcommand bigkeys" -s y -l yes -d 'Answe
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand top" -l every -d 'Between two looks at the cluster' -r
+complete -c trib -n "__fish_trib_using_subcommand top" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand top" -l user -d 'User to authenticate as' -r
+complete -c trib -n "__fish_trib_using_subcommand top" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand top" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand top" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand top" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand top" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand top" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand top" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand top" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand top" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand top" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand top" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand top" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand top" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand top" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
+complete -c trib -n "__fish_trib_using_subcommand top" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c trib -n "__fish_trib_using_subcommand top" -l askpass -d 'Ask for the password'
+complete -c trib -n "__fish_trib_using_subcommand top" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand top" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand top" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand top" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand top" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand top" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand top" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
+complete -c trib -n "__fish_trib_using_subcommand top" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand top" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand top" -s v -l verbose -d 'Say more about what is done'
+complete -c trib -n "__fish_trib_using_subcommand top" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand cli" -s n -l db -d 'The database' -r
+complete -c trib -n "__fish_trib_using_subcommand cli" -l form -d 'How replies are shown [default: pretty on a terminal, else raw]' -r -f -a "pretty\t'For people: types are shown, strings quoted, elements numbered'
+raw\t'The bytes themselves, a line for each element'
+csv\t'Commas'
+json\t'JSON'"
+complete -c trib -n "__fish_trib_using_subcommand cli" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand cli" -l user -d 'User to authenticate as' -r
+complete -c trib -n "__fish_trib_using_subcommand cli" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand cli" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand cli" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand cli" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand cli" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand cli" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand cli" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand cli" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand cli" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand cli" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand cli" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand cli" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand cli" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand cli" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
+complete -c trib -n "__fish_trib_using_subcommand cli" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c trib -n "__fish_trib_using_subcommand cli" -s c -l cluster-mode -d 'Follow redirections to the other nodes of a cluster'
+complete -c trib -n "__fish_trib_using_subcommand cli" -s 3 -l resp3 -d 'Speak RESP3'
+complete -c trib -n "__fish_trib_using_subcommand cli" -l raw -d 'The same as --form raw'
+complete -c trib -n "__fish_trib_using_subcommand cli" -l no-raw -d 'The same as --form pretty'
+complete -c trib -n "__fish_trib_using_subcommand cli" -l csv -d 'The same as --form csv'
+complete -c trib -n "__fish_trib_using_subcommand cli" -s x -l stdin -d 'Read the last argument from stdin'
+complete -c trib -n "__fish_trib_using_subcommand cli" -l pipe -d 'Send stdin to the server as it is, commands in the protocol, and count the replies'
+complete -c trib -n "__fish_trib_using_subcommand cli" -l askpass -d 'Ask for the password'
+complete -c trib -n "__fish_trib_using_subcommand cli" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand cli" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand cli" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand cli" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand cli" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand cli" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand cli" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
+complete -c trib -n "__fish_trib_using_subcommand cli" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand cli" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand cli" -s v -l verbose -d 'Say more about what is done'
+complete -c trib -n "__fish_trib_using_subcommand cli" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l user -d 'User to authenticate as' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r

@@ -43,7 +43,7 @@ fn replies_look_as_redis_cli_shows_them() {
     let addr = server.addr();
     // What is written is there already when the answers are compared.
     for command in &commands {
-        run("redis-cli", &[&["-p", &port], &command[..]].concat(), "", &[]);
+        let _ = run("redis-cli", &[&["-p", &port], &command[..]].concat(), "", &[]);
     }
     for options in [&[][..], &["--no-raw"], &["--csv"], &["-3"], &["-3", "--no-raw"], &["-3", "--csv"]] {
         for command in &commands {

@@ -140,8 +140,11 @@ async fn execute(session: &mut Session, words: &[Vec<u8>], form: Form) -> Result
         redirected.iter().for_each(|line| print(format!("{line}\n").as_bytes()));
     }
     pushes.iter().for_each(|push| print(&show(push, form)));
-    let plain = form == Form::Pretty && is_text(words) && reply.as_error().is_none();
-    print(&show(&reply, if plain { Form::Raw } else { form }));
+    match reply.as_bytes() {
+        // A text for people has its own last line end.
+        Some(text) if form != Form::Json && is_text(words) => print(text),
+        _ => print(&show(&reply, form)),
+    }
     let well = reply.as_error().is_none();
     if well && is_endless(words) {
         if form == Form::Pretty {

@@ -361,10 +361,10 @@ mod tests {
         insta::assert_snapshot!(drawn(&screen()), @r"
         cluster of 127.0.0.1:7000: 2 primaries, 1 replicas, 16384 slots, 50 keys, 488.3 kB, 45 ops/s
 
-        shard role    node              slots       keys    memory    ops/s       lag zone     state
-            1 primary 127.0.0.1:7000     8192         50  488.3 kB        5         - eu-1     ok
-            1 replica 127.0.0.1:7003        0        400    3.8 MB       40    2.0 kB eu-1     ok
-            2 primary 127.0.0.1:7001     8192          -         -        -         - eu-1     Connection refused
+        shard role    node               slots       keys    memory    ops/s       lag zone     state
+            1 primary 127.0.0.1:7000      8192         50  488.3 kB        5         - eu-1     ok
+            1 replica 127.0.0.1:7003         0        400    3.8 MB       40    2.0 kB eu-1     ok
+            2 primary 127.0.0.1:7001      8192          -         -        -         - eu-1     Connection refused
 
         q quit  s sort: shard  r turn  p pause: every 1.5 s  arrows scroll
         ");

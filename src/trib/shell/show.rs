@@ -81,11 +81,14 @@ fn pretty(out: &mut Vec<u8>, reply: &Reply, indent: &[u8]) {
                 pretty(out, key, &inner);
                 out.pop();
                 out.extend_from_slice(b" => ");
-                if is_filled(value) {
+                let mut shown = Vec::new();
+                pretty(&mut shown, value, &inner);
+                // What has several lines begins on one of its own.
+                if is_group(value) && shown[..shown.len() - 1].contains(&b'\n') {
                     out.push(b'\n');
                     out.extend_from_slice(&inner);
                 }
-                pretty(out, value, &inner);
+                out.extend_from_slice(&shown);
             }
         }
     }
@@ -119,11 +122,8 @@ fn number(out: &mut Vec<u8>, at: usize, width: usize, mark: u8, indent: &[u8]) {
     out.extend_from_slice(format!("{:>width$}{} ", at + 1, char::from(mark)).as_bytes());
 }
 
-fn is_filled(reply: &Reply) -> bool {
-    match reply {
-        Reply::Map(pairs) => !pairs.is_empty(),
-        other => other.as_items().is_some_and(|items| !items.is_empty()),
-    }
+fn is_group(reply: &Reply) -> bool {
+    matches!(reply, Reply::Map(_)) || reply.as_items().is_some()
 }
 
 fn raw(out: &mut Vec<u8>, reply: &Reply) {
