@@ -1,7 +1,7 @@
 //! A replica replaces its failed primary, by vote of the primaries.
 //!
-//! Nobody votes twice in one epoch, and a vote is on disk before it is sent: with a majority needed,
-//! an epoch has at most one winner.
+//! Nobody votes twice in one epoch, nor does who has won it, and a vote is on disk before it is sent: with a majority
+//! needed, an epoch has at most one winner.
 
 use std::collections::BTreeSet;
 
@@ -206,6 +206,8 @@ impl Engine {
         self.log(LogLevel::Notice, "Failover election won: I'm the new primary.".to_owned());
         let mine = &mut self.nodes[self.me].config_epoch;
         *mine = epoch.max(*mine);
+        // The primary that I replace may have voted in this epoch: its slots give no second vote.
+        self.last_vote_epoch = self.last_vote_epoch.max(epoch);
         self.replace_primary();
     }
 
@@ -270,5 +272,33 @@ impl Engine {
             return Err("its slots have an owner with a newer epoch");
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::super::harness::Net;
+    use super::super::io::{Input, LinkId};
+    use super::*;
+
+    #[test]
+    fn who_has_won_an_epoch_does_not_vote_in_it() {
+        let mut net = Net::new(6, 17, |c| c.node_timeout_ms = 2000);
+        net.create(3);
+        net.run(3000);
+        net.must(3, "FAILOVER FORCE");
+        net.run_until(500, "node 3 is elected", |net| net.engine(3).am_primary());
+        let epoch = net.engine(3).current_epoch();
+        // Node 4 has asked for votes of this epoch at the same time.
+        let mut header = net.nodes[4].engine.as_mut().unwrap().header(MessageType::AuthRequest);
+        (header.current_epoch, header.mflags) = (epoch, MsgFlags::FORCE_ACK);
+        let bytes = packet::encode_bare(&header);
+        let (link, ip) = (LinkId::Inbound(1000), IpAddr::V4(Ipv4Addr::LOCALHOST));
+        net.input(3, Input::Accepted { link, peer_ip: ip, local_ip: ip });
+        net.input(3, Input::Packet { link, bytes: &bytes });
+        let denied = |line: &String| line.contains("I have voted in this epoch already");
+        assert!(net.nodes[3].log.iter().any(denied), "{}", net.report());
     }
 }
