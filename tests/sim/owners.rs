@@ -1,42 +1,18 @@
-//! Slots that nobody has moved by order change hands by failover only, to a newer epoch each time. So whom a machine takes
-//! for their owner has an epoch that never goes back while the machine runs.
+//! Slots that nobody has moved by order change hands by failover only, to a newer epoch each time. So whoever a machine takes
+//! for their new owner has an epoch that is not older than that under which the last one got them.
 
-use trib::base::Slot;
-use trib::cluster::Engine;
+use trib::base::{SLOTS, Slot};
+use trib::cluster::{Engine, NodeIdx};
 
 use crate::checks::Checks;
 use crate::world::World;
 
-/// What a machine believes: ranges of slots in ascending order, with the epoch of whoever owns them.
+/// What a machine believes of each slot: who owns it, and the epoch of that node when it got it. An owner's epoch may rise
+/// later for slots that it does not claim any more.
 #[derive(Default)]
 pub struct Beliefs {
     version: u64,
-    ranges: Vec<(Slot, Slot, u64)>,
-}
-
-/// A slot of both lists with an older epoch in `now` than in `before`: the slot, and both epochs.
-fn older(
-    before: &[(Slot, Slot, u64)],
-    now: &[(Slot, Slot, u64)],
-    counts: impl Fn(Slot) -> bool,
-) -> Option<(Slot, u64, u64)> {
-    let mut rest = before;
-    for &(first, last, epoch) in now {
-        while let Some(((known_first, known_last, known), behind)) = rest.split_first() {
-            let found = (*known > epoch).then(|| {
-                let shared = first.max(*known_first).get()..=last.min(*known_last).get();
-                shared.filter_map(Slot::new).find(|slot| counts(*slot))
-            });
-            if let Some(slot) = found.flatten() {
-                return Some((slot, *known, epoch));
-            }
-            if *known_last > last {
-                break;
-            }
-            rest = behind;
-        }
-    }
-    None
+    slots: Vec<Option<(NodeIdx, u64)>>,
 }
 
 impl Beliefs {
@@ -44,17 +20,30 @@ impl Beliefs {
         *self = Beliefs::default();
     }
 
-    /// Takes over what an engine believes now. What it says is wrong with that, if something is.
+    /// Takes over what an engine believes now. What is wrong with that, if something is: a slot, and the epochs of its last
+    /// owner and of its new one.
     fn update(&mut self, engine: &Engine, counts: impl Fn(Slot) -> bool) -> Option<(Slot, u64, u64)> {
         let version = engine.slots_version();
         if version == self.version {
             return None;
         }
-        let map = engine.slot_map();
-        let ranges = map.into_iter().map(|(first, last, owner)| (first, last, engine.node(owner).epoch)).collect();
-        let before = std::mem::replace(&mut self.ranges, ranges);
         self.version = version;
-        older(&before, &self.ranges, counts)
+        self.slots.resize(SLOTS, None);
+        let mut wrong = None;
+        for (slot, last) in Slot::all().zip(&mut self.slots) {
+            let owner = engine.slot_owner(slot);
+            if owner == last.map(|(owner, _)| owner) {
+                continue;
+            }
+            let now = owner.map(|owner| (owner, engine.node(owner).epoch));
+            if let (Some((_, before)), Some((_, epoch))) = (std::mem::replace(last, now), now)
+                && epoch < before
+                && counts(slot)
+            {
+                wrong = wrong.or(Some((slot, before, epoch)));
+            }
+        }
+        wrong
     }
 }
 
