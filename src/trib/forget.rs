@@ -93,7 +93,12 @@ async fn confirm(ctx: &Context<'_>, others: &[&Node], gone: &[&Node], alive: &[&
         let mut missing = None;
         let reports = join_all(others.iter().map(|other| view::ask(&ctx.pool, &other.addr))).await;
         for (other, report) in others.iter().zip(reports) {
-            match knows(&report?, gone) {
+            // One that stops answering now has been told; it may come back within the time.
+            let Ok(report) = report else {
+                missing.get_or_insert_with(|| format!("{} does not answer any more", other.addr));
+                continue;
+            };
+            match knows(&report, gone) {
                 Knows::Nobody => continue,
                 // It greets what is not to be greeted; that comes to nothing, or it becomes a node that can be forgotten.
                 Knows::Stranger => {}
