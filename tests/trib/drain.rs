@@ -131,7 +131,7 @@ fn failed_nodes_are_forgotten_and_owners_are_named() {
     let ran = trib(&format!("forget-failed --yes {seed}"));
     assert_eq!(ran.code, 3, "{ran:?}");
     let others: Vec<&Server> = servers[3..].iter().filter(|server| server.port != servers[replica].port).collect();
-    assert!(others.iter().any(|server| ran.stdout.contains(&format!("trib failover --force --to {}", id_of(server)))));
+    assert!(others.iter().any(|server| ran.stdout.contains(&format!("trib failover --forced --to {}", id_of(server)))));
     assert!(ran.stdout.contains("has failed and owns 5461 slots"), "{ran:?}");
     assert!(is_known_to(&owner, &servers[1]) && is_known_to(&heir, &servers[1]));
 }

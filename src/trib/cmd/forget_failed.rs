@@ -75,7 +75,7 @@ fn complaint(view: &ClusterView, seed: &Addr, node: &Node, verdict: Verdict) -> 
         Verdict::OwnsSlots { replica } => {
             let slots = node.slots.len();
             let mend = match replica.and_then(|id| view.node(&id)) {
-                Some(replica) => format!("trib failover --force --to {} {seed}", replica.id),
+                Some(replica) => format!("trib failover --forced --to {} {seed}", replica.id),
                 None => {
                     format!("start it again, or give its slots away: trib fix --fix-with-unreachable-masters {seed}")
                 }
