@@ -14,6 +14,7 @@ pub mod client;
 pub mod cmd;
 pub mod dial;
 pub mod error;
+pub mod evidence;
 pub mod ferry;
 pub mod findings;
 pub mod forget;

@@ -147,3 +147,58 @@ fn the_slots_of_a_dead_primary_are_given_away_only_on_demand() {
         servers[..2].iter().all(|server| server.text("CLUSTER INFO").starts_with("cluster_state:ok"))
     });
 }
+
+#[test]
+fn what_gives_way_is_saved_first() {
+    if !ServerKind::Stock.is_available() {
+        return;
+    }
+    let servers = cluster(3, 0, "");
+    let seed = servers[0].addr();
+    let (dir, ids) = (tempfile::tempdir().unwrap(), [id_of(&servers[0]), id_of(&servers[1])]);
+    let quarantined = || -> Vec<serde_json::Value> {
+        let mut lines = Vec::new();
+        for file in std::fs::read_dir(dir.path()).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            lines.extend(text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()));
+        }
+        lines
+    };
+    for (slot, which, stays) in [(1, "replace", "moving"), (2, "keep", "there")] {
+        let key = key_in(slot);
+        assert_eq!(servers[0].text(&format!("SET {key} moving")), "OK");
+        plant(&servers, 0, 1, slot, "there");
+        set_slot(&servers[1], slot, &format!("IMPORTING {}", ids[0]));
+        set_slot(&servers[0], slot, &format!("MIGRATING {}", ids[1]));
+        let ran = trib(&format!("fix {seed} --allow close,home"));
+        assert_eq!(ran.code, 3, "{ran:?}");
+        assert!(
+            ran.stdout.contains(&format!("*** Slot {slot} is left as found: that needs --allow finish")),
+            "{ran:?}"
+        );
+        assert!(
+            ran.stdout.contains(&format!("   {}: imports it from {seed}, holds 1 key\n", servers[1].addr())),
+            "{ran:?}"
+        );
+        let fix = format!("fix {seed} --quarantine {}", dir.path().display());
+        let before = quarantined().len();
+        let ran = trib(&fix);
+        assert!(ran.code == 1 && ran.stdout.contains("exist with different values"), "nothing is guessed: {ran:?}");
+        assert_eq!(quarantined().len(), before);
+        let ran = trib(&format!("{fix} --on-conflict {which}"));
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert!(ran.stderr.contains("Values that had to give way are saved in "), "{ran:?}");
+        assert_eq!(value_of(&servers[2], slot), stays);
+        let saved = quarantined();
+        let line = saved.iter().find(|line| line["slot"] == slot).unwrap_or_else(|| panic!("{saved:?}"));
+        assert_eq!((&line["key"], &line["ttl_ms"]), (&key.clone().into(), &(-1).into()));
+        // It can be had again.
+        let hex = line["dump_hex"].as_str().unwrap();
+        let dump: Vec<u8> =
+            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+        let mut client = ClusterClient::new(servers[2].port);
+        client.query(redis::cmd("RESTORE").arg(&key).arg(0).arg(dump).arg("REPLACE"), &key).unwrap();
+        assert_ne!(value_of(&servers[2], slot), stays);
+    }
+    assert_well(&servers);
+}

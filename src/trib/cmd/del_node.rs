@@ -88,7 +88,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     steps.extend(forget::steps(&gone));
     ctx.pass(args.plan.dry_run, planned::digest(&view), steps)?;
     if !transfers.is_empty() {
-        let settings = Settings { engine: args.engine.engine(), ..(&args.moving).into() };
+        let settings = Settings { engine: args.engine.engine(), record: ctx.journal(), ..(&args.moving).into() };
         drain::empty(ctx, &view, transfers, settings).await?;
         // It may be a replica by now, of the node that got its last slot.
         let emptied = ClusterView::load(&ctx.pool, &args.existing).await?;
@@ -134,7 +134,7 @@ fn not_empty(seed: &Node, node: &Node) -> Error {
         ),
         false => format!(
             "it is not reachable and owns {slots} slots: fail over to a replica of it with 'trib failover --shard {} \
-             --force {}', or give the slots to others with 'trib fix --fix-with-unreachable-masters {}'",
+             --forced {}', or give the slots to others with 'trib fix --fix-with-unreachable-masters {}'",
             node.id, seed.addr, seed.addr
         ),
     })

@@ -89,7 +89,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         return Ok(());
     }
     ctx.pass(args.plan.dry_run, planned::digest(&view), steps)?;
-    let settings = Settings { engine: args.engine.engine(), ..(&args.moving).into() };
+    let settings = Settings { engine: args.engine.engine(), record: ctx.journal(), ..(&args.moving).into() };
     empty(ctx, &view, transfers, settings).await?;
     rehome::apply(ctx, &homes).await?;
     let emptied = agreement::reach(ui, &ctx.pool, &args.seed, args.wait, |found| {

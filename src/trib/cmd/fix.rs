@@ -1,15 +1,22 @@
 //! `trib fix`: open slots, slots without an owner, slots with several.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use clap::ValueEnum;
 
 use super::{Context, info};
 use crate::base::{NodeId, Slot};
 use crate::trib::cli::{MoveArgs, PlanArgs, SeedArgs};
 use crate::trib::error::{Error, Kind};
+use crate::trib::evidence;
 use crate::trib::harmony::harmonise;
 use crate::trib::keycount;
 use crate::trib::mover::Settings;
+use crate::trib::mover::quarantine::Quarantine;
 use crate::trib::plan::fix::coverage::{self, Coverage};
+use crate::trib::plan::fix::policy::Allow;
 use crate::trib::plan::fix::{self, Case, NodeFacts, Repair};
 use crate::trib::planned;
 use crate::trib::repair::Repairing;
@@ -20,8 +27,11 @@ use crate::trib::view::{ClusterView, Node};
 
 /// Repair open slots, slots that nobody owns or several, and disagreement about them
 ///
-/// Finishes or undoes interrupted moves. Keys are brought together before a slot is closed; none is dropped.
-/// Ends with 0 only when the cluster is consistent afterwards.
+/// Finishes or undoes interrupted moves. Keys are brought together before a slot is closed; none is dropped. Shows for
+/// each repair what every node says about the slot and how many keys of it it holds. With --allow only repairs of these
+/// kinds are made, and the others are left as they are. A key that exists on two nodes with different values stops the
+/// repair of its slot, unless --on-conflict says which value stays; --quarantine saves the other one first. Ends with 0
+/// only when the cluster is consistent afterwards.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -32,10 +42,45 @@ pub struct Args {
     /// Give away the slots of primaries that do not answer: their keys are lost unless they come back
     #[arg(long, visible_alias = "fix-with-unreachable-primaries")]
     fix_with_unreachable_masters: bool,
+    /// Make only repairs of these kinds [default: all]
+    #[arg(long, value_name = "KIND,...", value_enum, value_delimiter = ',')]
+    allow: Vec<Allow>,
+    /// Which value stays where a key exists on two nodes with different values
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t)]
+    on_conflict: OnConflict,
+    /// Save every value that is overwritten or dropped in this directory first: a line of JSON with the key, the time to
+    /// live and the DUMP, for RESTORE
+    #[arg(long, value_name = "DIR")]
+    quarantine: Option<PathBuf>,
     #[command(flatten)]
     moving: MoveArgs,
     #[command(flatten)]
     plan: PlanArgs,
+}
+
+/// Which of two values of a key stays.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+enum OnConflict {
+    /// None is touched, and the slot stays open
+    #[default]
+    Fail,
+    /// The value that travels: it overwrites the one at the node that owns the slot in the end (as --replace)
+    Replace,
+    /// The value at the node that owns the slot in the end: the one that travels is dropped
+    Keep,
+}
+
+impl Args {
+    fn allows(&self, kind: Allow) -> bool {
+        self.allow.is_empty() || self.allow.contains(&kind)
+    }
+}
+
+/// What is to be done, and how much is left undone on purpose.
+#[derive(Debug, PartialEq, Eq)]
+struct Planned {
+    repairs: Vec<Repair>,
+    left: usize,
 }
 
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
@@ -62,16 +107,28 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let problems = fix::problems(&nodes);
     guard_against_the_dead(&view, &problems, args)?;
     let coverage = coverage::cover(&problems.uncovered, &nodes);
-    let repairs = plan(ui, &view, &nodes, &problems, coverage, args)?;
-    if repairs.is_empty() && Health::examine(&view, None).is_consistent() {
+    let Planned { repairs, left } = plan(ui, &view, &nodes, &problems, coverage, args)?;
+    if repairs.is_empty() && left == 0 && Health::examine(&view, None).is_consistent() {
         return Ok(());
     }
     ctx.pass(args.plan.dry_run, planned::digest(&view), planned::repairs(&view, &repairs))?;
-    let settings = Settings { record: ctx.journal(), ..(&args.moving).into() };
-    Repairing { ui, pool: &ctx.pool, view: &view, settings }.run(&repairs).await?;
+    let quarantine = args.quarantine.as_deref().map(|dir| Rc::new(Quarantine::new(dir)));
+    let usual = Settings::from(&args.moving);
+    let settings = Settings {
+        replace: usual.replace || args.on_conflict == OnConflict::Replace,
+        keep: args.on_conflict == OnConflict::Keep,
+        quarantine: quarantine.clone(),
+        record: ctx.journal(),
+        ..usual
+    };
+    let repaired = Repairing { ui, pool: &ctx.pool, view: &view, settings }.run(&repairs).await;
+    if let Some(path) = quarantine.as_ref().and_then(|quarantine| quarantine.path()) {
+        ui.note(format!("Values that had to give way are saved in {}", path.display()));
+    }
+    repaired?;
     let after = harmonise(ui, &ctx.pool, &seed).await?;
     ui.heading(format!(">>> Performing Cluster Check (using node {})", after.seed().addr));
-    match report::configuration_check(ui, &after, None).is_consistent() {
+    match report::configuration_check(ui, &after, None).is_consistent() && left == 0 {
         true => Ok(()),
         false => Err(Error::reported(Kind::Unhealthy)),
     }
@@ -105,25 +162,35 @@ fn plan(
     problems: &fix::Problems,
     coverage: Coverage,
     args: &Args,
-) -> Result<Vec<Repair>, Error> {
-    let mut repairs = Vec::new();
+) -> Result<Planned, Error> {
+    let (mut repairs, mut left) = (Vec::new(), 0);
+    let leave = |what: String, kind: Allow| {
+        let name = kind.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        ui.warning(format!("*** {what} left as found: that needs --allow {name}"));
+    };
     if !problems.uncovered.is_empty() {
         ui.heading(">>> Fixing slots coverage...");
         let groups = [
-            (coverage.none, "have no keys across the cluster", "covering with a random node"),
-            (coverage.single, "have keys in just one node", "covering with those nodes"),
-            (coverage.multi, "have keys in multiple nodes", "moving keys into a single node"),
+            (coverage.none, Allow::CoverEmpty, "have no keys across the cluster", "covering with a random node"),
+            (coverage.single, Allow::CoverKeys, "have keys in just one node", "covering with those nodes"),
+            (coverage.multi, Allow::CoverKeys, "have keys in multiple nodes", "moving keys into a single node"),
         ];
-        for (group, found, remedy) in groups.into_iter().filter(|(group, ..)| !group.is_empty()) {
+        for (group, kind, found, remedy) in groups.into_iter().filter(|(group, ..)| !group.is_empty()) {
             ui.line(format!("The following uncovered slots {found}:"));
             let slots: SlotSet = group.iter().map(|repair| repair.slot).collect();
             ui.line(report::slots_text(&slots, ui.wording()));
+            if !args.allows(kind) {
+                leave(format!("{} slots are", group.len()), kind);
+                left += group.len();
+                continue;
+            }
             if !args.plan.dry_run {
                 agree(ui, &format!("Fix these slots by {remedy}? (type 'yes' to accept): "))?;
             }
             for repair in &group {
                 let how = if repair.holders.is_empty() { "with" } else { "moving keys to" };
                 ui.heading(format!(">>> Covering slot {} {how} {}", repair.slot, addr(view, &repair.owner)));
+                show_evidence(ui, view, nodes, repair.slot);
             }
             repairs.extend(group);
         }
@@ -131,17 +198,38 @@ fn plan(
     for &slot in &problems.open {
         if let Some(repair) = fix::repair(slot, nodes) {
             show_open(ui, view, &repair);
-            repairs.push(repair);
+            show_evidence(ui, view, nodes, slot);
+            let kind = Allow::of(&repair, false, false);
+            if args.allows(kind) {
+                repairs.push(repair);
+            } else {
+                leave(format!("Slot {slot} is"), kind);
+                left += 1;
+            }
         }
     }
     for &slot in &problems.contested {
         if let Some(repair) = fix::repair(slot, nodes) {
             ui.heading(format!(">>> Fixing multiple owners for slot {slot}..."));
             ui.heading(format!(">>> Setting slot {slot} owner: {}", addr(view, &repair.owner)));
-            repairs.push(repair);
+            show_evidence(ui, view, nodes, slot);
+            let kind = Allow::of(&repair, false, false);
+            if args.allows(kind) {
+                repairs.push(repair);
+            } else {
+                leave(format!("Slot {slot} is"), kind);
+                left += 1;
+            }
         }
     }
-    Ok(repairs)
+    Ok(Planned { repairs, left })
+}
+
+/// What the repair of the slot is based on, which redis-cli does not say.
+fn show_evidence(ui: &Ui, view: &ClusterView, nodes: &[NodeFacts], slot: Slot) {
+    if ui.wording() == Wording::Trib {
+        evidence::about(slot, view, nodes).iter().for_each(|line| ui.line(line));
+    }
 }
 
 /// redis-cli asks here even with --yes, because what is answered may cost data.
@@ -257,8 +345,8 @@ mod tests {
         let problems = fix::problems(&nodes);
         let (ui, out, _) = captured(Wording::RedisCli, "");
         let coverage = coverage::cover(&problems.uncovered, &nodes);
-        let repairs = plan(&ui, &view, &nodes, &problems, coverage, &args(true)).unwrap();
-        assert_eq!(repairs.len(), 7);
+        let planned = plan(&ui, &view, &nodes, &problems, coverage, &args(true)).unwrap();
+        assert_eq!((planned.repairs.len(), planned.left), (7, 0));
         insta::assert_snapshot!(out.text(), @r"
         >>> Fixing slots coverage...
         The following uncovered slots have no keys across the cluster:
@@ -292,12 +380,34 @@ mod tests {
         let ask = |wording, answers| {
             let (ui, _, _) = captured(wording, answers);
             let coverage = coverage::cover(&problems.uncovered, &nodes);
-            plan(&ui, &view, &nodes, &problems, coverage, &args(false)).map(|repairs| repairs.len())
+            plan(&ui, &view, &nodes, &problems, coverage, &args(false)).map(|planned| planned.repairs.len())
         };
         assert_eq!(ask(Wording::RedisCli, "yes\nyes\n"), Ok(7));
         assert_eq!(ask(Wording::RedisCli, "yes\nno\n").unwrap_err().kind, Kind::Declined);
         assert_eq!(ask(Wording::Trib, "no\n").unwrap_err().kind, Kind::Declined);
         assert_eq!(ask(Wording::Trib, "yes\n").unwrap_err().kind, Kind::Failed, "the input ended");
+    }
+
+    #[test]
+    fn a_policy_leaves_the_rest_with_its_evidence() {
+        let view = broken();
+        let nodes = facts(&view);
+        let problems = fix::problems(&nodes);
+        let (ui, out, _) = captured(Wording::Trib, "");
+        let coverage = coverage::cover(&problems.uncovered, &nodes);
+        let allowing = Args { allow: vec![Allow::Close, Allow::Home], ..args(true) };
+        let planned = plan(&ui, &view, &nodes, &problems, coverage, &allowing).unwrap();
+        let slots: Vec<u16> = planned.repairs.iter().map(|repair| repair.slot.get()).collect();
+        assert_eq!((slots, planned.left), (vec![9, 12], 5));
+        let text = out.text();
+        for line in [
+            "*** 3 slots are left as found: that needs --allow cover-empty\n",
+            "*** Slot 7 is left as found: that needs --allow finish\n",
+            "   10.0.0.1:7000: owns it since epoch 1, migrates it to 10.0.0.2:7000, holds 0 keys\n",
+            "   10.0.0.2:7000: imports it from 10.0.0.1:7000, holds 2 keys\n",
+        ] {
+            assert!(text.contains(line), "{line:?} is missing in\n{text}");
+        }
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     }
     match job.kind() {
         Kind::Create => resumption.create().await,
-        Kind::Moves => resumption.slots().await.map(drop),
+        Kind::Moves => resumption.moves().await,
         Kind::Add => resumption.add().await,
         Kind::Remove => resumption.remove().await,
         Kind::Fix => resumption.again().await,
@@ -191,6 +191,21 @@ impl Resumption<'_> {
         carry(ctx, &view, rest, settings).await?;
         verify(ctx, &view).await?;
         Ok(view)
+    }
+
+    /// Slots, and then replicas that were to go elsewhere.
+    async fn moves(&self) -> Result<(), Error> {
+        let view = self.slots().await?;
+        for step in &self.job.header.steps {
+            let Step::Replicate { node, primary } = step else { continue };
+            let replica = view.reachable().find(|found| found.id.as_str() == node.id);
+            let Some(replica) = replica.filter(|found| found.primary.is_none_or(|id| id.as_str() != primary.id)) else {
+                continue;
+            };
+            self.ctx.ui.heading(format!(">>> {} as replica of {}", replica.addr, primary.addr));
+            self.ctx.pool.call(&replica.addr, command("CLUSTER REPLICATE").arg(&primary.id)).await?;
+        }
+        Ok(())
     }
 
     async fn create(&self) -> Result<(), Error> {

@@ -173,7 +173,7 @@ impl fmt::Display for State {
 /// What kind of work a job is, as far as finishing and undoing it go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// Slots change hands.
+    /// Slots change hands, and replicas after them.
     Moves,
     /// A cluster is made of nodes.
     Create,
@@ -197,7 +197,11 @@ impl Kind {
             () if any(|step| matches!(step, Step::AssignSlots { .. })) => Kind::Create,
             () if any(|step| matches!(step, Step::Forget { .. })) => Kind::Remove,
             () if any(|step| matches!(step, Step::Join { .. })) => Kind::Add,
-            () if !steps.is_empty() && steps.iter().all(|step| matches!(step, Step::MoveSlots { .. })) => Kind::Moves,
+            () if any(|step| matches!(step, Step::MoveSlots { .. }))
+                && steps.iter().all(|step| matches!(step, Step::MoveSlots { .. } | Step::Replicate { .. })) =>
+            {
+                Kind::Moves
+            }
             () => Kind::Other,
         }
     }
@@ -363,7 +367,8 @@ pub(crate) mod tests {
             ("add-node", vec![join, replicate.clone()], Kind::Add),
             ("del-node", vec![moves.clone(), replicate.clone(), forget], Kind::Remove),
             ("fix", vec![moves.clone()], Kind::Fix),
-            ("roll", vec![moves, replicate], Kind::Other),
+            ("drain", vec![moves.clone(), replicate.clone()], Kind::Moves),
+            ("roll", vec![replicate], Kind::Other),
             ("reshard", Vec::new(), Kind::Other),
         ] {
             assert_eq!(Kind::of(Some(command), &steps), kind, "{command}");

@@ -165,7 +165,7 @@ impl<'d, 'a> Drain<'d, 'a> {
     ) -> Result<Vec<(Slot, u64, Result<Value, Failure>)>, Trouble> {
         let keys: Vec<&Vec<u8>> = burst.iter().flat_map(|parcel| parcel.keys).collect();
         self.admit(database, &keys).await?;
-        let replace = self.settings.replace;
+        let replace = self.replaces();
         let each = self.share(burst.len());
         let cmds: Vec<Cmd> = burst.iter().map(|parcel| self.migrate(database, parcel.keys, replace, each)).collect();
         for parcel in &burst {
@@ -201,16 +201,16 @@ impl<'d, 'a> Drain<'d, 'a> {
             self.admit(database, &[&key]).await?;
             let one = std::slice::from_ref(&key);
             let limit = self.patience(&client, 1);
-            let mut reply = client
-                .call_within(limit, &self.migrate(database, one, self.settings.replace, self.settings.timeout))
-                .await;
+            let mut reply =
+                client.call_within(limit, &self.migrate(database, one, self.replaces(), self.settings.timeout)).await;
             if reply.as_ref().is_err_and(is_in_the_way) {
-                if busy::is_same(&client, &self.link.target_in(database).await?, &key).await? {
-                    reply = client.call_within(limit, &self.migrate(database, one, true, self.settings.timeout)).await;
-                } else {
+                let target = self.link.target_in(database).await?;
+                let is_same = busy::is_same(&client, &target, &key).await?;
+                if !is_same && !self.make_way(&client, &target, (database, slot), &key).await? {
                     conflicts.push(key);
                     continue;
                 }
+                reply = client.call_within(limit, &self.migrate(database, one, true, self.settings.timeout)).await;
             }
             match reply {
                 Ok(reply) => _ = self.note(slot, 1, &reply),
@@ -223,6 +223,37 @@ impl<'d, 'a> Drain<'d, 'a> {
         }
         let (from, to) = (self.link.source.addr.clone(), self.link.target.addr.clone());
         Err(Trouble::Conflict { slot, from, to, keys: conflicts })
+    }
+
+    /// Whether keys are overwritten without being looked at: not where each has to be saved first.
+    fn replaces(&self) -> bool {
+        self.settings.replace && self.settings.quarantine.is_none()
+    }
+
+    /// Settles which of two values stays, where the operator has said so; the other one is saved first.
+    async fn make_way(
+        &self,
+        source: &Client,
+        target: &Client,
+        (database, slot): (u32, Slot),
+        key: &[u8],
+    ) -> Result<bool, Trouble> {
+        let Settings { replace, keep, .. } = *self.settings;
+        if !replace && !keep {
+            return Ok(false);
+        }
+        if let Some(quarantine) = &self.settings.quarantine {
+            quarantine.keep(if replace { target } else { source }, database, slot, key).await?;
+        }
+        if !replace {
+            let mut delete = command("DEL");
+            delete.arg(key);
+            // A source that imports the slot wants to be asked.
+            for reply in source.pipeline(source.timeouts().reply, &[command("ASKING"), delete]).await? {
+                reply?;
+            }
+        }
+        Ok(true)
     }
 
     /// Counts what has left; NOKEY is a success without a key.

@@ -25,6 +25,7 @@ mod latency;
 mod link;
 mod pace;
 pub mod progress;
+pub mod quarantine;
 pub mod room;
 mod schedule;
 pub mod settle;
@@ -54,6 +55,7 @@ pub use atomic::until_idle;
 use brake::{Brake, Limits};
 use link::Link;
 use progress::Observer;
+use quarantine::Quarantine;
 use schedule::Schedule;
 
 /// How keys are moved.
@@ -69,6 +71,10 @@ pub struct Settings {
     pub limits: Limits,
     /// Whether to move without asking the targets for their memory.
     pub ignore_memory: bool,
+    /// Whether the target's value stays where a key exists on both sides with different values.
+    pub keep: bool,
+    /// Where a value is saved before it is overwritten or dropped.
+    pub quarantine: Option<Rc<Quarantine>>,
     /// Where slots that have arrived are written down.
     pub record: Option<Rc<Journal>>,
 }
@@ -98,6 +104,8 @@ impl From<&MoveArgs> for Settings {
                 p99: args.pause_if_p99_over.map(Duration::from_millis),
             },
             ignore_memory: args.ignore_memory,
+            keep: false,
+            quarantine: None,
             record: None,
         }
     }
@@ -150,6 +158,9 @@ pub enum Trouble {
         table::bytes(memory.limit), table::bytes(memory.used), table::bytes(coming.bytes), coming.keys
     )]
     NoRoom { to: Addr, memory: room::Memory, coming: room::Coming },
+    /// A value that was to be saved first; nothing was overwritten.
+    #[error("a value could not be saved in {path}, so it was not overwritten: {text}")]
+    NotKept { path: String, text: String },
     /// The operator pressed Ctrl-C, or another transfer failed.
     #[error("stopped before everything was moved")]
     Stopped,

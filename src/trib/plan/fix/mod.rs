@@ -10,6 +10,7 @@
 pub mod coverage;
 #[cfg(test)]
 mod model;
+pub mod policy;
 
 use std::collections::{BTreeMap, BTreeSet};
 
