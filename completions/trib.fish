@@ -61,14 +61,10 @@ complete -c trib -n "__fish_trib_needs_command" -f -a "check" -d 'Check that the
 complete -c trib -n "__fish_trib_needs_command" -f -a "info" -d 'Show keys, slots and replicas of every primary'
 complete -c trib -n "__fish_trib_needs_command" -f -a "fix" -d 'Repair open slots, slots that nobody owns or several, and disagreement about them'
 complete -c trib -n "__fish_trib_needs_command" -f -a "reshard" -d 'Move slots, with their keys, from some primaries to another one'
-complete -c trib -n "__fish_trib_needs_command" -f -a "rebalance" -d 'Move slots so that every primary owns its share of them'
+complete -c trib -n "__fish_trib_needs_command" -f -a "rebalance" -d 'Move slots so that every primary owns its share of them, or of what they cost'
 complete -c trib -n "__fish_trib_needs_command" -f -a "add-node" -d 'Add a node, as an empty primary or with --slave as a replica'
-complete -c trib -n "__fish_trib_needs_command" -f -a "del-node" -d 'Remove a node, also a dead one'
-complete -c trib -n "__fish_trib_needs_command" -f -a "drain" -d 'Move all slots of some primaries to the others'
-complete -c trib -n "__fish_trib_needs_command" -f -a "forget-failed" -d 'Remove all nodes that have failed and own no slots'
-complete -c trib -n "__fish_trib_needs_command" -f -a "failover" -d 'Let a replica take over from its primary, in an orderly way'
-complete -c trib -n "__fish_trib_needs_command" -f -a "rebalance-roles" -d 'Spread the primaries evenly over hosts or zones, by the fewest failovers'
-complete -c trib -n "__fish_trib_needs_command" -f -a "roll" -d 'Restart all nodes one by one, while the cluster serves'
+complete -c trib -n "__fish_trib_needs_command" -f -a "del-node" -d 'Remove a node that owns no slots, also a dead one'
+complete -c trib -n "__fish_trib_needs_command" -f -a "reset" -d 'Reset nodes: they forget their slots and all other nodes'
 complete -c trib -n "__fish_trib_needs_command" -f -a "set-timeout" -d 'Set the node timeout of every node, now and in its configuration file'
 complete -c trib -n "__fish_trib_needs_command" -f -a "call" -d 'Run a command on every node'
 complete -c trib -n "__fish_trib_needs_command" -f -a "import" -d 'Bring keys into the cluster: of a server, of another cluster, or of a snapshot file'
@@ -88,6 +84,9 @@ complete -c trib -n "__fish_trib_needs_command" -f -a "down" -d 'Stop a cluster 
 complete -c trib -n "__fish_trib_needs_command" -f -a "ps" -d 'List the nodes of a cluster that \'trib up\' started'
 complete -c trib -n "__fish_trib_needs_command" -f -a "help" -d 'Print help, of a subcommand when one is named'
 complete -c trib -n "__fish_trib_using_subcommand create" -l replicas -l replica -d 'Replicas of each primary' -r
+complete -c trib -n "__fish_trib_using_subcommand create" -l spread -d 'Keep primaries apart from each other and from their replicas' -r -f -a "host\t'Hosts'
+zone\t'Availability zones, and the hosts of a zone'"
+complete -c trib -n "__fish_trib_using_subcommand create" -l zone -d 'The zone of a node, or of all nodes of a host; may be given many times. Without it the zone is what the server tells (its directive availability-zone)' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -l wait -d 'How long the nodes may take to join, and then to come up' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -l user -d 'User to authenticate as' -r
@@ -190,9 +189,6 @@ complete -c trib -n "__fish_trib_using_subcommand info" -s v -l verbose -d 'Say 
 complete -c trib -n "__fish_trib_using_subcommand info" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand fix" -l timeout -d 'How long one MIGRATE may take' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
-complete -c trib -n "__fish_trib_using_subcommand fix" -l max-keys-per-sec -d 'Move no more keys a second than this, over all nodes. Servers that move slots themselves are given so many at a time' -r
-complete -c trib -n "__fish_trib_using_subcommand fix" -l max-bytes-per-sec -d 'Move no more bytes a second than this, over all nodes, as MEMORY USAGE counts them; with a unit as in 10mb' -r
-complete -c trib -n "__fish_trib_using_subcommand fix" -l pause-if-p99-over -d 'Move nothing while the giving or the receiving node answers a PING in 100 later than this' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l user -d 'User to authenticate as' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
@@ -215,7 +211,6 @@ never\t''"
 complete -c trib -n "__fish_trib_using_subcommand fix" -l search-multiple-owners -d 'Also look for slots whose keys are on several primaries'
 complete -c trib -n "__fish_trib_using_subcommand fix" -l fix-with-unreachable-masters -l fix-with-unreachable-primaries -d 'Give away the slots of primaries that do not answer: their keys are lost unless they come back'
 complete -c trib -n "__fish_trib_using_subcommand fix" -l replace -d 'Overwrite keys that exist on the receiving node'
-complete -c trib -n "__fish_trib_using_subcommand fix" -l ignore-memory -d 'Move slots even if the receiving node seems to have too little memory for their keys'
 complete -c trib -n "__fish_trib_using_subcommand fix" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
 complete -c trib -n "__fish_trib_using_subcommand fix" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand fix" -l no-auth-warning -d 'Do not warn about a password on the command line'
@@ -234,11 +229,8 @@ complete -c trib -n "__fish_trib_using_subcommand reshard" -l to -d 'The primary
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l slots -d 'How many slots to move' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l timeout -d 'How long one MIGRATE may take' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
-complete -c trib -n "__fish_trib_using_subcommand reshard" -l max-keys-per-sec -d 'Move no more keys a second than this, over all nodes. Servers that move slots themselves are given so many at a time' -r
-complete -c trib -n "__fish_trib_using_subcommand reshard" -l max-bytes-per-sec -d 'Move no more bytes a second than this, over all nodes, as MEMORY USAGE counts them; with a unit as in 10mb' -r
-complete -c trib -n "__fish_trib_using_subcommand reshard" -l pause-if-p99-over -d 'Move nothing while the giving or the receiving node answers a PING in 100 later than this' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l engine -d 'Who moves the slots' -r -f -a "auto\t'The servers where both can, else this program'
-atomic\t'The servers, all slots of a pair of nodes at once or not at all (CLUSTER MIGRATESLOTS)'
+atomic\t'The servers, all slots of a pair of nodes at once or not at all (CLUSTER MIGRATESLOTS, or CLUSTER MIGRATION of Redis 8.4)'
 migrate\t'This program, key by key (MIGRATE)'"
 complete -c trib -n "__fish_trib_using_subcommand reshard" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l user -d 'User to authenticate as' -r
@@ -260,7 +252,6 @@ complete -c trib -n "__fish_trib_using_subcommand reshard" -l color -d 'When to 
 always\t''
 never\t''"
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l replace -d 'Overwrite keys that exist on the receiving node'
-complete -c trib -n "__fish_trib_using_subcommand reshard" -l ignore-memory -d 'Move slots even if the receiving node seems to have too little memory for their keys'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l use-atomic-slot-migration -d 'The same as --engine atomic, as valkey-cli has it'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l askpass -d 'Ask for the password'
@@ -276,14 +267,16 @@ complete -c trib -n "__fish_trib_using_subcommand reshard" -l json -d 'Print dat
 complete -c trib -n "__fish_trib_using_subcommand reshard" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l weight -d 'Weight of a node, named by the beginning of its ID; may be given for several nodes' -r
-complete -c trib -n "__fish_trib_using_subcommand rebalance" -l threshold -d 'How far from its share a node may be, in percent of the slots it owns' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l by -d 'What to share out' -r -f -a "slots\t'Slots'
+keys\t'Keys'
+memory\t'Bytes of memory, estimated from a few keys of each slot where the server does not count them'
+ops\t'Time of the processor since the server counts it (Valkey 8 and later, with cluster-slot-stats-enabled)'"
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l zone -d 'The zone of a node, or of all nodes of a host; may be given many times. Without it the zone is what the server tells (its directive availability-zone)' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l threshold -d 'How far from its share a node may be, in percent of what it has' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l timeout -d 'How long one MIGRATE may take' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
-complete -c trib -n "__fish_trib_using_subcommand rebalance" -l max-keys-per-sec -d 'Move no more keys a second than this, over all nodes. Servers that move slots themselves are given so many at a time' -r
-complete -c trib -n "__fish_trib_using_subcommand rebalance" -l max-bytes-per-sec -d 'Move no more bytes a second than this, over all nodes, as MEMORY USAGE counts them; with a unit as in 10mb' -r
-complete -c trib -n "__fish_trib_using_subcommand rebalance" -l pause-if-p99-over -d 'Move nothing while the giving or the receiving node answers a PING in 100 later than this' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l engine -d 'Who moves the slots' -r -f -a "auto\t'The servers where both can, else this program'
-atomic\t'The servers, all slots of a pair of nodes at once or not at all (CLUSTER MIGRATESLOTS)'
+atomic\t'The servers, all slots of a pair of nodes at once or not at all (CLUSTER MIGRATESLOTS, or CLUSTER MIGRATION of Redis 8.4)'
 migrate\t'This program, key by key (MIGRATE)'"
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l user -d 'User to authenticate as' -r
@@ -304,11 +297,10 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance" -l lock-wait -d 'Wh
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
-complete -c trib -n "__fish_trib_using_subcommand rebalance" -l auto-weights -d 'Weigh every node that is not named by the memory it may use (maxmemory)'
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l auto-weights -d 'Weigh every node that is not named by the memory it may use (maxmemory, else all that its machine has)'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l use-empty-masters -l use-empty-primaries -d 'Give slots to primaries that own none'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l simulate -d 'Show what would be moved, and move nothing'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l replace -d 'Overwrite keys that exist on the receiving node'
-complete -c trib -n "__fish_trib_using_subcommand rebalance" -l ignore-memory -d 'Move slots even if the receiving node seems to have too little memory for their keys'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l use-atomic-slot-migration -d 'The same as --engine atomic, as valkey-cli has it'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l askpass -d 'Ask for the password'
@@ -323,8 +315,9 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance" -s y -l yes -d 'Ans
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c trib -n "__fish_trib_using_subcommand add-node" -l master-id -l primary-id -d 'The primary to replicate (implies --slave); without it the one with the fewest replicas' -r
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l master-id -l primary-id -d 'The primary to replicate (implies --slave); without it the one with the fewest replicas, of these one in another zone and on another host' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l wait -d 'How long the node may take to join, and then to come up' -r
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l zone -d 'The zone of a node, or of all nodes of a host; may be given many times. Without it the zone is what the server tells (its directive availability-zone)' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l user -d 'User to authenticate as' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
@@ -344,7 +337,7 @@ complete -c trib -n "__fish_trib_using_subcommand add-node" -l lock-wait -d 'Whi
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
-complete -c trib -n "__fish_trib_using_subcommand add-node" -l slave -l replica -d 'Add it as a replica'
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l slave -l replica -l as-replica -d 'Add it as a replica'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l no-auth-warning -d 'Do not warn about a password on the command line'
@@ -358,18 +351,6 @@ complete -c trib -n "__fish_trib_using_subcommand add-node" -s y -l yes -d 'Answ
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c trib -n "__fish_trib_using_subcommand del-node" -l replicas -d 'What becomes of its replicas' -r -f -a "spread\t'They are given to the primaries with the fewest'
-remove\t'They are removed with it'"
-complete -c trib -n "__fish_trib_using_subcommand del-node" -l weight -d 'Weight of a node that receives slots, named by the beginning of its ID; may be given for several nodes' -r
-complete -c trib -n "__fish_trib_using_subcommand del-node" -l timeout -d 'How long one MIGRATE may take' -r
-complete -c trib -n "__fish_trib_using_subcommand del-node" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
-complete -c trib -n "__fish_trib_using_subcommand del-node" -l max-keys-per-sec -d 'Move no more keys a second than this, over all nodes. Servers that move slots themselves are given so many at a time' -r
-complete -c trib -n "__fish_trib_using_subcommand del-node" -l max-bytes-per-sec -d 'Move no more bytes a second than this, over all nodes, as MEMORY USAGE counts them; with a unit as in 10mb' -r
-complete -c trib -n "__fish_trib_using_subcommand del-node" -l pause-if-p99-over -d 'Move nothing while the giving or the receiving node answers a PING in 100 later than this' -r
-complete -c trib -n "__fish_trib_using_subcommand del-node" -l engine -d 'Who moves the slots' -r -f -a "auto\t'The servers where both can, else this program'
-atomic\t'The servers, all slots of a pair of nodes at once or not at all (CLUSTER MIGRATESLOTS)'
-migrate\t'This program, key by key (MIGRATE)'"
-complete -c trib -n "__fish_trib_using_subcommand del-node" -l wait -d 'How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l user -d 'User to authenticate as' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
@@ -389,13 +370,7 @@ complete -c trib -n "__fish_trib_using_subcommand del-node" -l lock-wait -d 'Whi
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
-complete -c trib -n "__fish_trib_using_subcommand del-node" -l drain -d 'Move its slots to the other primaries first'
-complete -c trib -n "__fish_trib_using_subcommand del-node" -l use-empty-masters -l use-empty-primaries -d 'Also give slots to primaries that own none'
-complete -c trib -n "__fish_trib_using_subcommand del-node" -l replace -d 'Overwrite keys that exist on the receiving node'
-complete -c trib -n "__fish_trib_using_subcommand del-node" -l ignore-memory -d 'Move slots even if the receiving node seems to have too little memory for their keys'
-complete -c trib -n "__fish_trib_using_subcommand del-node" -l use-atomic-slot-migration -d 'The same as --engine atomic, as valkey-cli has it'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
-complete -c trib -n "__fish_trib_using_subcommand del-node" -l no-wait -d 'Do not wait for that'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l no-auth-warning -d 'Do not warn about a password on the command line'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
@@ -408,205 +383,40 @@ complete -c trib -n "__fish_trib_using_subcommand del-node" -s y -l yes -d 'Answ
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c trib -n "__fish_trib_using_subcommand drain" -l replicas -d 'What becomes of the replicas of a drained node' -r -f -a "leave\t'What the servers make of it: they stay with the node, or follow it to its new primary'
-spread\t'They are given to the primaries with the fewest'"
-complete -c trib -n "__fish_trib_using_subcommand drain" -l weight -d 'Weight of a node that receives slots, named by the beginning of its ID; may be given for several nodes' -r
-complete -c trib -n "__fish_trib_using_subcommand drain" -l timeout -d 'How long one MIGRATE may take' -r
-complete -c trib -n "__fish_trib_using_subcommand drain" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
-complete -c trib -n "__fish_trib_using_subcommand drain" -l max-keys-per-sec -d 'Move no more keys a second than this, over all nodes. Servers that move slots themselves are given so many at a time' -r
-complete -c trib -n "__fish_trib_using_subcommand drain" -l max-bytes-per-sec -d 'Move no more bytes a second than this, over all nodes, as MEMORY USAGE counts them; with a unit as in 10mb' -r
-complete -c trib -n "__fish_trib_using_subcommand drain" -l pause-if-p99-over -d 'Move nothing while the giving or the receiving node answers a PING in 100 later than this' -r
-complete -c trib -n "__fish_trib_using_subcommand drain" -l engine -d 'Who moves the slots' -r -f -a "auto\t'The servers where both can, else this program'
-atomic\t'The servers, all slots of a pair of nodes at once or not at all (CLUSTER MIGRATESLOTS)'
-migrate\t'This program, key by key (MIGRATE)'"
-complete -c trib -n "__fish_trib_using_subcommand drain" -l wait -d 'How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)' -r
-complete -c trib -n "__fish_trib_using_subcommand drain" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
-complete -c trib -n "__fish_trib_using_subcommand drain" -l user -d 'User to authenticate as' -r
-complete -c trib -n "__fish_trib_using_subcommand drain" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
-complete -c trib -n "__fish_trib_using_subcommand drain" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
-complete -c trib -n "__fish_trib_using_subcommand drain" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand drain" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand drain" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand drain" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
-complete -c trib -n "__fish_trib_using_subcommand drain" -l sni -d 'Name to ask the nodes for' -r
-complete -c trib -n "__fish_trib_using_subcommand drain" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
-complete -c trib -n "__fish_trib_using_subcommand drain" -l cacertdir -d 'Directory with such certificates' -r -F
-complete -c trib -n "__fish_trib_using_subcommand drain" -l cert -d 'Certificate to show to the nodes' -r -F
-complete -c trib -n "__fish_trib_using_subcommand drain" -l key -d 'Its private key' -r -F
-complete -c trib -n "__fish_trib_using_subcommand drain" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
-complete -c trib -n "__fish_trib_using_subcommand drain" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
-complete -c trib -n "__fish_trib_using_subcommand drain" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
-complete -c trib -n "__fish_trib_using_subcommand drain" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c trib -n "__fish_trib_using_subcommand reset" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand reset" -l user -d 'User to authenticate as' -r
+complete -c trib -n "__fish_trib_using_subcommand reset" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand reset" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand reset" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand reset" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand reset" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand reset" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand reset" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand reset" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand reset" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand reset" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand reset" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand reset" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand reset" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand reset" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
+complete -c trib -n "__fish_trib_using_subcommand reset" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
-complete -c trib -n "__fish_trib_using_subcommand drain" -l use-empty-masters -l use-empty-primaries -d 'Also give slots to primaries that own none'
-complete -c trib -n "__fish_trib_using_subcommand drain" -l replace -d 'Overwrite keys that exist on the receiving node'
-complete -c trib -n "__fish_trib_using_subcommand drain" -l ignore-memory -d 'Move slots even if the receiving node seems to have too little memory for their keys'
-complete -c trib -n "__fish_trib_using_subcommand drain" -l use-atomic-slot-migration -d 'The same as --engine atomic, as valkey-cli has it'
-complete -c trib -n "__fish_trib_using_subcommand drain" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
-complete -c trib -n "__fish_trib_using_subcommand drain" -l no-wait -d 'Do not wait for that'
-complete -c trib -n "__fish_trib_using_subcommand drain" -l askpass -d 'Ask for the password'
-complete -c trib -n "__fish_trib_using_subcommand drain" -l no-auth-warning -d 'Do not warn about a password on the command line'
-complete -c trib -n "__fish_trib_using_subcommand drain" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
-complete -c trib -n "__fish_trib_using_subcommand drain" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
-complete -c trib -n "__fish_trib_using_subcommand drain" -l tls -d 'Speak TLS with the nodes'
-complete -c trib -n "__fish_trib_using_subcommand drain" -l insecure -d 'Trust any certificate'
-complete -c trib -n "__fish_trib_using_subcommand drain" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
-complete -c trib -n "__fish_trib_using_subcommand drain" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
-complete -c trib -n "__fish_trib_using_subcommand drain" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand drain" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
-complete -c trib -n "__fish_trib_using_subcommand drain" -s v -l verbose -d 'Say more about what is done'
-complete -c trib -n "__fish_trib_using_subcommand drain" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l wait -d 'How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)' -r
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l user -d 'User to authenticate as' -r
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l sni -d 'Name to ask the nodes for' -r
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l cacertdir -d 'Directory with such certificates' -r -F
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l cert -d 'Certificate to show to the nodes' -r -F
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l key -d 'Its private key' -r -F
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
-always\t''
-never\t''"
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l no-wait -d 'Do not wait for that'
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l askpass -d 'Ask for the password'
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l no-auth-warning -d 'Do not warn about a password on the command line'
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l tls -d 'Speak TLS with the nodes'
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l insecure -d 'Trust any certificate'
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s v -l verbose -d 'Say more about what is done'
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c trib -n "__fish_trib_using_subcommand failover" -l shard -d 'The shard: its primary, or any node of it, by the beginning of an ID or by address' -r
-complete -c trib -n "__fish_trib_using_subcommand failover" -l to -d 'The replica that is to take over' -r
-complete -c trib -n "__fish_trib_using_subcommand failover" -l wait -d 'How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)' -r
-complete -c trib -n "__fish_trib_using_subcommand failover" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
-complete -c trib -n "__fish_trib_using_subcommand failover" -l user -d 'User to authenticate as' -r
-complete -c trib -n "__fish_trib_using_subcommand failover" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
-complete -c trib -n "__fish_trib_using_subcommand failover" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
-complete -c trib -n "__fish_trib_using_subcommand failover" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand failover" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand failover" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand failover" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
-complete -c trib -n "__fish_trib_using_subcommand failover" -l sni -d 'Name to ask the nodes for' -r
-complete -c trib -n "__fish_trib_using_subcommand failover" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
-complete -c trib -n "__fish_trib_using_subcommand failover" -l cacertdir -d 'Directory with such certificates' -r -F
-complete -c trib -n "__fish_trib_using_subcommand failover" -l cert -d 'Certificate to show to the nodes' -r -F
-complete -c trib -n "__fish_trib_using_subcommand failover" -l key -d 'Its private key' -r -F
-complete -c trib -n "__fish_trib_using_subcommand failover" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
-complete -c trib -n "__fish_trib_using_subcommand failover" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
-complete -c trib -n "__fish_trib_using_subcommand failover" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
-complete -c trib -n "__fish_trib_using_subcommand failover" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
-always\t''
-never\t''"
-complete -c trib -n "__fish_trib_using_subcommand failover" -l forced -d 'Do not ask the primary, which may be dead: most of the primaries vote. Writes that the replica does not have are lost'
-complete -c trib -n "__fish_trib_using_subcommand failover" -l takeover -d 'Do not ask anybody: for a cluster that has lost most of its primaries. What the replica does not have is lost, and if the others still serve somewhere, slots may have two owners for a while'
-complete -c trib -n "__fish_trib_using_subcommand failover" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
-complete -c trib -n "__fish_trib_using_subcommand failover" -l no-wait -d 'Do not wait for that'
-complete -c trib -n "__fish_trib_using_subcommand failover" -l askpass -d 'Ask for the password'
-complete -c trib -n "__fish_trib_using_subcommand failover" -l no-auth-warning -d 'Do not warn about a password on the command line'
-complete -c trib -n "__fish_trib_using_subcommand failover" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
-complete -c trib -n "__fish_trib_using_subcommand failover" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
-complete -c trib -n "__fish_trib_using_subcommand failover" -l tls -d 'Speak TLS with the nodes'
-complete -c trib -n "__fish_trib_using_subcommand failover" -l insecure -d 'Trust any certificate'
-complete -c trib -n "__fish_trib_using_subcommand failover" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
-complete -c trib -n "__fish_trib_using_subcommand failover" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
-complete -c trib -n "__fish_trib_using_subcommand failover" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand failover" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
-complete -c trib -n "__fish_trib_using_subcommand failover" -s v -l verbose -d 'Say more about what is done'
-complete -c trib -n "__fish_trib_using_subcommand failover" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l by -d 'What the primaries are spread over' -r -f -a "host\t''
-zone\t'The availability zones that the servers tell'"
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l prefer -d 'Nodes that are to be primaries whatever else is even, separated by commas' -r
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l wait -d 'How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)' -r
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l user -d 'User to authenticate as' -r
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l sni -d 'Name to ask the nodes for' -r
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l cacertdir -d 'Directory with such certificates' -r -F
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l cert -d 'Certificate to show to the nodes' -r -F
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l key -d 'Its private key' -r -F
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
-always\t''
-never\t''"
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l no-wait -d 'Do not wait for that'
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l askpass -d 'Ask for the password'
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l no-auth-warning -d 'Do not warn about a password on the command line'
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l tls -d 'Speak TLS with the nodes'
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l insecure -d 'Trust any certificate'
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s v -l verbose -d 'Say more about what is done'
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c trib -n "__fish_trib_using_subcommand roll" -l restart -d 'Command of the shell that restarts one node; {host}, {port}, {addr}, {id} and {role} stand for the node' -r
-complete -c trib -n "__fish_trib_using_subcommand roll" -l only -d 'Restart only these' -r -f -a "replicas\t''
-primaries\t''"
-complete -c trib -n "__fish_trib_using_subcommand roll" -l skip -d 'Nodes to leave alone, separated by commas: those that are done when going on after a failure' -r
-complete -c trib -n "__fish_trib_using_subcommand roll" -l pause -d 'Rest between two nodes' -r
-complete -c trib -n "__fish_trib_using_subcommand roll" -l max-lag -d 'Bytes that a replica may lack of its primary\'s stream and count as in sync' -r
-complete -c trib -n "__fish_trib_using_subcommand roll" -l wait -d 'How long one node may take to restart, load and get in sync: seconds, or with a unit (60s, 10m)' -r
-complete -c trib -n "__fish_trib_using_subcommand roll" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
-complete -c trib -n "__fish_trib_using_subcommand roll" -l user -d 'User to authenticate as' -r
-complete -c trib -n "__fish_trib_using_subcommand roll" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
-complete -c trib -n "__fish_trib_using_subcommand roll" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
-complete -c trib -n "__fish_trib_using_subcommand roll" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand roll" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand roll" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand roll" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
-complete -c trib -n "__fish_trib_using_subcommand roll" -l sni -d 'Name to ask the nodes for' -r
-complete -c trib -n "__fish_trib_using_subcommand roll" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
-complete -c trib -n "__fish_trib_using_subcommand roll" -l cacertdir -d 'Directory with such certificates' -r -F
-complete -c trib -n "__fish_trib_using_subcommand roll" -l cert -d 'Certificate to show to the nodes' -r -F
-complete -c trib -n "__fish_trib_using_subcommand roll" -l key -d 'Its private key' -r -F
-complete -c trib -n "__fish_trib_using_subcommand roll" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
-complete -c trib -n "__fish_trib_using_subcommand roll" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
-complete -c trib -n "__fish_trib_using_subcommand roll" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
-complete -c trib -n "__fish_trib_using_subcommand roll" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
-always\t''
-never\t''"
-complete -c trib -n "__fish_trib_using_subcommand roll" -l back -d 'Make each primary a primary again after its restart'
-complete -c trib -n "__fish_trib_using_subcommand roll" -l allow-downtime -d 'Also restart primaries that have no replica: their slots are not served meanwhile'
-complete -c trib -n "__fish_trib_using_subcommand roll" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
-complete -c trib -n "__fish_trib_using_subcommand roll" -l askpass -d 'Ask for the password'
-complete -c trib -n "__fish_trib_using_subcommand roll" -l no-auth-warning -d 'Do not warn about a password on the command line'
-complete -c trib -n "__fish_trib_using_subcommand roll" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
-complete -c trib -n "__fish_trib_using_subcommand roll" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
-complete -c trib -n "__fish_trib_using_subcommand roll" -l tls -d 'Speak TLS with the nodes'
-complete -c trib -n "__fish_trib_using_subcommand roll" -l insecure -d 'Trust any certificate'
-complete -c trib -n "__fish_trib_using_subcommand roll" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
-complete -c trib -n "__fish_trib_using_subcommand roll" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
-complete -c trib -n "__fish_trib_using_subcommand roll" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand roll" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
-complete -c trib -n "__fish_trib_using_subcommand roll" -s v -l verbose -d 'Say more about what is done'
-complete -c trib -n "__fish_trib_using_subcommand roll" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand reset" -l hard -d 'Also a new node ID, and all epochs back to zero (CLUSTER RESET HARD)'
+complete -c trib -n "__fish_trib_using_subcommand reset" -l flush -d 'Delete the keys that the nodes hold'
+complete -c trib -n "__fish_trib_using_subcommand reset" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
+complete -c trib -n "__fish_trib_using_subcommand reset" -l askpass -d 'Ask for the password'
+complete -c trib -n "__fish_trib_using_subcommand reset" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand reset" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand reset" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand reset" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand reset" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand reset" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand reset" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
+complete -c trib -n "__fish_trib_using_subcommand reset" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand reset" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand reset" -s v -l verbose -d 'Say more about what is done'
+complete -c trib -n "__fish_trib_using_subcommand reset" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l user -d 'User to authenticate as' -r
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
@@ -899,7 +709,8 @@ complete -c trib -n "__fish_trib_using_subcommand slots" -l hot -d 'Only the slo
 complete -c trib -n "__fish_trib_using_subcommand slots" -l by -d 'By what they are used most' -r -f -a "keys\t'Keys'
 cpu\t'Time of the processor'
 in\t'Bytes that came in'
-out\t'Bytes that went out'"
+out\t'Bytes that went out'
+memory\t'Bytes of memory'"
 complete -c trib -n "__fish_trib_using_subcommand slots" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand slots" -l user -d 'User to authenticate as' -r
 complete -c trib -n "__fish_trib_using_subcommand slots" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r

@@ -229,6 +229,18 @@ pub fn text_of(value: &Value) -> Option<String> {
     }
 }
 
+/// The names and values of a map, which servers send flat in the older protocol.
+#[must_use]
+pub fn pairs_of(value: &Value) -> Vec<(String, String)> {
+    match value {
+        Value::Map(pairs) => pairs.iter().filter_map(|(name, value)| Some((text_of(name)?, text_of(value)?))).collect(),
+        Value::Array(items) => {
+            items.chunks_exact(2).filter_map(|pair| Some((text_of(&pair[0])?, text_of(&pair[1])?))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// The `name:value` line of this name in an INFO or CLUSTER INFO text.
 #[must_use]
 pub fn info_field<'a>(info: &'a str, name: &str) -> Option<&'a str> {

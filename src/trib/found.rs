@@ -52,9 +52,10 @@ impl Founding<'_> {
         };
         if let Err(error) = form.await {
             self.ctx.ui.part("\n");
-            self.undo().await;
+            let undone = self.undo().await;
             self.ctx.rolled_back();
-            return Err(error);
+            let hint = error.hint.as_ref().map_or(undone.clone(), |hint| format!("{undone}; {hint}"));
+            return Err(error.hint(hint));
         }
         // The signal is caught from now on, so it has to be heeded here as well.
         tokio::select! {
@@ -243,14 +244,23 @@ impl Founding<'_> {
         result.map_err(|error| error.hint("the nodes have joined; see 'trib check' for what they are missing"))
     }
 
-    /// Makes the nodes strangers again. They were empty, so a hard reset loses nothing and leaves no
-    /// epoch behind.
-    async fn undo(&self) {
+    /// Makes the nodes strangers again, and says what came of it. They were empty, so a hard reset loses nothing and
+    /// leaves no epoch behind; one that somebody has written to meanwhile is left alone.
+    async fn undo(&self) -> String {
         let ui = self.ctx.ui;
         ui.note("Undoing: resetting the nodes, so that nothing half done is left...");
         let reset = command("CLUSTER RESET HARD");
         let list = command("CLUSTER NODES");
-        let mut left: Vec<&Fresh> = self.nodes.iter().collect();
+        let keyspaces =
+            self.ctx.pool.call_all(self.nodes.iter().map(|node| &node.addr), &command("INFO keyspace")).await;
+        let holds_keys = |reply: &Result<redis::Value, Failure>| {
+            let text = reply.as_ref().ok().and_then(super::client::text_of).unwrap_or_default();
+            text.lines().any(|line| line.starts_with("db"))
+        };
+        let (full, empty): (Vec<_>, Vec<_>) =
+            self.nodes.iter().zip(&keyspaces).partition(|(_, keyspace)| holds_keys(keyspace));
+        let full: Vec<&Fresh> = full.into_iter().map(|(node, _)| node).collect();
+        let mut left: Vec<&Fresh> = empty.into_iter().map(|(node, _)| node).collect();
         let mut silent = Vec::new();
         for _ in 0..UNDO_ROUNDS {
             let resets = self.ctx.pool.call_all(left.iter().map(|node| &node.addr), &reset).await;
@@ -270,9 +280,20 @@ impl Founding<'_> {
                 break;
             }
         }
-        for node in left.into_iter().chain(silent) {
+        for node in &full {
+            ui.error(format!("[ERR] Node {} holds keys by now, and was not reset.", node.addr));
+        }
+        let failed: Vec<&Fresh> = left.into_iter().chain(silent).collect();
+        for node in &failed {
             ui.error(format!("[ERR] Node {} could not be reset.", node.addr));
-            ui.note(format!("hint: run CLUSTER RESET HARD on {} before the next attempt", node.addr));
+        }
+        let all = self.nodes.len();
+        match failed.len() + full.len() {
+            0 => format!("nothing is left of this attempt: all {all} nodes were reset"),
+            left => {
+                let names = failed.iter().chain(&full).map(|node| node.addr.to_string()).collect::<Vec<_>>().join(" ");
+                format!("{} of {all} nodes were reset; before the next attempt: trib reset --hard {names}", all - left)
+            }
         }
     }
 }

@@ -1,11 +1,10 @@
-//! Nodes that are to become members: reachable, in cluster mode, empty, and strangers to everybody.
+//! Nodes that are to become members, once they have been found fit ([`preflight`](super::preflight)).
 
 use std::net::IpAddr;
 
 use super::addr::Addr;
-use super::client::{Pool, command, info_field, text_of};
+use super::client::Pool;
 use super::error::{Error, Failure};
-use super::view::{Report, not_a_cluster_node};
 use crate::base::NodeId;
 
 /// A node that may join.
@@ -16,46 +15,6 @@ pub struct Fresh {
     /// As CLUSTER MEET has to be told: by IP address, with the bus port the node announces.
     pub meet: Addr,
     pub id: NodeId,
-}
-
-/// Looks whether the node at `addr` may join a cluster. Changes nothing.
-pub async fn examine(pool: &Pool, addr: &Addr) -> Result<Fresh, Error> {
-    let dialled = reachable_ip(pool, addr).await?;
-    let client = pool.client(addr).await?;
-    let cmds = [command("CLUSTER NODES"), command("CLUSTER INFO"), command("INFO keyspace")];
-    let mut replies = client.pipeline(client.timeouts().reply, &cmds).await?.into_iter();
-    let mut text = || -> Result<String, Failure> {
-        let reply = replies.next().unwrap_or_else(|| {
-            Err(Failure::Unexpected { node: addr.clone(), reason: "fewer replies than commands".to_owned() })
-        })?;
-        Ok(text_of(&reply).unwrap_or_default())
-    };
-    let nodes = text().map_err(|failure| match failure.reply() {
-        Some(text) if text.contains("cluster support disabled") => not_a_cluster_node(addr),
-        _ => failure.into(),
-    })?;
-    let (cluster_info, keyspace) = (text()?, text()?);
-    let report = Report::parse(addr, &nodes)?;
-    let known = info_field(&cluster_info, "cluster_known_nodes").and_then(|n| n.parse().ok()).unwrap_or(1usize);
-    if known > 1 || report.lines.len() > 1 || keyspace.lines().any(|line| line.starts_with("db")) {
-        return Err(not_empty(addr));
-    }
-    let own = report.own();
-    if !own.slots.is_empty() {
-        return Err(Error::failed(format!("[ERR] Node {addr} already owns {} slots.", own.slots.len()))
-            .hint(format!("if they are left over from another attempt, CLUSTER FLUSHSLOTS on {addr} gives them up")));
-    }
-    let bus_port = addr.bus_port.or(own.addr.bus_port);
-    let port = pool.access().map.inside(addr).port;
-    Ok(Fresh { addr: addr.clone(), meet: Addr { host: dialled.to_string(), port, bus_port }, id: own.id })
-}
-
-fn not_empty(addr: &Addr) -> Error {
-    Error::failed(format!(
-        "[ERR] Node {addr} is not empty. Either the node already knows other nodes (check with CLUSTER NODES) or \
-         contains some key in database 0."
-    ))
-    .hint(format!("if nothing on {addr} is needed any more: FLUSHALL and then CLUSTER RESET HARD on it"))
 }
 
 /// The IP address under which the node answers. CLUSTER MEET takes no host names, and a name may stand

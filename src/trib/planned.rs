@@ -85,6 +85,10 @@ pub enum Step {
     Forget {
         node: Member,
     },
+    /// Delete all keys.
+    Flush {
+        node: Member,
+    },
     Reset {
         node: Member,
     },
@@ -197,6 +201,7 @@ impl Step {
             Step::CloseSlots { node, slots } => ("close slots", &node.addr, slots.clone()),
             Step::CopyFunctions { from, to } => ("copy functions", &from.addr, format!("to {}", to.addr)),
             Step::Forget { node } => ("forget", &node.addr, node.id.clone()),
+            Step::Flush { node } => ("delete all keys", &node.addr, String::new()),
             Step::Reset { node } => ("reset", &node.addr, String::new()),
             Step::Promote { node, primary } => ("take over", &node.addr, format!("from {}", primary.addr)),
             Step::Restart { node } => ("restart", &node.addr, String::new()),

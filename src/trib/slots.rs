@@ -7,58 +7,81 @@ use crate::base::{SLOTS, Slot};
 
 const WORDS: usize = SLOTS / 64;
 
-/// Any of the 16384 slots.
-#[derive(Clone, PartialEq, Eq, Hash)]
+/// Any of the 16384 slots. A set that has never had any takes no memory: most nodes' lines are such.
+#[derive(Clone)]
 pub struct SlotSet {
-    words: Box<[u64; WORDS]>,
+    words: Option<Box<[u64; WORDS]>>,
 }
+
+static NONE: [u64; WORDS] = [0; WORDS];
 
 impl SlotSet {
     #[must_use]
     pub fn new() -> SlotSet {
-        SlotSet { words: Box::new([0; WORDS]) }
+        SlotSet { words: None }
     }
 
     /// All slots.
     #[must_use]
     pub fn full() -> SlotSet {
-        SlotSet { words: Box::new([u64::MAX; WORDS]) }
+        SlotSet { words: Some(Box::new([u64::MAX; WORDS])) }
+    }
+
+    fn words(&self) -> &[u64; WORDS] {
+        self.words.as_deref().unwrap_or(&NONE)
+    }
+
+    fn words_mut(&mut self) -> &mut [u64; WORDS] {
+        self.words.get_or_insert_with(|| Box::new(NONE))
     }
 
     pub fn insert(&mut self, slot: Slot) {
-        self.words[slot.index() / 64] |= 1 << (slot.index() % 64);
+        self.words_mut()[slot.index() / 64] |= 1 << (slot.index() % 64);
     }
 
     /// Inserts `first..=last`.
     pub fn insert_range(&mut self, first: Slot, last: Slot) {
-        for n in first.get()..=last.get() {
-            self.words[usize::from(n) / 64] |= 1 << (n % 64);
+        let (first, last) = (first.index(), last.index());
+        if first > last {
+            return;
         }
+        let words = self.words_mut();
+        let (low, high) = (u64::MAX << (first % 64), u64::MAX >> (63 - last % 64));
+        if first / 64 == last / 64 {
+            words[first / 64] |= low & high;
+            return;
+        }
+        words[first / 64] |= low;
+        words[first / 64 + 1..last / 64].fill(u64::MAX);
+        words[last / 64] |= high;
     }
 
     pub fn remove(&mut self, slot: Slot) {
-        self.words[slot.index() / 64] &= !(1 << (slot.index() % 64));
+        if let Some(words) = &mut self.words {
+            words[slot.index() / 64] &= !(1 << (slot.index() % 64));
+        }
     }
 
     #[must_use]
     pub fn contains(&self, slot: Slot) -> bool {
-        self.words[slot.index() / 64] & (1 << (slot.index() % 64)) != 0
+        self.words()[slot.index() / 64] & (1 << (slot.index() % 64)) != 0
     }
 
     /// How many slots are in the set.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.words.iter().map(|word| word.count_ones() as usize).sum()
+        self.words().iter().map(|word| word.count_ones() as usize).sum()
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.words.iter().all(|&word| word == 0)
+        self.words.as_ref().is_none_or(|words| words.iter().all(|&word| word == 0))
     }
 
     /// Adds all slots of `other`.
     pub fn extend_from(&mut self, other: &SlotSet) {
-        for (word, more) in self.words.iter_mut().zip(other.words.iter()) {
+        let Some(more) = &other.words else { return };
+        for (word, more) in self.words_mut().iter_mut().zip(more.iter()) {
             *word |= more;
         }
     }
@@ -66,22 +89,26 @@ impl SlotSet {
     /// Whether all its slots are in `other` too.
     #[must_use]
     pub fn is_subset(&self, other: &SlotSet) -> bool {
-        self.words.iter().zip(other.words.iter()).all(|(word, whole)| word & !whole == 0)
+        self.words().iter().zip(other.words().iter()).all(|(word, whole)| word & !whole == 0)
     }
 
     /// The slots that are not in the set.
     #[must_use]
     pub fn complement(&self) -> SlotSet {
-        let mut rest = self.clone();
-        for word in rest.words.iter_mut() {
+        let mut rest = Box::new(*self.words());
+        for word in rest.iter_mut() {
             *word = !*word;
         }
-        rest
+        SlotSet { words: Some(rest) }
     }
 
     /// The slots in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = Slot> + '_ {
-        Slot::all().filter(|&slot| self.contains(slot))
+        let used = self.words().iter().enumerate().filter(|(_, word)| **word != 0);
+        used.flat_map(|(at, word)| {
+            let bits = (0..64).filter(move |bit| word & (1 << bit) != 0);
+            bits.filter_map(move |bit| Slot::new((at * 64 + bit) as u16))
+        })
     }
 
     /// The slots as inclusive ranges in ascending order.
@@ -97,6 +124,14 @@ impl SlotSet {
         ranges
     }
 }
+
+impl PartialEq for SlotSet {
+    fn eq(&self, other: &SlotSet) -> bool {
+        self.words() == other.words()
+    }
+}
+
+impl Eq for SlotSet {}
 
 impl Default for SlotSet {
     fn default() -> SlotSet {
@@ -189,6 +224,15 @@ mod tests {
                 set.remove(slot(n));
             }
             prop_assert!(set.is_empty());
+            prop_assert_eq!(set, SlotSet::new());
+        }
+
+        #[test]
+        fn a_range_is_its_slots(first in 0u16..16384, length in 0u16..300) {
+            let last = first.saturating_add(length).min(16383);
+            let mut set = SlotSet::new();
+            set.insert_range(slot(first), slot(last));
+            prop_assert_eq!(set, (first..=last).map(slot).collect::<SlotSet>());
         }
     }
 

@@ -3,11 +3,11 @@
 use redis::Value;
 use serde::Serialize;
 
-use super::client::{Pool, command, join_all, text_of};
+use super::client::{Pool, command, join_all, pairs_of};
 use super::error::{Error, Failure};
 use super::keycount;
 use super::view::{ClusterView, Node};
-use crate::base::Slot;
+use crate::base::{SLOTS, Slot};
 
 /// What makes a slot hot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
@@ -21,15 +21,20 @@ pub enum Metric {
     In,
     /// Bytes that went out
     Out,
+    /// Bytes of memory
+    Memory,
 }
 
 impl Metric {
-    fn name(self) -> &'static str {
+    /// As the servers call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Metric::Keys => "key-count",
             Metric::Cpu => "cpu-usec",
             Metric::In => "network-bytes-in",
             Metric::Out => "network-bytes-out",
+            Metric::Memory => "memory-bytes",
         }
     }
 }
@@ -43,17 +48,24 @@ pub struct HotSlot {
     pub cpu_usec: Option<u64>,
     pub bytes_in: Option<u64>,
     pub bytes_out: Option<u64>,
+    pub memory_bytes: Option<u64>,
 }
 
 impl HotSlot {
-    fn by(&self, metric: Metric) -> u64 {
-        let count = match metric {
+    /// One of its counters, if the server has it.
+    #[must_use]
+    pub fn count(&self, metric: Metric) -> Option<u64> {
+        match metric {
             Metric::Keys => self.keys,
             Metric::Cpu => self.cpu_usec,
             Metric::In => self.bytes_in,
             Metric::Out => self.bytes_out,
-        };
-        count.unwrap_or(0)
+            Metric::Memory => self.memory_bytes,
+        }
+    }
+
+    fn by(&self, metric: Metric) -> u64 {
+        self.count(metric).unwrap_or(0)
     }
 }
 
@@ -75,10 +87,17 @@ fn explain(failure: Failure) -> Error {
     let error = Error::from(failure);
     match is_reply {
         true => {
-            error.hint("servers count this since Valkey 8, with cluster-slot-stats-enabled; --by keys works with all")
+            error.hint("servers count this since Valkey 8, with cluster-slot-stats-enabled (memory since Redis 8.4); --by keys works with all")
         }
         false => error,
     }
+}
+
+/// All slots of a node with everything that the server counts of them.
+pub async fn all(pool: &Pool, node: &Node) -> Result<Vec<HotSlot>, Failure> {
+    let mut ask = command("CLUSTER SLOT-STATS SLOTSRANGE");
+    ask.arg(0).arg(SLOTS - 1);
+    Ok(read(node, &pool.call(&node.addr, &ask).await?))
 }
 
 async fn of_node(pool: &Pool, node: &Node, metric: Metric, count: usize) -> Result<Vec<HotSlot>, Failure> {
@@ -109,14 +128,8 @@ fn read(node: &Node, reply: &Value) -> Vec<HotSlot> {
     let read_one = |item: &Value| {
         let Value::Array(pair) = item else { return None };
         let [Value::Int(slot), counters] = &pair[..] else { return None };
-        let pairs: Vec<(String, u64)> = match counters {
-            Value::Map(pairs) => pairs.iter().filter_map(|(name, n)| Some((text_of(name)?, number(n)?))).collect(),
-            Value::Array(items) => {
-                items.chunks_exact(2).filter_map(|pair| Some((text_of(&pair[0])?, number(&pair[1])?))).collect()
-            }
-            _ => Vec::new(),
-        };
-        let counter = |metric: Metric| pairs.iter().find(|(name, _)| name == metric.name()).map(|(_, n)| *n);
+        let pairs = pairs_of(counters);
+        let counter = |metric: Metric| pairs.iter().find(|(name, _)| name == metric.name())?.1.parse().ok();
         Some(HotSlot {
             slot: u16::try_from(*slot).ok()?,
             primary: node.addr.to_string(),
@@ -124,16 +137,10 @@ fn read(node: &Node, reply: &Value) -> Vec<HotSlot> {
             cpu_usec: counter(Metric::Cpu),
             bytes_in: counter(Metric::In),
             bytes_out: counter(Metric::Out),
+            memory_bytes: counter(Metric::Memory),
         })
     };
     items.iter().filter_map(read_one).collect()
-}
-
-fn number(value: &Value) -> Option<u64> {
-    match value {
-        Value::Int(n) => u64::try_from(*n).ok(),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

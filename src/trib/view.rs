@@ -146,8 +146,9 @@ impl ClusterView {
             to_ask.dedup_by_key(|line| line.id);
             let replies = join_all(to_ask.iter().map(|line| ask_member(pool, line))).await;
             let asked: Vec<NodeId> = to_ask.iter().map(|line| line.id).collect();
-            to_ask = replies.iter().flatten().flat_map(|report| report.lines.clone()).collect();
             answers.extend(asked.into_iter().zip(replies));
+            let known = answers.values().flatten().flat_map(|report| &report.lines);
+            to_ask = known.filter(|line| !answers.contains_key(&line.id)).cloned().collect();
         }
         Ok(ClusterView::assemble(seed, &first, answers))
     }
@@ -156,16 +157,31 @@ impl ClusterView {
     /// holds what each node said, or why it said nothing.
     #[must_use]
     pub fn assemble(seed: &Addr, first: &Report, mut answers: HashMap<NodeId, Result<Report, Failure>>) -> ClusterView {
-        let mut order: Vec<&NodeLine> = vec![first.own()];
-        order.extend(first.lines.iter().filter(|line| line.id != first.own().id));
-        let reports: Vec<Report> = answers.values().flatten().cloned().collect();
-        let mut others: Vec<&NodeLine> = reports.iter().flat_map(|report| &report.lines).collect();
-        others.sort_by_key(|line| line.id);
-        order.extend(others);
+        let is_known = |line: &&NodeLine| !line.flags.contains(Flags::HANDSHAKE);
+        let mut order: Vec<NodeLine> = vec![first.own().clone()];
+        order.extend(first.lines.iter().filter(|line| line.id != first.own().id).filter(is_known).cloned());
+        let listed: BTreeSet<NodeId> = order.iter().map(|line| line.id).collect();
+        // What the others dial is what they say, not what a node thinks of itself.
+        let mut announced: HashMap<NodeId, Addr> = HashMap::new();
+        let mut others: BTreeMap<NodeId, &NodeLine> = BTreeMap::new();
+        for report in answers.values().flatten() {
+            for line in report.lines.iter().filter(is_known) {
+                if !line.flags.contains(Flags::MYSELF)
+                    && !line.addr.host.is_empty()
+                    && !announced.contains_key(&line.id)
+                {
+                    announced.insert(line.id, line.addr.clone());
+                }
+                if !listed.contains(&line.id) {
+                    others.entry(line.id).or_insert(line);
+                }
+            }
+        }
+        order.extend(others.into_values().cloned());
         let mut seen = BTreeSet::new();
-        let mut nodes: Vec<Node> = Vec::new();
-        for line in order {
-            if line.flags.contains(Flags::HANDSHAKE) || !seen.insert(line.id) {
+        let mut nodes: Vec<Node> = Vec::with_capacity(order.len());
+        for line in &order {
+            if !seen.insert(line.id) {
                 continue;
             }
             let is_first = nodes.is_empty();
@@ -175,10 +191,8 @@ impl ClusterView {
                 .unwrap_or_else(|| Err(Failure::Connect { node: addr.clone(), reason: "it was not asked".to_owned() }));
             let own = answer.as_ref().map_or(line, Report::own).clone();
             let mut node = Node::from_line(&own, addr, answer);
-            // What the others dial is what they say, not what the node thinks of itself.
-            let said = reports.iter().filter(|r| r.own().id != node.id).find_map(|r| r.line(&node.id));
-            if let Some(said) = said.filter(|line| !line.addr.host.is_empty()) {
-                node.announced = said.addr.clone();
+            if let Some(said) = announced.remove(&node.id) {
+                node.announced = said;
             } else if !is_first && !line.addr.host.is_empty() {
                 node.announced = line.addr.clone();
             }
@@ -269,16 +283,20 @@ impl ClusterView {
     /// The different opinions about who owns what, each with the nodes that hold it, in view order.
     #[must_use]
     pub fn opinions(&self) -> Vec<(Opinion, Vec<&Node>)> {
-        let mut opinions: Vec<(Opinion, Vec<&Node>)> = Vec::new();
+        let mut opinions: Vec<(BTreeMap<NodeId, &SlotSet>, Vec<&Node>)> = Vec::new();
         for node in &self.nodes {
             let Ok(report) = &node.report else { continue };
-            let opinion = report.opinion();
+            let owners = report.lines.iter().filter(|line| !line.slots.is_empty());
+            let opinion: BTreeMap<NodeId, &SlotSet> = owners.map(|line| (line.id, &line.slots)).collect();
             match opinions.iter_mut().find(|(known, _)| *known == opinion) {
                 Some((_, holders)) => holders.push(node),
                 None => opinions.push((opinion, vec![node])),
             }
         }
-        opinions
+        let owned = |(opinion, holders): (BTreeMap<NodeId, &SlotSet>, Vec<_>)| {
+            (opinion.into_iter().map(|(id, slots)| (id, slots.clone())).collect(), holders)
+        };
+        opinions.into_iter().map(owned).collect()
     }
 
     /// Whether all reachable nodes agree on who owns what.

@@ -136,7 +136,9 @@ fn parse(cluster: &str, info: &str) -> Vital {
     }
 }
 
-fn version(info: &str) -> String {
+/// The server and its version, as INFO tells them.
+#[must_use]
+pub fn version(info: &str) -> String {
     let told = |name| info_field(info, name);
     match (told("server_name").filter(|name| *name != "redis"), told("valkey_version"), told("redis_version")) {
         (_, Some(version), _) => format!("valkey {version}"),
@@ -147,7 +149,8 @@ fn version(info: &str) -> String {
 }
 
 /// The sum of the `dbN:keys=…` lines.
-fn keys(info: &str) -> u64 {
+#[must_use]
+pub fn keys(info: &str) -> u64 {
     let of_line = |line: &str| {
         let (db, fields) = line.split_once(':')?;
         db.strip_prefix("db")?.parse::<u32>().ok()?;

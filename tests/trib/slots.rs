@@ -169,10 +169,16 @@ fn weights_decide_and_empty_nodes_wait_to_be_asked() {
     let ran = trib(&format!("--cluster rebalance {seed} --cluster-weight {}=0 {}=2", drained, id_of(&new)));
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!([slots_of(&servers[0]), slots_of(&servers[2]), slots_of(&new)], [4096, 0, 8192]);
-    let _: String = servers[0].text("CONFIG SET maxmemory 100mb");
+    for (server, limit) in servers.iter().chain([&new]).zip(["100mb", "300mb", "0", "400mb"]) {
+        let _: String = server.text(&format!("CONFIG SET maxmemory {limit}"));
+    }
     let ran = trib(&format!("rebalance --auto-weights {seed}"));
-    assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.stdout.contains("has no maxmemory while others have"), "{ran:?}");
+    assert_eq!((ran.code, slots_of(&servers[2])), (0, 0), "a node without slots waits to be asked: {ran:?}");
+    assert_eq!([slots_of(&servers[0]), slots_of(&servers[1]), slots_of(&new)], [2048, 6144, 8192]);
+    // Without a limit it is the memory of the machine.
+    let _: String = servers[0].text("CONFIG SET maxmemory 0");
+    let ran = trib(&format!("rebalance --auto-weights --dry-run {seed}"));
+    assert!(ran.code == 4 && ran.stdout.contains(&format!("to {seed}: ")), "{ran:?}");
     let ran = trib(&format!("rebalance --weight zz=1 {seed}"));
     assert_eq!((ran.code, ran.stdout.as_str()), (1, "*** No such master node zz\n"));
 }

@@ -12,10 +12,12 @@ use crate::trib::error::{Error, Failure, Kind, What};
 use crate::trib::fresh::{self, Fresh};
 use crate::trib::nodes_text::Flags;
 use crate::trib::planned::{self, Member, Step};
+use crate::trib::preflight::{self, Candidate};
 use crate::trib::ui::{Ui, Wording};
 use crate::trib::view::{self, ClusterView, Node, Report};
-use crate::trib::vitals;
+use crate::trib::vitals::{self, Vitals};
 use crate::trib::wait::{self, Look};
+use crate::trib::zones::ZoneArgs;
 use crate::trib::{join, report};
 
 /// Add a node, as an empty primary or with --slave as a replica
@@ -30,14 +32,17 @@ pub struct Args {
     #[arg(value_name = "EXISTING")]
     existing: Addr,
     /// Add it as a replica
-    #[arg(long, visible_alias = "replica")]
+    #[arg(long, visible_aliases = ["replica", "as-replica"])]
     slave: bool,
-    /// The primary to replicate (implies --slave); without it the one with the fewest replicas
+    /// The primary to replicate (implies --slave); without it the one with the fewest replicas, of these one in
+    /// another zone and on another host
     #[arg(long, value_name = "ID", visible_alias = "primary-id")]
     master_id: Option<String>,
     /// How long the node may take to join, and then to come up
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     wait: u64,
+    #[command(flatten)]
+    zones: ZoneArgs,
     #[command(flatten)]
     plan: PlanArgs,
 }
@@ -53,10 +58,19 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     if !report::cluster_check(ui, &view, None).is_consistent() {
         return Err(Error::reported(Kind::Unhealthy).hint("repair the cluster first, with 'trib fix'"));
     }
-    let primary = choose_primary(ui, &view, args)?;
-    // It may be added to another cluster right now.
-    ctx.hold_nodes(std::slice::from_ref(&args.new), args.plan.dry_run).await?;
-    let new = fresh::examine(&ctx.pool, &args.new).await.map_err(|error| cannot_connect(ui, &args.new, error))?;
+    named_primary(&view, args)?;
+    // It may be added to another cluster right now; a member is locked already, and refused below.
+    if view.node_at(&args.new).is_none() {
+        ctx.hold_nodes(std::slice::from_ref(&args.new), args.plan.dry_run).await?;
+    }
+    let candidate = examine(ctx, args).await?;
+    args.zones.check(view.nodes.iter().map(|node| &node.addr).chain([&args.new]))?;
+    let vitals = match args.slave && args.master_id.is_none() {
+        true => Vitals::load(&ctx.pool, &view).await,
+        false => Vitals::default(),
+    };
+    let primary = choose_primary(ui, &view, &vitals, &candidate, args)?;
+    let new = candidate.node;
     if let Some(twin) = view.node(&new.id) {
         return Err(Error::failed(format!("[ERR] {} and {} have the same node ID ({}).", new.addr, twin.addr, new.id))
             .hint("a nodes.conf was copied; delete it on the new node, which then makes its own"));
@@ -110,18 +124,59 @@ fn steps(view: &ClusterView, new: &Fresh, primary: Option<&Node>) -> Vec<Step> {
     }
 }
 
-fn choose_primary<'v>(ui: &Ui, view: &'v ClusterView, args: &Args) -> Result<Option<&'v Node>, Error> {
-    if let Some(id) = &args.master_id {
-        return match view.with_id_prefix(id)[..] {
-            [node] if node.is_primary() && node.is_reachable() => Ok(Some(node)),
-            _ => Err(Error::failed(format!("[ERR] No such master ID {id}"))),
-        };
+/// Looks at the new node, and says everything that speaks against it.
+async fn examine(ctx: &Context<'_>, args: &Args) -> Result<Candidate, Error> {
+    let candidate = match preflight::examine(&ctx.pool, &args.new).await {
+        Ok(candidate) => candidate,
+        Err(mut complaints) => {
+            let last = complaints.pop().unwrap_or_else(|| Error::reported(Kind::Failed));
+            for complaint in &complaints {
+                ctx.ui.end(complaint);
+            }
+            return Err(cannot_connect(ctx.ui, &args.new, last));
+        }
+    };
+    if let Some(text) = preflight::silent_bus(&candidate) {
+        preflight::warn(ctx.ui, &text);
     }
-    if !args.slave {
-        return Ok(None);
+    Ok(candidate)
+}
+
+/// The primary that the operator names.
+fn named_primary<'v>(view: &'v ClusterView, args: &Args) -> Result<Option<&'v Node>, Error> {
+    let Some(id) = &args.master_id else { return Ok(None) };
+    match view.with_id_prefix(id)[..] {
+        [node] if node.is_primary() && node.is_reachable() => Ok(Some(node)),
+        _ => Err(Error::failed(format!("[ERR] No such master ID {id}"))),
     }
+}
+
+fn choose_primary<'v>(
+    ui: &Ui,
+    view: &'v ClusterView,
+    vitals: &Vitals,
+    new: &Candidate,
+    args: &Args,
+) -> Result<Option<&'v Node>, Error> {
+    let named = named_primary(view, args)?;
+    if named.is_some() || !args.slave {
+        return Ok(named);
+    }
+    let zone_of = |node: &Node| {
+        let told = vitals.get(&node.id).map(|vital| vital.zone.as_str()).unwrap_or_default();
+        args.zones.of(&node.addr, told)
+    };
+    let zone = args.zones.of(&new.node.addr, &new.zone);
+    // Nobody knows of a zone without a name whether it is the same.
+    let is_near = |node: &Node| (!zone.is_empty() && zone_of(node) == zone, node.announced.host == new.node.meet.host);
+    let fitness = |primary: &&Node| {
+        let replicas: Vec<&Node> = view.replicas_of(&primary.id).collect();
+        let near = replicas.iter().filter(|replica| is_near(replica).0).count();
+        (replicas.len(), is_near(primary), near)
+    };
     let node = view
-        .primary_with_fewest_replicas(None)
+        .primaries()
+        .min_by_key(fitness)
         .ok_or_else(|| Error::failed("[ERR] No master to replicate: none answers"))?;
     ui.line(format!("Automatically selected master {}", node.addr));
     Ok(Some(node))
@@ -155,8 +210,14 @@ async fn copy_functions(ctx: &Context<'_>, view: &ClusterView, new: &Fresh) -> R
         Err(failure) => return Err(failure.into()),
     };
     ui.heading(format!(">>> Send FUNCTION LIST to {} to verify there is no functions in it", new.addr));
-    let present = ctx.pool.call(&new.addr, &command("FUNCTION LIST")).await?;
-    if !matches!(&present, redis::Value::Array(list) if list.is_empty()) {
+    let list = command("FUNCTION LIST");
+    let is_empty = |reply: &redis::Value| matches!(reply, redis::Value::Array(list) if list.is_empty());
+    let present = match ctx.pool.call(&new.addr, &list).await {
+        // A server without functions is as good where there are none.
+        Err(Failure::Reply { .. }) if is_empty(&ctx.pool.call(&view.seed().addr, &list).await?) => return Ok(()),
+        present => present?,
+    };
+    if !is_empty(&present) {
         return Err(Error::failed(
             ">>> New node already contains functions and can not be added to the cluster. Use FUNCTION FLUSH and try \
              again.",
@@ -309,6 +370,8 @@ impl Addition<'_> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
     use crate::trib::ui::tests::captured;
     use crate::trib::view::tests::{id, small};
@@ -321,15 +384,25 @@ mod tests {
             slave,
             master_id: master_id.map(str::to_owned),
             wait: 60,
+            zones: ZoneArgs::default(),
             plan: PlanArgs { dry_run: false },
         }
+    }
+
+    fn candidate(host: &str, zone: &str) -> Candidate {
+        let addr = Addr::new(host, 1);
+        let node = Fresh { meet: addr.clone(), addr, id: id('z') };
+        Candidate { node, version: String::new(), zone: zone.to_owned(), silent_bus: None }
     }
 
     #[test]
     fn the_primary_of_a_new_replica() {
         let view = small();
         let (ui, out, _) = captured(Wording::Trib, "");
-        let chosen = |args: &Args| choose_primary(&ui, &view, args).map(|node| node.map(|node| node.id));
+        let chosen = |args: &Args| {
+            let new = candidate("h", "");
+            choose_primary(&ui, &view, &Vitals::default(), &new, args).map(|node| node.map(|node| node.id))
+        };
         assert_eq!(chosen(&args(false, None)), Ok(None));
         assert_eq!(chosen(&args(true, None)), Ok(Some(id('b'))), "it has no replica yet");
         assert_eq!(out.text(), "Automatically selected master 10.0.0.2:7000\n");
@@ -338,5 +411,37 @@ mod tests {
         for wrong in ["c", "d", ""] {
             assert!(chosen(&args(true, Some(wrong))).is_err(), "{wrong:?} is no primary's id");
         }
+    }
+
+    #[test]
+    fn of_primaries_with_as_few_replicas_one_elsewhere_is_chosen() {
+        let seed = "10.0.0.1:7000";
+        let lines = "b 10.0.0.2:7000 master - 0 0 2 connected 8192-16383\n\
+                     a 10.0.0.1:7000 master - 0 0 1 connected 0-8191";
+        let own = |letter: &str| {
+            let line = |line: &str| match line.starts_with(letter) {
+                true => line.replace(" master", " myself,master") + "\n",
+                false => line.to_owned() + "\n",
+            };
+            lines.lines().map(line).collect::<String>()
+        };
+        let view = view::tests::view(seed, &[&own("a"), &own("b")]);
+        let chosen = |zones: &[&str], new: &Candidate| {
+            let words = zones.iter().flat_map(|zone| ["--zone", zone]);
+            let zones = Zones::try_parse_from(["x"].into_iter().chain(words)).unwrap().zones;
+            let args = Args { zones, ..args(true, None) };
+            let (ui, _, _) = captured(Wording::Trib, "");
+            choose_primary(&ui, &view, &Vitals::default(), new, &args).unwrap().unwrap().id
+        };
+        assert_eq!(chosen(&[], &candidate("10.0.0.1", "")), id('b'), "another host");
+        assert_eq!(chosen(&[], &candidate("10.0.0.2", "")), id('a'));
+        assert_eq!(chosen(&["10.0.0.2=x"], &candidate("10.0.0.1", "x")), id('a'), "a zone outweighs a host");
+    }
+
+    /// The option alone.
+    #[derive(clap::Parser)]
+    struct Zones {
+        #[command(flatten)]
+        zones: ZoneArgs,
     }
 }

@@ -5,30 +5,41 @@ use std::time::Duration;
 use super::Context;
 use crate::trib::addr::Addr;
 use crate::trib::cli::PlanArgs;
-use crate::trib::client::join_all;
 use crate::trib::error::{Error, Kind};
 use crate::trib::found::Founding;
-use crate::trib::fresh::{self, Fresh};
+use crate::trib::fresh::Fresh;
 use crate::trib::plan::create::{self, Affinity, CreatePlan, PRIMARIES_MIN, Refusal};
+use crate::trib::plan::spread::{Place, Violations};
 use crate::trib::planned::{self, Member, Step};
+use crate::trib::preflight::{self, Candidate};
 use crate::trib::report;
+use crate::trib::shard::{self, Shard};
 use crate::trib::slots::SlotSet;
 use crate::trib::ui::{Ui, Wording};
 use crate::trib::vitals::Vitals;
+use crate::trib::zones::ZoneArgs;
 
 /// Create a cluster from empty nodes
 ///
 /// The first nodes become the primaries (one host after the other when there are several), the others
-/// their replicas in order. Returns when the cluster takes its first write. If it fails before that, the
-/// nodes are left as they were.
+/// their replicas in order. With --spread primaries and replicas are placed so that the loss of a host or zone takes
+/// as little as can be; a shard written as 'HOST:PORT[HOST:PORT|HOST:PORT]' is a primary with just these replicas.
+/// Before anything is changed every node is looked at: whether it answers, is empty and in cluster mode, and whether
+/// its cluster bus answers from here; whether the nodes reach each other shows when they meet. Returns when the
+/// cluster takes its first write. If it fails before that, the nodes are left as they were.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The nodes
+    /// The nodes, or whole shards: a primary with its replicas in brackets, '|' between them
     #[arg(value_name = "HOST:PORT[@BUSPORT]", required = true)]
-    nodes: Vec<Addr>,
+    nodes: Vec<Shard>,
     /// Replicas of each primary
     #[arg(long, value_name = "N", default_value_t = 0, visible_alias = "replica")]
     replicas: usize,
+    /// Keep primaries apart from each other and from their replicas
+    #[arg(long, value_name = "WHAT", value_enum)]
+    spread: Option<Spread>,
+    #[command(flatten)]
+    zones: ZoneArgs,
     /// How long the nodes may take to join, and then to come up
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     wait: u64,
@@ -39,16 +50,101 @@ pub struct Args {
     plan: PlanArgs,
 }
 
+/// What nodes are spread over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum Spread {
+    /// Hosts
+    Host,
+    /// Availability zones, and the hosts of a zone
+    Zone,
+}
+
+impl Spread {
+    /// One and several of them.
+    fn names(self) -> [&'static str; 2] {
+        match self {
+            Spread::Host => ["host", "hosts"],
+            Spread::Zone => ["zone", "zones"],
+        }
+    }
+}
+
+impl Args {
+    fn addrs(&self) -> Vec<Addr> {
+        self.nodes.iter().flat_map(Shard::nodes).cloned().collect()
+    }
+
+    fn least(&self) -> usize {
+        if self.allow_few { 1 } else { PRIMARIES_MIN }
+    }
+
+    /// The plan as far as it needs nothing but the addresses.
+    fn plan(&self) -> Result<CreatePlan, Error> {
+        if !self.zones.is_empty() && self.spread != Some(Spread::Zone) {
+            return Err(Error::usage("[ERR] --zone is for --spread zone."));
+        }
+        let addrs = self.addrs();
+        let planned = if self.nodes.iter().any(|shard| shard.is_given) {
+            if self.replicas > 0 || self.spread.is_some() {
+                return Err(Error::usage(
+                    "[ERR] Shards that are written out leave nothing to --replicas and --spread.",
+                ));
+            }
+            let mut next = 0;
+            let mut take = || {
+                next += 1;
+                next - 1
+            };
+            let number = |shard: &Shard| (take(), shard.replicas.iter().map(|_| take()).collect());
+            let shards: Vec<(usize, Vec<usize>)> = self.nodes.iter().map(number).collect();
+            create::plan_shards(&addrs, &shards, self.least())
+        } else {
+            create::plan_with_least(&addrs, self.replicas, self.least())
+        };
+        planned.map_err(|refusal| refuse(&refusal, self))
+    }
+
+    /// Where each node is, as far as that counts.
+    fn places(&self, spread: Spread, candidates: &[Candidate]) -> Result<Vec<Place>, Error> {
+        let host = |candidate: &Candidate| candidate.node.meet.host.clone();
+        if spread == Spread::Host {
+            let place = |candidate| Place { domain: host(candidate), host: String::new() };
+            return Ok(candidates.iter().map(place).collect());
+        }
+        self.zones.check(candidates.iter().map(|candidate| &candidate.node.addr))?;
+        let place = |candidate: &Candidate| Place {
+            domain: self.zones.of(&candidate.node.addr, &candidate.zone),
+            host: host(candidate),
+        };
+        let places: Vec<Place> = candidates.iter().map(place).collect();
+        let nowhere = candidates.iter().zip(&places).filter(|(_, place)| place.domain.is_empty());
+        let nowhere: Vec<String> = nowhere.map(|(candidate, _)| candidate.node.addr.to_string()).collect();
+        if nowhere.is_empty() {
+            return Ok(places);
+        }
+        Err(Error::failed(format!("[ERR] The zone of {} is not known.", nowhere.join(", ")))
+            .hint(format!("say it with --zone {}=ZONE, or set availability-zone on the server", nowhere[0])))
+    }
+}
+
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let ui = ctx.ui;
     if ui.wording() == Wording::Trib {
         ui.heading(">>> Creating cluster");
     }
-    let least = if args.allow_few { 1 } else { PRIMARIES_MIN };
-    let plan = create::plan_with_least(&args.nodes, args.replicas, least).map_err(|refusal| refuse(&refusal, args))?;
-    ctx.hold_nodes(&args.nodes, args.plan.dry_run).await?;
-    let nodes = examine(ctx, &args.nodes).await?;
-    show(ui, &nodes, &plan);
+    let mut plan = args.plan()?;
+    ctx.hold_nodes(&args.addrs(), args.plan.dry_run).await?;
+    let candidates = preflight::examine_all(ui, &ctx.pool, &args.addrs()).await?;
+    let nodes: Vec<Fresh> = candidates.iter().map(|candidate| candidate.node.clone()).collect();
+    if let Some(spread) = args.spread {
+        let places = args.places(spread, &candidates)?;
+        plan = create::plan_spread(&args.addrs(), args.replicas, args.least(), &places)
+            .map_err(|refusal| refuse(&refusal, args))?;
+        show(ui, &nodes, &plan);
+        show_spread(ui, spread, &nodes, &places, &plan);
+    } else {
+        show(ui, &nodes, &plan);
+    }
     ctx.remember(&nodes);
     let digest = planned::digest_of(nodes.iter().map(|node| node.id.as_str()));
     ctx.pass_with(args.plan.dry_run, Vec::new(), digest, steps(&nodes, &plan))?;
@@ -87,24 +183,6 @@ fn steps(nodes: &[Fresh], plan: &CreatePlan) -> Vec<Step> {
     assign.chain(join).chain(replicate).collect()
 }
 
-/// Looks at all nodes at the same time and complains about every one that cannot take part.
-async fn examine(ctx: &Context<'_>, addrs: &[Addr]) -> Result<Vec<Fresh>, Error> {
-    let results = join_all(addrs.iter().map(|addr| fresh::examine(&ctx.pool, addr))).await;
-    let (nodes, mut errors): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
-    let last = errors.pop().and_then(Result::err);
-    for error in errors.into_iter().filter_map(Result::err) {
-        ctx.ui.end(&error);
-    }
-    if let Some(error) = last {
-        return Err(error);
-    }
-    let nodes: Vec<Fresh> = nodes.into_iter().flatten().collect();
-    match fresh::same_node_twice(&nodes) {
-        Some(error) => Err(error),
-        None => Ok(nodes),
-    }
-}
-
 fn refuse(refusal: &Refusal, args: &Args) -> Error {
     match refusal {
         Refusal::TooFew { needed } => Error::failed(format!(
@@ -114,13 +192,24 @@ fn refuse(refusal: &Refusal, args: &Args) -> Error {
              *** At least {needed} nodes are required.",
             args.nodes.len(),
             args.replicas,
-        )),
+        ))
+        .hint(FEW),
+        Refusal::FewShards { shards } => Error::failed(format!(
+            "*** ERROR: Invalid configuration for cluster creation.\n\
+             *** Redis Cluster requires at least {PRIMARIES_MIN} master nodes.\n\
+             *** Only {shards} shards are given.",
+        ))
+        .hint(FEW),
         Refusal::TooMany => Error::failed(
             "*** ERROR: Invalid configuration for cluster creation.\n*** There are more masters than hash slots.",
         ),
-        Refusal::Duplicate(addr) => Error::failed(format!("[ERR] Node {addr} is given more than once.")),
+        Refusal::Duplicate(addr) => Error::failed(format!("[ERR] Node {addr} is given more than once."))
+            .hint(format!("it stands {}", shard::places_of(&args.nodes, addr).join(" and "))),
     }
 }
+
+const FEW: &str = "--allow-few makes a cluster of fewer primaries; without a majority of at least two that are left, \
+                   nobody can take the place of one that fails";
 
 /// The plan, as the reference shows it.
 fn show(ui: &Ui, nodes: &[Fresh], plan: &CreatePlan) {
@@ -172,6 +261,30 @@ fn show_affinity(ui: &Ui, affinity: Affinity) {
         ui.warning("[WARNING] Some slaves are in the same host as their master");
     } else {
         ui.warning("[WARNING] Some slaves of the same master are in the same host");
+    }
+}
+
+/// What the spread could not avoid.
+fn show_spread(ui: &Ui, spread: Spread, nodes: &[Fresh], places: &[Place], plan: &CreatePlan) {
+    let [one, many] = spread.names();
+    let domains: std::collections::BTreeSet<&str> = places.iter().map(|place| place.domain.as_str()).collect();
+    ui.heading(format!(">>> Spreading {} nodes over {} {many}", nodes.len(), domains.len()));
+    if plan.spread == Some(Violations::default()) {
+        ui.ok(format!("[OK] No replica shares the {one} of its primary, and primaries are spread evenly."));
+    }
+    for replica in &plan.replicas {
+        let domain = &places[replica.node].domain;
+        if *domain == places[replica.primary].domain {
+            let (replica, primary) = (&nodes[replica.node].addr, &nodes[replica.primary].addr);
+            ui.warning(format!("[WARNING] Replica {replica} shares the {one} of its primary {primary}: {domain}"));
+        }
+    }
+    let even = plan.primaries.len().div_ceil(domains.len().max(1));
+    for domain in domains {
+        let count = plan.primaries.iter().filter(|primary| places[primary.node].domain == domain).count();
+        if count > even {
+            ui.warning(format!("[WARNING] The {one} {domain} has {count} primaries, {even} would be its share"));
+        }
     }
 }
 
@@ -255,11 +368,60 @@ mod tests {
         ");
     }
 
+    fn args(words: &[&str], replicas: usize) -> Args {
+        Args {
+            nodes: words.iter().map(|word| word.parse().unwrap()).collect(),
+            replicas,
+            spread: None,
+            zones: ZoneArgs::default(),
+            wait: 60,
+            allow_few: false,
+            plan: PlanArgs { dry_run: false },
+        }
+    }
+
+    #[test]
+    fn shards_that_are_written_out_are_taken_as_they_are() {
+        let words = ["a:1[b:1|c:1]", "d:1", "e:1[f:1]"];
+        let plan = args(&words, 0).plan().unwrap();
+        assert_eq!(plan.primaries.iter().map(|p| p.node).collect::<Vec<_>>(), [0, 3, 4]);
+        assert_eq!(plan.replicas.iter().map(|r| (r.node, r.primary)).collect::<Vec<_>>(), [(1, 0), (2, 0), (5, 4)]);
+        assert_eq!(args(&words, 1).plan().unwrap_err().kind, Kind::Usage);
+        let few = args(&["a:1[b:1]", "c:1"], 0);
+        assert!(few.plan().unwrap_err().hint.unwrap().contains("--allow-few"));
+        assert!(Args { allow_few: true, ..few }.plan().is_ok());
+        let twice = args(&["a:1[b:1]", "b:1[]", "c:1"], 0).plan().unwrap_err();
+        assert_eq!(twice.hint.unwrap(), "it stands as a replica of a:1 and as the primary of shard 2");
+    }
+
+    #[test]
+    fn what_a_spread_cannot_avoid_is_said() {
+        let words = ["a:1", "a:2", "a:3", "a:4", "b:1", "c:1"];
+        let addrs: Vec<Addr> = words.iter().map(|word| word.parse().unwrap()).collect();
+        let letters = 'a'..='z';
+        let fresh = |(addr, c): (&Addr, char)| Fresh { addr: addr.clone(), meet: addr.clone(), id: id(c) };
+        let nodes: Vec<Fresh> = addrs.iter().zip(letters).map(fresh).collect();
+        let place = |addr: &Addr| Place { domain: addr.host.clone(), host: String::new() };
+        let places: Vec<Place> = addrs.iter().map(place).collect();
+        let (ui, out, _) = captured(Wording::Trib, "");
+        show_spread(&ui, Spread::Host, &nodes, &places, &create::plan_spread(&addrs, 1, 3, &places).unwrap());
+        insta::assert_snapshot!(out.text(), @r"
+        >>> Spreading 6 nodes over 3 hosts
+        [WARNING] Replica a:2 shares the host of its primary a:1: a
+        ");
+        let (ui, out, _) = captured(Wording::Trib, "");
+        let (nodes, places) = (&nodes[2..], &places[2..]);
+        show_spread(&ui, Spread::Zone, nodes, places, &create::plan_spread(&addrs[2..], 0, 3, places).unwrap());
+        insta::assert_snapshot!(out.text(), @r"
+        >>> Spreading 4 nodes over 3 zones
+        [OK] No replica shares the zone of its primary, and primaries are spread evenly.
+        ");
+    }
+
     #[test]
     fn too_few_nodes_are_refused_in_full() {
-        let nodes: Vec<Addr> = vec![Addr::new("h", 1), Addr::new("h", 2)];
-        let args = Args { nodes, replicas: 1, wait: 60, allow_few: false, plan: PlanArgs { dry_run: false } };
-        let error = refuse(&create::plan(&args.nodes, 1).unwrap_err(), &args);
+        let args = args(&["h:1", "h:2"], 1);
+        let error = args.plan().unwrap_err();
         let crate::trib::error::What::Message(text) = error.what else { panic!("no text") };
         insta::assert_snapshot!(text, @r"
         *** ERROR: Invalid configuration for cluster creation.

@@ -33,6 +33,7 @@ pub mod jobs;
 pub mod ps;
 pub mod rebalance;
 pub mod rebalance_roles;
+pub mod reset;
 pub mod reshard;
 pub mod restore;
 pub mod resume;
@@ -115,6 +116,7 @@ pub enum Command {
     Failover(failover::Args),
     RebalanceRoles(rebalance_roles::Args),
     Roll(roll::Args),
+    Reset(reset::Args),
     SetTimeout(set_timeout::Args),
     Call(call::Args),
     Import(import::Args),
@@ -155,6 +157,7 @@ impl Command {
             Command::Failover(args) => failover::run(ctx, args).await,
             Command::RebalanceRoles(args) => rebalance_roles::run(ctx, args).await,
             Command::Roll(args) => roll::run(ctx, args).await,
+            Command::Reset(args) => reset::run(ctx, args).await,
             Command::SetTimeout(args) => set_timeout::run(ctx, args).await,
             Command::Call(args) => call::run(ctx, args).await,
             Command::Import(args) => import::run(ctx, args).await,

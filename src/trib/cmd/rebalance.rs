@@ -1,27 +1,33 @@
 //! `trib rebalance`: to every primary the slots that its weight asks for.
 
+use std::collections::BTreeSet;
+
 use super::Context;
 use crate::base::NodeId;
 use crate::trib::cli::{EngineArgs, MoveArgs, PlanArgs, SeedArgs};
 use crate::trib::client::{command, info_field, text_of};
-use crate::trib::error::{Error, Kind};
+use crate::trib::error::{Error, Failure, Kind};
 use crate::trib::harmony;
+use crate::trib::loads::{self, By};
 use crate::trib::mover::Settings;
 use crate::trib::mover::apply::apply;
 use crate::trib::mover::progress::Style;
-use crate::trib::plan::Primary;
+use crate::trib::plan::balance::{self, Balanced, Laden};
 use crate::trib::plan::rebalance::{self, Rebalance, Weighted};
 use crate::trib::plan::weights::{self, WeightError};
+use crate::trib::plan::{Primary, Transfer};
 use crate::trib::planned;
 use crate::trib::report;
 use crate::trib::ui::Ui;
 use crate::trib::view::{ClusterView, Node};
+use crate::trib::zones::ZoneArgs;
 
-/// Move slots so that every primary owns its share of them
+/// Move slots so that every primary owns its share of them, or of what they cost
 ///
 /// A share is in proportion to a node's weight, 1 unless given. A weight of 0 drains the node. Primaries
 /// without slots take part only with --use-empty-masters. Nothing is moved while every node is within the
-/// threshold.
+/// threshold. With --by a share is one of keys, memory or time; as little of it is moved as can be, in runs of slots.
+/// Where the nodes' zones are known, slots go to nodes of the same zone first.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -29,10 +35,15 @@ pub struct Args {
     /// Weight of a node, named by the beginning of its ID; may be given for several nodes
     #[arg(long, value_name = "NODE_ID=WEIGHT")]
     weight: Vec<String>,
-    /// Weigh every node that is not named by the memory it may use (maxmemory)
+    /// Weigh every node that is not named by the memory it may use (maxmemory, else all that its machine has)
     #[arg(long)]
     auto_weights: bool,
-    /// How far from its share a node may be, in percent of the slots it owns
+    /// What to share out
+    #[arg(long, value_enum, default_value_t)]
+    by: By,
+    #[command(flatten)]
+    zones: ZoneArgs,
+    /// How far from its share a node may be, in percent of what it has
     #[arg(long, value_name = "PERCENT", default_value_t = 2.0, value_parser = parse_threshold)]
     threshold: f64,
     /// Give slots to primaries that own none
@@ -66,29 +77,78 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         ui.line("*** Please fix your cluster problems before rebalancing");
         return Err(Error::reported(Kind::Unhealthy).hint(format!("trib fix {}", view.seed().addr)));
     }
-    let mut nodes: Vec<Weighted> =
-        view.primaries().zip(weights).map(|(node, weight)| Weighted { primary: Primary::from(node), weight }).collect();
-    if !args.use_empty_masters {
-        for node in nodes.iter_mut().filter(|node| node.primary.slots.is_empty()) {
-            node.weight = 0.0;
-        }
-    }
-    let plan = rebalance::plan(&nodes, args.threshold).map_err(|why| Error::failed(format!("*** {why}.")))?;
-    show(ui, &view, &nodes, &plan, args.threshold);
-    if plan.transfers.is_empty() {
+    let zones = zones(ctx, &view, args).await?;
+    let involved = |node: &Node, weight| if node.slots.is_empty() && !args.use_empty_masters { 0.0 } else { weight };
+    let weights: Vec<f64> = view.primaries().zip(weights).map(|(node, weight)| involved(node, weight)).collect();
+    let has_zones = zones.iter().collect::<BTreeSet<_>>().len() > 1;
+    let transfers = match args.by {
+        By::Slots if !has_zones => by_slots(ui, &view, &weights, args.threshold)?,
+        by => by_load(ctx, &view, &weights, zones, by, args.threshold).await?,
+    };
+    if transfers.is_empty() {
         return Ok(());
     }
     if args.simulate {
-        for transfer in &plan.transfers {
+        for transfer in &transfers {
             let (from, to) = (addr(&view, &transfer.from), addr(&view, &transfer.to));
             ui.line(format!("Moving {} slots from {from} to {to}", transfer.slots.len()));
             ui.line("#".repeat(transfer.slots.len()));
         }
         return Ok(());
     }
-    ctx.pass(args.plan.dry_run, planned::digest(&view), planned::transfers(&view, &plan.transfers))?;
+    ctx.pass(args.plan.dry_run, planned::digest(&view), planned::transfers(&view, &transfers))?;
     let settings = Settings { engine: args.engine.engine(), record: ctx.journal(), ..(&args.moving).into() };
-    apply(ui, &ctx.pool, &view, plan.transfers, settings, Style::Hashes).await
+    apply(ui, &ctx.pool, &view, transfers, settings, Style::Hashes).await
+}
+
+fn by_slots(ui: &Ui, view: &ClusterView, weights: &[f64], threshold: f64) -> Result<Vec<Transfer>, Error> {
+    let weighted = |(node, &weight): (&Node, &f64)| Weighted { primary: Primary::from(node), weight };
+    let nodes: Vec<Weighted> = view.primaries().zip(weights).map(weighted).collect();
+    let plan = rebalance::plan(&nodes, threshold).map_err(|why| Error::failed(format!("*** {why}.")))?;
+    show(ui, view, &nodes, &plan, threshold);
+    Ok(plan.transfers)
+}
+
+async fn by_load(
+    ctx: &Context<'_>,
+    view: &ClusterView,
+    weights: &[f64],
+    zones: Vec<String>,
+    by: By,
+    threshold: f64,
+) -> Result<Vec<Transfer>, Error> {
+    let ui = ctx.ui;
+    let primaries: Vec<&Node> = view.primaries().collect();
+    let mut loads = loads::load(&ctx.pool, &primaries, by).await?;
+    let mut by = by;
+    if loads.iter().flatten().all(|(_, load)| *load == 0) {
+        ui.note(format!("There are no {} to share out: sharing out slots.", by.unit()));
+        by = By::Slots;
+        loads = loads::load(&ctx.pool, &primaries, by).await?;
+    }
+    let laden =
+        |(((node, slots), &weight), zone): (((&&Node, _), &f64), String)| Laden { id: node.id, zone, weight, slots };
+    let nodes: Vec<Laden> = primaries.iter().zip(loads).zip(weights).zip(zones).map(laden).collect();
+    let plan = balance::plan(&nodes, threshold).map_err(|why| Error::failed(format!("*** {why}.")))?;
+    show_loads(ui, view, &nodes, &plan, by, threshold);
+    Ok(plan.transfers)
+}
+
+/// The zones of the reachable primaries, in view order; empty where nobody knows.
+async fn zones(ctx: &Context<'_>, view: &ClusterView, args: &Args) -> Result<Vec<String>, Error> {
+    args.zones.check(view.nodes.iter().map(|node| &node.addr))?;
+    let infos = ctx.pool.call_all(view.primaries().map(|node| &node.addr), &command("INFO server")).await;
+    let mut zones = Vec::with_capacity(infos.len());
+    for (node, info) in view.primaries().zip(infos) {
+        let info = match info {
+            Ok(reply) => text_of(&reply).unwrap_or_default(),
+            // Not everybody may ask.
+            Err(Failure::Reply { .. }) => String::new(),
+            Err(failure) => return Err(failure.into()),
+        };
+        zones.push(args.zones.of(&node.addr, info_field(&info, "availability_zone").unwrap_or_default()));
+    }
+    Ok(zones)
 }
 
 /// The weights of the reachable primaries, in view order.
@@ -99,7 +159,8 @@ async fn weigh(ctx: &Context<'_>, view: &ClusterView, args: &Args) -> Result<Vec
         let mut limits = Vec::with_capacity(ids.len());
         for reply in ctx.pool.call_all(primaries.iter().map(|node| &node.addr), &command("INFO memory")).await {
             let info = text_of(&reply?).unwrap_or_default();
-            limits.push(info_field(&info, "maxmemory").and_then(|bytes| bytes.parse().ok()).unwrap_or(0));
+            let bytes = |name| info_field(&info, name).and_then(|bytes| bytes.parse().ok()).filter(|bytes| *bytes > 0);
+            limits.push(bytes("maxmemory").or_else(|| bytes("total_system_memory")).unwrap_or(0));
         }
         weights::by_memory(&ids, &args.weight, &limits)
     } else {
@@ -124,6 +185,28 @@ fn show(ui: &Ui, view: &ClusterView, nodes: &[Weighted], plan: &Rebalance, thres
         for balance in &plan.balances {
             ui.line(format!("{} balance is {} slots", addr(view, &balance.id), balance.surplus()));
         }
+    }
+}
+
+/// Who has how much, and what is done about it.
+fn show_loads(ui: &Ui, view: &ClusterView, nodes: &[Laden], plan: &Balanced, by: By, threshold: f64) {
+    let is_off = plan.standings.iter().any(|standing| standing.is_off(threshold));
+    if plan.transfers.is_empty() && !is_off {
+        ui.warning(format!("*** No rebalancing needed! All nodes are within the {threshold:.2}% threshold."));
+        return;
+    }
+    let involved = nodes.iter().filter(|node| node.weight > 0.0).count();
+    let total: f64 = nodes.iter().map(|node| node.weight).sum();
+    ui.heading(format!(">>> Rebalancing across {involved} nodes. Total weight = {total:.2}"));
+    for standing in &plan.standings {
+        let (addr, unit) = (addr(view, &standing.id), by.unit());
+        ui.line(format!(
+            "{addr} has {} {unit}, its share is {:.0}, it will have {}",
+            standing.load, standing.share, standing.after
+        ));
+    }
+    if plan.transfers.is_empty() {
+        ui.warning("*** No slot can be moved for the better: a slot cannot be divided.");
     }
 }
 
@@ -155,6 +238,29 @@ mod tests {
         assert_eq!(shown([1.0, 1.0], 2.0), "*** No rebalancing needed! All nodes are within the 2.00% threshold.\n");
         assert_eq!(shown([1.0, 1.5], 2.0), ">>> Rebalancing across 2 nodes. Total weight = 2.50\n");
         assert_eq!(shown([0.0, 1.5], 2.0), ">>> Rebalancing across 1 nodes. Total weight = 1.50\n");
+    }
+
+    #[test]
+    fn what_is_shared_out_is_shown_with_its_shares() {
+        let view = small();
+        let laden = |(node, load): (&Node, u64)| Laden {
+            id: node.id,
+            zone: String::new(),
+            weight: 1.0,
+            slots: node.slots.iter().take(3).map(|slot| (slot, load)).collect(),
+        };
+        let shown = |loads: [u64; 2]| {
+            let nodes: Vec<Laden> = view.primaries().zip(loads).map(laden).collect();
+            let (ui, out, _) = captured(Wording::Trib, "");
+            show_loads(&ui, &view, &nodes, &balance::plan(&nodes, 2.0).unwrap(), By::Keys, 2.0);
+            out.text()
+        };
+        insta::assert_snapshot!(shown([30, 10]), @r"
+        >>> Rebalancing across 2 nodes. Total weight = 2.00
+        127.0.0.1:7000 has 90 keys, its share is 60, it will have 60
+        10.0.0.2:7000 has 30 keys, its share is 60, it will have 60
+        ");
+        assert_eq!(shown([10, 10]), "*** No rebalancing needed! All nodes are within the 2.00% threshold.\n");
     }
 
     #[test]

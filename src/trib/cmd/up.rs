@@ -7,12 +7,12 @@ use super::Context;
 use crate::trib::client::Pool;
 use crate::trib::error::Error;
 use crate::trib::found::Founding;
-use crate::trib::fresh;
 use crate::trib::local::layout::{self, Shape};
 use crate::trib::local::start::{self, Launch};
 use crate::trib::local::state::{Lock, State};
 use crate::trib::local::{files, topology};
 use crate::trib::plan::create::{self, PRIMARIES_MIN};
+use crate::trib::preflight;
 use crate::trib::ui::Ui;
 
 const FIRST_PORT: u16 = 7000;
@@ -182,7 +182,8 @@ async fn form(local: &Local, ui: &Ui, state: &State) -> Result<(), Error> {
         .map_err(|_| Error::failed("[ERR] The shape leaves no primary."))?;
     let mut nodes = Vec::with_capacity(addrs.len());
     for addr in &addrs {
-        nodes.push(fresh::examine(&local.pool, addr).await?);
+        let candidate = preflight::examine(&local.pool, addr).await;
+        nodes.push(candidate.map_err(|mut complaints| complaints.swap_remove(0))?.node);
     }
     ui.heading(format!(">>> Forming a cluster of {}", state.shape));
     let ctx = Context::new(local.options.clone(), &local.ui);

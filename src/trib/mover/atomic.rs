@@ -6,28 +6,42 @@ use std::time::Duration;
 
 use redis::Value;
 
-use super::super::client::{Pool, command, text_of};
+use super::super::client::{Pool, command, pairs_of};
 use super::super::error::Failure;
 use super::super::slots::SlotSet;
 use super::super::view::Node;
 use super::link::Link;
-use super::{Stop, Trouble};
+use super::{Stop, Trouble, fetch};
 use crate::base::Slot;
 
 /// Between two looks at a migration: short ones are over at once, long ones need no haste.
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
-const LAST_PAUSE: Duration = Duration::from_millis(100);
+pub const FIRST_PAUSE: Duration = Duration::from_millis(2);
+pub const LAST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Whether both ends have the command.
-pub async fn is_known(link: &Link<'_>) -> Result<bool, Failure> {
-    Ok(knows(link.pool, link.source).await? && knows(link.pool, link.target).await?)
+/// How the servers move slots.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Dialect {
+    /// The source is asked: CLUSTER MIGRATESLOTS, in Valkey 9 and `node`.
+    Push,
+    /// The target is asked: CLUSTER MIGRATION IMPORT, in Redis 8.4.
+    Fetch,
 }
 
-async fn knows(pool: &Pool, node: &Node) -> Result<bool, Failure> {
-    match pool.call(&node.addr, &command("COMMAND INFO cluster|migrateslots")).await {
-        Ok(Value::Array(found)) => Ok(found.iter().any(|info| !matches!(info, Value::Nil))),
+/// What both ends know, if they know one of them.
+pub async fn dialect(link: &Link<'_>) -> Result<Option<Dialect>, Failure> {
+    let (source, target) = (dialects(link.pool, link.source).await?, dialects(link.pool, link.target).await?);
+    Ok(source.into_iter().find(|dialect| target.contains(dialect)))
+}
+
+async fn dialects(pool: &Pool, node: &Node) -> Result<Vec<Dialect>, Failure> {
+    let mut ask = command("COMMAND INFO cluster|migrateslots");
+    match pool.call(&node.addr, ask.arg(fetch::COMMAND)).await {
+        Ok(Value::Array(found)) => {
+            let known = [Dialect::Push, Dialect::Fetch].into_iter().zip(found);
+            Ok(known.filter(|(_, info)| *info != Value::Nil).map(|(dialect, _)| dialect).collect())
+        }
         // Somebody who may not ask will not be allowed the command itself.
-        Ok(_) | Err(Failure::Reply { .. }) => Ok(false),
+        Ok(_) | Err(Failure::Reply { .. }) => Ok(Vec::new()),
         Err(failure) => Err(failure),
     }
 }
@@ -102,13 +116,7 @@ fn read_jobs(reply: &Value) -> Vec<Job> {
 }
 
 fn read_job(reply: &Value) -> Job {
-    let pairs: Vec<(String, String)> = match reply {
-        Value::Map(pairs) => pairs.iter().filter_map(|(name, value)| Some((text_of(name)?, text_of(value)?))).collect(),
-        Value::Array(items) => {
-            items.chunks_exact(2).filter_map(|pair| Some((text_of(&pair[0])?, text_of(&pair[1])?))).collect()
-        }
-        _ => Vec::new(),
-    };
+    let pairs = pairs_of(reply);
     let field = |wanted: &str| {
         let found = pairs.iter().find(|(name, _)| name == wanted);
         found.map(|(_, value)| value.clone()).unwrap_or_default()

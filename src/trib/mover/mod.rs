@@ -21,6 +21,7 @@ pub mod brake;
 mod budget;
 mod busy;
 mod drain;
+mod fetch;
 mod latency;
 mod link;
 mod pace;
@@ -51,6 +52,7 @@ use super::slots::SlotSet;
 use super::table;
 use super::view::ClusterView;
 use crate::base::{NodeId, Slot};
+use atomic::Dialect;
 pub use atomic::until_idle;
 use brake::{Brake, Limits};
 use link::Link;
@@ -85,7 +87,8 @@ pub enum Engine {
     /// The servers where both can, else this program
     #[default]
     Auto,
-    /// The servers, all slots of a pair of nodes at once or not at all (CLUSTER MIGRATESLOTS)
+    /// The servers, all slots of a pair of nodes at once or not at all (CLUSTER MIGRATESLOTS, or CLUSTER MIGRATION of
+    /// Redis 8.4)
     Atomic,
     /// This program, key by key (MIGRATE)
     Migrate,
@@ -408,7 +411,11 @@ impl<'a> Mover<'a> {
     async fn atomically(&self, index: usize, job: &Job, link: &Link<'a>, moved: &mut Vec<Slot>) -> Result<(), Trouble> {
         let engine = self.settings.engine;
         let wanted = job.scope == Scope::Slots && engine != Engine::Migrate;
-        if !wanted || (engine == Engine::Auto && !atomic::is_known(link).await?) {
+        if !wanted {
+            return Ok(());
+        }
+        let dialect = atomic::dialect(link).await?;
+        if engine == Engine::Auto && dialect.is_none() {
             return Ok(());
         }
         let key_bytes = match self.brake.counts_bytes() {
@@ -422,7 +429,12 @@ impl<'a> Mover<'a> {
             }
             let keys = keys_of(portion);
             self.brake.admit(link, keys, keys.saturating_mul(key_bytes), &self.stop, self.observer).await?;
-            match atomic::migrate(link, portion, &self.stop).await {
+            let asked = match dialect {
+                Some(Dialect::Fetch) => fetch::migrate(link, portion, &self.stop).await,
+                // Where none is known, the refusal of the server tells more than we know.
+                Some(Dialect::Push) | None => atomic::migrate(link, portion, &self.stop).await,
+            };
+            match asked {
                 Ok(()) => {}
                 Err(trouble @ (Trouble::Refused { .. } | Trouble::Node(Failure::Reply { .. })))
                     if engine == Engine::Auto =>

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use super::spread::{self, Place, Violations};
 use crate::base::{SLOTS, Slot};
 use crate::trib::addr::Addr;
 
@@ -22,6 +23,8 @@ pub struct CreatePlan {
     /// Whether the order given had to be looked at for the loss of a host at all.
     pub affinity_tried: bool,
     pub affinity: Affinity,
+    /// What is left to be wished for, where the nodes were spread over hosts or zones.
+    pub spread: Option<Violations>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +59,10 @@ pub enum Refusal {
     TooFew {
         needed: usize,
     },
+    /// The shards that were written out are so few.
+    FewShards {
+        shards: usize,
+    },
     /// There are fewer slots than primaries.
     TooMany,
     Duplicate(Addr),
@@ -69,17 +76,7 @@ pub fn plan(nodes: &[Addr], replicas: usize) -> Result<CreatePlan, Refusal> {
 
 /// Plans a cluster of `nodes` with `replicas` replicas for each of at least `least` primaries, which is at least one.
 pub fn plan_with_least(nodes: &[Addr], replicas: usize, least: usize) -> Result<CreatePlan, Refusal> {
-    if let Some(twice) = nodes.iter().enumerate().find_map(|(i, addr)| nodes[..i].contains(addr).then_some(addr)) {
-        return Err(Refusal::Duplicate(twice.clone()));
-    }
-    let group = replicas.saturating_add(1);
-    let count = nodes.len() / group;
-    if count < least.max(1) {
-        return Err(Refusal::TooFew { needed: group.saturating_mul(least.max(1)) });
-    }
-    if count > SLOTS {
-        return Err(Refusal::TooMany);
-    }
+    let count = count_primaries(nodes, replicas, least)?;
     let order = interleave(nodes);
     let (primaries, rest) = order.split_at(count);
     let mut seats = seat_in_order(nodes, primaries, rest, replicas);
@@ -88,20 +85,84 @@ pub fn plan_with_least(nodes: &[Addr], replicas: usize, least: usize) -> Result<
     while let Some(cycle) = hosts.improvement(primaries, &seats) {
         exchange(&mut seats, &cycle);
     }
-    let ranges = allocate_slots(count);
     Ok(CreatePlan {
-        primaries: primaries
-            .iter()
-            .zip(ranges)
-            .map(|(&node, (first, last))| PlannedPrimary { node, first, last })
-            .collect(),
+        primaries: with_slots(primaries),
         affinity_tried,
         affinity: hosts.affinity(primaries, &seats),
+        spread: None,
         replicas: seats
             .into_iter()
             .map(|seat| PlannedReplica { node: seat.node, primary: primaries[seat.group], extra: seat.extra })
             .collect(),
     })
+}
+
+/// The same, with the nodes spread over their places as well as can be ([`spread`]).
+pub fn plan_spread(nodes: &[Addr], replicas: usize, least: usize, places: &[Place]) -> Result<CreatePlan, Refusal> {
+    let seating = spread::plan(places, count_primaries(nodes, replicas, least)?);
+    let mut seen = vec![0; seating.primaries.len()];
+    let planned = seating.replicas.iter().map(|&(node, group)| {
+        seen[group] += 1;
+        PlannedReplica { node, primary: seating.primaries[group], extra: seen[group] > replicas }
+    });
+    let (wanted, extra): (Vec<_>, Vec<_>) = planned.partition(|replica| !replica.extra);
+    Ok(CreatePlan {
+        primaries: with_slots(&seating.primaries),
+        replicas: wanted.into_iter().chain(extra).collect(),
+        affinity_tried: false,
+        affinity: Affinity::default(),
+        spread: Some(spread::violations(places, &seating)),
+    })
+}
+
+/// A cluster of just these shards, each a primary with its replicas by their places in `nodes`.
+pub fn plan_shards(nodes: &[Addr], shards: &[(usize, Vec<usize>)], least: usize) -> Result<CreatePlan, Refusal> {
+    refuse_duplicates(nodes)?;
+    if shards.len() < least.max(1) {
+        return Err(Refusal::FewShards { shards: shards.len() });
+    }
+    if shards.len() > SLOTS {
+        return Err(Refusal::TooMany);
+    }
+    let primaries: Vec<usize> = shards.iter().map(|(primary, _)| *primary).collect();
+    let of = |(primary, replicas): &(usize, Vec<usize>)| {
+        let primary = *primary;
+        replicas.clone().into_iter().map(move |node| PlannedReplica { node, primary, extra: false })
+    };
+    Ok(CreatePlan {
+        primaries: with_slots(&primaries),
+        replicas: shards.iter().flat_map(of).collect(),
+        affinity_tried: false,
+        affinity: Affinity::default(),
+        spread: None,
+    })
+}
+
+fn refuse_duplicates(nodes: &[Addr]) -> Result<(), Refusal> {
+    match nodes.iter().enumerate().find(|(i, addr)| nodes[..*i].contains(addr)) {
+        Some((_, twice)) => Err(Refusal::Duplicate(twice.clone())),
+        None => Ok(()),
+    }
+}
+
+/// How many primaries so many nodes make.
+fn count_primaries(nodes: &[Addr], replicas: usize, least: usize) -> Result<usize, Refusal> {
+    refuse_duplicates(nodes)?;
+    let group = replicas.saturating_add(1);
+    let count = nodes.len() / group;
+    if count < least.max(1) {
+        return Err(Refusal::TooFew { needed: group.saturating_mul(least.max(1)) });
+    }
+    if count > SLOTS {
+        return Err(Refusal::TooMany);
+    }
+    Ok(count)
+}
+
+/// Primaries in the order of their slots.
+fn with_slots(primaries: &[usize]) -> Vec<PlannedPrimary> {
+    let ranges = allocate_slots(primaries.len());
+    primaries.iter().zip(ranges).map(|(&node, (first, last))| PlannedPrimary { node, first, last }).collect()
 }
 
 /// Divides all slots among `count` primaries as redis-trib does, at most one slot apart.
@@ -350,6 +411,29 @@ mod tests {
         let plan = plan(&nodes("aabbcc"), 1).unwrap();
         assert_eq!(plan.primaries.iter().map(|p| p.node).collect::<Vec<_>>(), [0, 2, 4]);
         assert_eq!(plan.affinity, Affinity::default());
+    }
+
+    #[test]
+    fn a_spread_cluster_names_what_it_could_not_avoid() {
+        let nodes = nodes("aaab bbc".replace(' ', "").as_str());
+        let places: Vec<Place> =
+            nodes.iter().map(|addr| Place { domain: addr.host.clone(), host: String::new() }).collect();
+        let plan = plan_spread(&nodes, 1, 3, &places).unwrap();
+        assert_eq!(plan.spread, Some(Violations::default()));
+        assert_eq!(plan.primaries.iter().map(|p| p.node).collect::<Vec<_>>(), [0, 3, 6]);
+        let extra: Vec<bool> = plan.replicas.iter().map(|replica| replica.extra).collect();
+        assert_eq!(extra, [false, false, false, true]);
+        assert_eq!(plan_spread(&nodes, 2, 3, &places), Err(Refusal::TooFew { needed: 9 }));
+    }
+
+    #[test]
+    fn shards_that_are_given_stay_as_they_are() {
+        let nodes = nodes("hhhhh");
+        let shards = [(0, vec![1]), (2, vec![]), (3, vec![4])];
+        let plan = plan_shards(&nodes, &shards, PRIMARIES_MIN).unwrap();
+        assert_eq!((ranges(&plan)[1], pairs(&plan)), ((5461, 10922), vec![(1, 0), (4, 3)]));
+        assert_eq!(plan_shards(&nodes, &shards[..2], PRIMARIES_MIN), Err(Refusal::FewShards { shards: 2 }));
+        assert!(plan_shards(&nodes, &shards[..2], 1).is_ok());
     }
 
     #[test]

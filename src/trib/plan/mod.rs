@@ -3,14 +3,17 @@
 //! Nothing here touches a socket or a clock. A planner is handed plain facts (who owns which slots, who
 //! holds keys of which slot) and returns typed steps, which the caller shows, asks about and applies.
 
+pub mod balance;
 pub mod create;
 pub mod drain;
 pub mod failed;
 pub mod fix;
+pub mod flow;
 pub mod rebalance;
 pub mod reshard;
 pub mod roles;
 pub mod roll;
+pub mod spread;
 pub mod weights;
 
 use super::slots::SlotSet;

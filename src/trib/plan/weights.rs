@@ -16,7 +16,7 @@ pub enum WeightError {
     Ambiguous(String),
     #[error("a weight for node {0} is given twice")]
     Twice(NodeId),
-    #[error("node {0} has no maxmemory while others have: set one, or give its weight")]
+    #[error("node {0} does not tell how much memory it may use while others do: give its weight")]
     NoMemoryLimit(NodeId),
 }
 

@@ -1,0 +1,107 @@
+//! The life of a cluster on every kind of server: stock servers, nodes, and both in one.
+
+use crate::slots::{fill, id_of, key_in, keys_in};
+use crate::support::cluster_client::ClusterClient;
+use crate::support::{Ran, Server, ServerKind, eventually};
+use crate::{addrs, trib};
+
+/// Three primaries, their replicas, and two to come.
+const SERVERS: usize = 8;
+const KEYS: usize = 600;
+
+fn done(line: &str) -> Ran {
+    let ran = trib(line);
+    assert_eq!(ran.code, 0, "{line}: {ran:?}");
+    ran
+}
+
+fn become_well(seed: &str) {
+    eventually("the cluster is well", || trib(&format!("check {seed}")).code == 0);
+}
+
+/// One kind after the other, so that kinds take turns in every role.
+fn live(kinds: &[ServerKind]) {
+    // Stock servers tell of every slot on its own, which takes a server without optimisation its time on a busy machine.
+    let patience = "cluster-node-timeout 15000";
+    let servers: Vec<Server> =
+        (0..SERVERS).map(|n| Server::start_in_cluster_mode(kinds[n % kinds.len()], patience)).collect();
+    let (first, rest) = servers.split_at(6);
+    let seed = first[1].addr();
+    done(&format!("create --yes --replicas 1 {}", addrs(first)));
+    fill(first[0].port, KEYS);
+    become_well(&seed);
+
+    // Slots go either way between each pair of kinds.
+    let ids: Vec<String> = servers.iter().map(id_of).collect();
+    for (from, to) in [(0, 1), (1, 2), (2, 0)] {
+        done(&format!("reshard --yes --from {} --to {} --slots 100 {seed}", ids[from], ids[to]));
+        become_well(&seed);
+    }
+    assert_eq!(keys_in(&first[..3]), KEYS);
+
+    // One more primary with a replica of its own, and its share of the slots; then of the keys.
+    done(&format!("add-node {} {seed}", rest[0].addr()));
+    done(&format!("add-node --slave --master-id {} {} {seed}", ids[6], rest[1].addr()));
+    done(&format!("rebalance --use-empty-masters {seed}"));
+    assert!(rest[0].call::<usize>("DBSIZE").unwrap() > KEYS / 8);
+    let ran = done(&format!("rebalance --by keys --threshold 1 {seed}"));
+    let counts: Vec<usize> = first[..3].iter().chain(&rest[..1]).map(|server| server.call("DBSIZE").unwrap()).collect();
+    assert!(counts.iter().all(|count| count.abs_diff(KEYS / 4) <= KEYS / 100), "{counts:?} {ran:?}");
+    done(&format!("rebalance --by memory {seed}"));
+    become_well(&seed);
+
+    // And they leave again.
+    done(&format!("rebalance --weight {}=0 {seed}", ids[6]));
+    done(&format!("del-node {seed} {}", ids[7]));
+    done(&format!("del-node {seed} {}", ids[6]));
+    become_well(&seed);
+    assert_eq!(keys_in(&first[..3]), KEYS);
+    let mut client = ClusterClient::new(first[0].port);
+    for n in 0..KEYS {
+        let key = format!("fill:{n}");
+        let value = client.query(redis::cmd("GET").arg(&key), &key).expect("the read succeeds");
+        assert_eq!(value, redis::Value::BulkString(n.to_string().into_bytes()), "{key}");
+    }
+}
+
+#[test]
+fn a_cluster_of_stock_servers() {
+    if ServerKind::Stock.is_available() {
+        live(&[ServerKind::Stock]);
+    }
+}
+
+#[test]
+fn a_cluster_of_nodes() {
+    live(&[ServerKind::Node]);
+}
+
+#[test]
+fn a_cluster_of_both() {
+    if ServerKind::Stock.is_available() {
+        live(&[ServerKind::Stock, ServerKind::Node]);
+    }
+}
+
+#[test]
+fn what_slots_cost_on_nodes_that_count_it() {
+    let servers = Server::start_many(ServerKind::Node, 3, "cluster-slot-stats-enabled yes");
+    done(&format!("create --yes {}", addrs(&servers)));
+    let seed = servers[0].addr();
+    // One slot of the first node does all the work of the cluster, another one half of it.
+    for (slot, times) in [(3u16, 400), (4, 200), (5, 200)] {
+        let key = key_in(slot);
+        for _ in 0..times {
+            assert_eq!(servers[0].text(&format!("SET {key} value")), "OK");
+        }
+    }
+    let ran = trib(&format!("rebalance --by ops --dry-run {seed}"));
+    assert!(ran.code == 4 && ran.stdout.contains("usec of CPU"), "{ran:?}");
+    let zones: Vec<String> =
+        servers.iter().zip(["a", "b", "b"]).map(|(server, zone)| format!("--zone {}={zone}", server.addr())).collect();
+    let ran = done(&format!("rebalance {} {seed}", zones.join(" ")));
+    assert!(ran.stdout.contains("*** No rebalancing needed!"), "{ran:?}");
+    let stock = crate::cluster(3, 0, "");
+    let ran = trib(&format!("rebalance --by ops {}", stock[0].addr()));
+    assert!(ran.code == 1 && ran.stderr.contains("since Valkey 8"), "{ran:?}");
+}
