@@ -84,19 +84,22 @@ pub async fn migrate(link: &Link<'_>, slots: &[Slot], stop: &Cell<Stop>) -> Resu
 
 /// Waits until the node gives no slots away any more: migrations go on in the servers when this program is killed.
 pub async fn until_idle(pool: &Pool, node: &Node) -> Result<(), Failure> {
-    if !knows(pool, node).await? {
-        return Ok(());
-    }
+    let known = dialects(pool, node).await?;
     let mut pause = FIRST_PAUSE;
     loop {
-        let jobs = read_jobs(&pool.call(&node.addr, &command("CLUSTER GETSLOTMIGRATIONS")).await?);
-        let is_over = |job: &Job| ["success", "failed", "cancelled"].contains(&job.state.as_str());
-        if jobs.iter().all(|job| !job.exports || is_over(job)) {
+        let gives = known.contains(&Dialect::Push) && gives(pool, node).await?;
+        if !gives && !(known.contains(&Dialect::Fetch) && fetch::is_busy(pool, node).await?) {
             return Ok(());
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LAST_PAUSE);
     }
+}
+
+async fn gives(pool: &Pool, node: &Node) -> Result<bool, Failure> {
+    let jobs = read_jobs(&pool.call(&node.addr, &command("CLUSTER GETSLOTMIGRATIONS")).await?);
+    let is_over = |job: &Job| ["success", "failed", "cancelled"].contains(&job.state.as_str());
+    Ok(jobs.iter().any(|job| job.exports && !is_over(job)))
 }
 
 /// One line of GETSLOTMIGRATIONS.

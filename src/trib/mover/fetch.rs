@@ -11,9 +11,10 @@ use super::atomic::{FIRST_PAUSE, LAST_PAUSE};
 use super::link::Link;
 use super::{Stop, Trouble};
 use crate::base::Slot;
-use crate::trib::client::{command, pairs_of, text_of};
+use crate::trib::client::{Pool, command, pairs_of, text_of};
 use crate::trib::error::Failure;
 use crate::trib::slots::SlotSet;
+use crate::trib::view::Node;
 
 /// What the command is called by COMMAND INFO.
 pub const COMMAND: &str = "cluster|migration";
@@ -44,12 +45,12 @@ pub async fn migrate(link: &Link<'_>, slots: &[Slot], stop: &Cell<Stop>) -> Resu
         |text: String| Trouble::Refused { from: link.source.addr.clone(), to: link.target.addr.clone(), text };
     let (mut pause, mut given_up) = (FIRST_PAUSE, None);
     loop {
-        let Some(state) = read(&target.call(&about("STATUS")).await?) else {
+        let Some(state) = read(&target.call(&about("STATUS")).await?).pop() else {
             return Err(refused("the target has forgotten the migration".to_owned()));
         };
         match state.name.as_str() {
             "completed" => return Ok(()),
-            "failed" | "canceled" | "cancelled" => {
+            _ if state.is_over() => {
                 return Err(given_up.unwrap_or_else(|| refused(format!("{}: {}", state.name, state.error))));
             }
             _ => {}
@@ -70,6 +71,12 @@ pub async fn migrate(link: &Link<'_>, slots: &[Slot], stop: &Cell<Stop>) -> Resu
     }
 }
 
+/// Whether the node fetches slots, or gives some to a node that does.
+pub async fn is_busy(pool: &Pool, node: &Node) -> Result<bool, Failure> {
+    let tasks = read(&pool.call(&node.addr, &command("CLUSTER MIGRATION STATUS ALL")).await?);
+    Ok(tasks.iter().any(|task| !task.is_over()))
+}
+
 /// How far a task is.
 #[derive(Debug, PartialEq, Eq)]
 struct State {
@@ -78,15 +85,24 @@ struct State {
     retries: u64,
 }
 
-/// The only task of a reply to STATUS ID: pairs of names and values, or a map of them.
-fn read(reply: &Value) -> Option<State> {
-    let Value::Array(tasks) = reply else { return None };
-    let pairs = pairs_of(tasks.first()?);
-    let field = |wanted: &str| {
-        let found = pairs.iter().find(|(name, _)| name == wanted);
-        found.map(|(_, value)| value.clone()).unwrap_or_default()
+impl State {
+    fn is_over(&self) -> bool {
+        ["completed", "failed", "canceled", "cancelled"].contains(&self.name.as_str())
+    }
+}
+
+/// The tasks of a reply to STATUS: pairs of names and values, or maps of them.
+fn read(reply: &Value) -> Vec<State> {
+    let Value::Array(tasks) = reply else { return Vec::new() };
+    let read_one = |task: &Value| {
+        let pairs = pairs_of(task);
+        let field = |wanted: &str| {
+            let found = pairs.iter().find(|(name, _)| name == wanted);
+            found.map(|(_, value)| value.clone()).unwrap_or_default()
+        };
+        State { name: field("state"), error: field("last_error"), retries: field("retries").parse().unwrap_or(0) }
     };
-    Some(State { name: field("state"), error: field("last_error"), retries: field("retries").parse().unwrap_or(0) })
+    tasks.iter().map(read_one).collect()
 }
 
 #[cfg(test)]
@@ -97,7 +113,6 @@ mod tests {
     use super::*;
     use crate::trib::access::Access;
     use crate::trib::addr::Addr;
-    use crate::trib::client::Pool;
     use crate::trib::view::tests::{id, small};
 
     fn task(state: &str, error: &str, retries: u64) -> String {
