@@ -70,6 +70,9 @@ _trib() {
             trib,info)
                 cmd="trib__subcmd__info"
                 ;;
+            trib,jobs)
+                cmd="trib__subcmd__jobs"
+                ;;
             trib,ps)
                 cmd="trib__subcmd__ps"
                 ;;
@@ -85,6 +88,9 @@ _trib() {
             trib,restore)
                 cmd="trib__subcmd__restore"
                 ;;
+            trib,resume)
+                cmd="trib__subcmd__resume"
+                ;;
             trib,roll)
                 cmd="trib__subcmd__roll"
                 ;;
@@ -99,6 +105,9 @@ _trib() {
                 ;;
             trib,top)
                 cmd="trib__subcmd__top"
+                ;;
+            trib,undo)
+                cmd="trib__subcmd__undo"
                 ;;
             trib,up)
                 cmd="trib__subcmd__up"
@@ -125,7 +134,7 @@ _trib() {
 
     case "${cmd}" in
         trib)
-            opts="-a -u -t -4 -6 -y -v -h -V --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help --version create check info fix reshard rebalance add-node del-node drain forget-failed failover rebalance-roles roll set-timeout call import backup restore verify apply status slots where bigkeys top cli config up down ps help"
+            opts="-a -u -t -4 -6 -y -v -h -V --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help --version create check info fix reshard rebalance add-node del-node drain forget-failed failover rebalance-roles roll set-timeout call import backup restore verify apply jobs resume undo status slots where bigkeys top cli config up down ps help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -203,6 +212,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -219,7 +232,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__add__subcmd__node)
-            opts="-a -u -t -4 -6 -y -v -h --replica --slave --primary-id --master-id --wait --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --replica --slave --primary-id --master-id --wait --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -309,6 +322,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -325,7 +342,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__apply)
-            opts="-a -u -t -4 -6 -y -v -h --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -400,6 +417,10 @@ _trib() {
                     return 0
                     ;;
                 --tls-ciphersuites)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --journal)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -419,7 +440,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__backup)
-            opts="-a -u -t -4 -6 -y -v -h --from-replicas --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --from-replicas --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -497,6 +518,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -513,7 +538,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__bigkeys)
-            opts="-a -u -t -4 -6 -y -v -h --top --by --type --match --from-replicas --csv --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --top --by --type --match --from-replicas --csv --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -607,6 +632,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -623,7 +652,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__call)
-            opts="-x -X -a -u -t -4 -6 -y -v -h --on --only-primaries --only-masters --only-slaves --only-replicas --stdin --stdin-tag --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-x -X -a -u -t -4 -6 -y -v -h --on --only-primaries --only-masters --only-slaves --only-replicas --stdin --stdin-tag --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -713,6 +742,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -729,7 +762,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__check)
-            opts="-a -u -t -4 -6 -y -v -h --search-multiple-owners --fail-on --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --search-multiple-owners --fail-on --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -811,6 +844,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -827,7 +864,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__cli)
-            opts="-c -n -3 -x -a -u -t -4 -6 -y -v -h --cluster-mode --db --resp3 --form --raw --no-raw --csv --stdin --pipe --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-c -n -3 -x -a -u -t -4 -6 -y -v -h --cluster-mode --db --resp3 --form --raw --no-raw --csv --stdin --pipe --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -917,6 +954,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -933,7 +974,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__config)
-            opts="-a -u -t -4 -6 -y -v -h --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help get set diff"
+            opts="-a -u -t -4 -6 -y -v -h --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help get set diff"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1011,6 +1052,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1027,7 +1072,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__config__subcmd__diff)
-            opts="-a -u -t -4 -6 -y -v -h --all --csv --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --all --csv --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1102,6 +1147,10 @@ _trib() {
                     return 0
                     ;;
                 --tls-ciphersuites)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --journal)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1121,7 +1170,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__config__subcmd__get)
-            opts="-a -u -t -4 -6 -y -v -h --csv --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --csv --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1196,6 +1245,10 @@ _trib() {
                     return 0
                     ;;
                 --tls-ciphersuites)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --journal)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1215,7 +1268,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__config__subcmd__set)
-            opts="-a -u -t -4 -6 -y -v -h --rewrite --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --rewrite --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1293,6 +1346,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1309,7 +1366,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__create)
-            opts="-a -u -t -4 -6 -y -v -h --replica --replicas --wait --allow-few --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --replica --replicas --wait --allow-few --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1399,6 +1456,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1415,7 +1476,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__del__subcmd__node)
-            opts="-a -u -t -4 -6 -y -v -h --drain --replicas --weight --use-empty-primaries --use-empty-masters --timeout --pipeline --replace --max-keys-per-sec --max-bytes-per-sec --pause-if-p99-over --ignore-memory --engine --use-atomic-slot-migration --dry-run --wait --no-wait --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --drain --replicas --weight --use-empty-primaries --use-empty-masters --timeout --pipeline --replace --max-keys-per-sec --max-bytes-per-sec --pause-if-p99-over --ignore-memory --engine --use-atomic-slot-migration --dry-run --wait --no-wait --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1529,6 +1590,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1545,7 +1610,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__down)
-            opts="-a -u -t -4 -6 -y -v -h --dir --purge --grace --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --dir --purge --grace --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1631,6 +1696,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1647,7 +1716,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__drain)
-            opts="-a -u -t -4 -6 -y -v -h --replicas --weight --use-empty-primaries --use-empty-masters --timeout --pipeline --replace --max-keys-per-sec --max-bytes-per-sec --pause-if-p99-over --ignore-memory --engine --use-atomic-slot-migration --dry-run --wait --no-wait --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --replicas --weight --use-empty-primaries --use-empty-masters --timeout --pipeline --replace --max-keys-per-sec --max-bytes-per-sec --pause-if-p99-over --ignore-memory --engine --use-atomic-slot-migration --dry-run --wait --no-wait --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1761,6 +1830,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1777,7 +1850,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__failover)
-            opts="-a -u -t -4 -6 -y -v -h --shard --to --forced --takeover --dry-run --wait --no-wait --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --shard --to --forced --takeover --dry-run --wait --no-wait --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1867,6 +1940,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1883,12 +1960,24 @@ _trib() {
             return 0
             ;;
         trib__subcmd__fix)
-            opts="-a -u -t -4 -6 -y -v -h --search-multiple-owners --fix-with-unreachable-primaries --fix-with-unreachable-masters --timeout --pipeline --replace --max-keys-per-sec --max-bytes-per-sec --pause-if-p99-over --ignore-memory --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --search-multiple-owners --fix-with-unreachable-primaries --fix-with-unreachable-masters --allow --on-conflict --quarantine --timeout --pipeline --replace --max-keys-per-sec --max-bytes-per-sec --pause-if-p99-over --ignore-memory --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --allow)
+                    COMPREPLY=($(compgen -W "close finish home owner cover-empty cover-keys" -- "${cur}"))
+                    return 0
+                    ;;
+                --on-conflict)
+                    COMPREPLY=($(compgen -W "fail replace keep" -- "${cur}"))
+                    return 0
+                    ;;
+                --quarantine)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1981,6 +2070,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1997,7 +2090,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__forget__subcmd__failed)
-            opts="-a -u -t -4 -6 -y -v -h --dry-run --wait --no-wait --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --dry-run --wait --no-wait --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2079,6 +2172,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2095,7 +2192,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__help)
-            opts="-a -u -t -4 -6 -y -v -h --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2173,6 +2270,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2189,7 +2290,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__import)
-            opts="-a -u -t -4 -6 -y -v -h --from --from-user --from-pass --from-askpass --from-tls --from-db --copy --via --timeout --match --on-conflict --replace --jobs --pipeline --verify --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --from --from-user --from-pass --from-askpass --from-tls --from-db --copy --via --timeout --match --on-conflict --replace --jobs --pipeline --verify --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2307,6 +2408,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2323,7 +2428,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__info)
-            opts="-a -u -t -4 -6 -y -v -h --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2401,6 +2506,108 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lock-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trib__subcmd__jobs)
+            opts="-a -u -t -4 -6 -y -v -h --unfinished --csv --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --pass)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -a)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --uri)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -u)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --auth-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -t)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --read-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --map)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inventory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sni)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cacert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cacertdir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-ciphers)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-ciphersuites)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2417,7 +2624,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__ps)
-            opts="-a -u -t -4 -6 -y -v -h --dir --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --dir --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2499,6 +2706,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2515,7 +2726,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__rebalance)
-            opts="-a -u -t -4 -6 -y -v -h --weight --auto-weights --threshold --use-empty-primaries --use-empty-masters --simulate --timeout --pipeline --replace --max-keys-per-sec --max-bytes-per-sec --pause-if-p99-over --ignore-memory --engine --use-atomic-slot-migration --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --weight --auto-weights --threshold --use-empty-primaries --use-empty-masters --simulate --timeout --pipeline --replace --max-keys-per-sec --max-bytes-per-sec --pause-if-p99-over --ignore-memory --engine --use-atomic-slot-migration --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2625,6 +2836,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2641,7 +2856,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__rebalance__subcmd__roles)
-            opts="-a -u -t -4 -6 -y -v -h --by --prefer --dry-run --wait --no-wait --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --by --prefer --dry-run --wait --no-wait --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2731,6 +2946,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2747,7 +2966,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__reshard)
-            opts="-a -u -t -4 -6 -y -v -h --from --to --slots --timeout --pipeline --replace --max-keys-per-sec --max-bytes-per-sec --pause-if-p99-over --ignore-memory --engine --use-atomic-slot-migration --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --from --to --slots --timeout --pipeline --replace --max-keys-per-sec --max-bytes-per-sec --pause-if-p99-over --ignore-memory --engine --use-atomic-slot-migration --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2861,6 +3080,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2877,7 +3100,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__restore)
-            opts="-a -u -t -4 -6 -y -v -h --match --on-conflict --replace --jobs --pipeline --verify --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --match --on-conflict --replace --jobs --pipeline --verify --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2971,6 +3194,136 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lock-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trib__subcmd__resume)
+            opts="-a -u -t -4 -6 -y -v -h --wait --timeout --pipeline --replace --max-keys-per-sec --max-bytes-per-sec --pause-if-p99-over --ignore-memory --engine --use-atomic-slot-migration --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pipeline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-keys-per-sec)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-bytes-per-sec)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause-if-p99-over)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --engine)
+                    COMPREPLY=($(compgen -W "auto atomic migrate" -- "${cur}"))
+                    return 0
+                    ;;
+                --pass)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -a)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --uri)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -u)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --auth-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -t)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --read-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --map)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inventory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sni)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cacert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cacertdir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-ciphers)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-ciphersuites)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2987,7 +3340,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__roll)
-            opts="-a -u -t -4 -6 -y -v -h --restart --only --back --skip --allow-downtime --pause --max-lag --wait --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --restart --only --back --skip --allow-downtime --pause --max-lag --wait --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3089,6 +3442,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -3105,7 +3462,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__set__subcmd__timeout)
-            opts="-a -u -t -4 -6 -y -v -h --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3183,6 +3540,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -3199,7 +3560,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__slots)
-            opts="-a -u -t -4 -6 -y -v -h --keys --hot --by --csv --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --keys --hot --by --csv --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3285,6 +3646,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -3301,7 +3666,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__status)
-            opts="-a -u -t -4 -6 -y -v -h --csv --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --csv --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3379,6 +3744,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -3395,7 +3764,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__top)
-            opts="-a -u -t -4 -6 -y -v -h --every --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --every --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3477,6 +3846,136 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lock-wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trib__subcmd__undo)
+            opts="-a -u -t -4 -6 -y -v -h --wait --timeout --pipeline --replace --max-keys-per-sec --max-bytes-per-sec --pause-if-p99-over --ignore-memory --engine --use-atomic-slot-migration --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pipeline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-keys-per-sec)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-bytes-per-sec)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause-if-p99-over)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --engine)
+                    COMPREPLY=($(compgen -W "auto atomic migrate" -- "${cur}"))
+                    return 0
+                    ;;
+                --pass)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -a)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --uri)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -u)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --auth-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -t)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --read-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --map)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inventory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sni)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cacert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cacertdir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-ciphers)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-ciphersuites)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -3493,7 +3992,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__up)
-            opts="-a -u -t -4 -6 -y -v -h --port --dir --allow-few --server-bin --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --port --dir --allow-few --server-bin --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3583,6 +4082,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -3599,7 +4102,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__verify)
-            opts="-a -u -t -4 -6 -y -v -h --jobs --csv --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --jobs --csv --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3681,6 +4184,10 @@ _trib() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --lock-wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -3697,7 +4204,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__where)
-            opts="-a -u -t -4 -6 -y -v -h --csv --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --csv --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3772,6 +4279,10 @@ _trib() {
                     return 0
                     ;;
                 --tls-ciphersuites)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --journal)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
