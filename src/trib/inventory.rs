@@ -28,7 +28,7 @@ const KNOCK: Duration = Duration::from_millis(300);
 /// Commands that take their node behind other words.
 const NODE_LAST: [&str; 3] = ["add-node", "restore", "verify"];
 /// Commands that are not about a cluster that is there.
-const WITHOUT: [&str; 6] = ["create", "up", "down", "ps", "apply", "help"];
+const WITHOUT: [&str; 9] = ["create", "up", "down", "ps", "apply", "help", "jobs", "resume", "undo"];
 /// What people call secrets.
 const SECRETS: [&str; 9] =
     ["pass", "password", "passwd", "auth", "secret", "token", "requirepass", "masterauth", "primaryauth"];

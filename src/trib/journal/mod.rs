@@ -190,7 +190,8 @@ impl Kind {
     #[must_use]
     pub fn of(command: Option<&str>, steps: &[Step]) -> Kind {
         let any = |found: fn(&Step) -> bool| steps.iter().any(found);
-        let (is_fix, is_import) = (command == Some("fix"), any(|step| matches!(step, Step::Import { .. })));
+        let (is_fix, is_import) =
+            (command == Some("fix"), any(|step| matches!(step, Step::Import { .. } | Step::Load { .. })));
         match () {
             () if is_fix => Kind::Fix,
             () if is_import => Kind::Import,
