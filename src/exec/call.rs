@@ -182,7 +182,6 @@ impl Server {
     pub(super) fn call(&mut self, client: &mut Client, index: CommandIndex, args: Args<'_>) {
         let command = self.commands.command(index);
         let obeyed = client.is_obeyed() || (self.config.import_mode && client.is(ClientFlags::IMPORT_SOURCE));
-        self.client_is_primary_stream = client.is(ClientFlags::PRIMARY);
         self.keyspace.begin(self.now, obeyed, client.is(ClientFlags::NO_TOUCH), client.slot);
         let outer = self.unit.begin_call();
         let (db, dirty, reply_from) = (client.db, self.keyspace.dirty(), client.reply.buf.len());

@@ -128,7 +128,6 @@ impl Server {
         let Some((by, volatile)) = choice(self.config.maxmemory_policy) else { return Room::Never };
         let started = self.stopwatch.micros();
         let budget_usec = round_usec(self.config.maxmemory_eviction_tenacity);
-        self.client_is_primary_stream = false;
         self.keyspace.begin(self.now, false, false, None);
         let mut evicted = 0u32;
         let room = loop {

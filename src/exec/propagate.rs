@@ -210,9 +210,9 @@ impl Server {
     /// `db` is `None` for what belongs to no database: MULTI, EXEC, and messages about slot migrations.
     pub(super) fn emit(&mut self, db: Option<u32>, args: Args<'_>, replicas_only: bool) {
         let stamp = self.config.aof_timestamp_enabled.then(|| self.now.secs());
-        if self.client_is_primary_stream {
+        if !self.repl.is_primary() {
+            // The replicas of a replica get its primary's bytes as they are.
             if !replicas_only {
-                // The replicas of a replica get its primary's bytes as they are.
                 self.aof.append(db, stamp, |out| push_command(out, args));
             }
             return;

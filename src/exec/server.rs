@@ -216,8 +216,6 @@ pub struct Server {
     pub(super) scratch: Vec<u8>,
     /// How long the running command lets the server stand still: it is performed later, and is its time nevertheless.
     pub asked_sleep_usec: u64,
-    /// The running command came from the primary: its replicas are fed the primary's own bytes.
-    pub(super) client_is_primary_stream: bool,
     /// Which client an answer from outside finishes.
     waiting: BTreeMap<Token, ClientId>,
     next_token: u64,
@@ -303,7 +301,6 @@ impl Server {
             lap: None,
             scratch: Vec::new(),
             asked_sleep_usec: 0,
-            client_is_primary_stream: false,
             waiting: BTreeMap::new(),
             next_token: 0,
             config,

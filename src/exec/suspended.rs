@@ -66,7 +66,6 @@ impl Server {
         let output = std::mem::replace(&mut client.reply.buf, reply);
         client.parked = None;
         write(&mut client);
-        self.client_is_primary_stream = false;
         let outer = self.unit.begin_call();
         self.unit.give_changes(changes);
         self.run_queued(&mut client, rest, 0);

@@ -145,10 +145,12 @@ fn become_replica(ctx: &mut Ctx<'_>, kind: SyncKind<'_>) -> Done {
 
 #[cfg(test)]
 mod tests {
+    use crate::base::Rng;
     use crate::commands::bench::Bench;
     use crate::config::{Config, PrimaryAddr};
     use crate::exec::loading::LoadedFacts;
     use crate::persist::rdb::LoadedEntry;
+    use crate::repl::{Input, LinkId, ReplId, SavedHistory};
 
     /// Whether a key whose time is over is deleted (by a primary), or hidden until its primary deletes it.
     fn expires(bench: &mut Bench) -> bool {
@@ -219,5 +221,37 @@ mod tests {
         bench.send(replica, &format!("PSYNC {} {} FAILOVER", history.id, history.offset + 1));
         assert!(bench.server.repl.is_primary());
         assert!(expires(&mut bench));
+    }
+
+    #[test]
+    fn what_expires_right_after_a_promotion_is_deleted_on_the_replicas_too() {
+        let mut bench = Bench::start_with(Config::default());
+        let client = bench.client();
+        let saved = SavedHistory { id: ReplId::random(&mut Rng::seeded(7)), offset: 100 };
+        assert_eq!(bench.call(client, "REPLICAOF 127.0.0.1 1"), "OK");
+        bench.server.booted(Some(saved));
+        let link = LinkId(1);
+        bench.server.repl_input(Input::LinkUp(link));
+        for bytes in ["+PONG\r\n", "+OK\r\n+OK\r\n+OK\r\n", "+CONTINUE\r\n"] {
+            bench.server.repl_input(Input::FromPrimary { link, bytes: bytes.into() });
+        }
+        let at = (bench.now.0 + 500).to_string();
+        let set = format!("*5\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n$4\r\nPXAT\r\n${}\r\n{at}\r\n", at.len());
+        bench.server.repl_input(Input::FromPrimary { link, bytes: set.clone().into() });
+        let offset = bench.server.repl.offset();
+        assert_eq!((bench.server.keyspace.len(), offset), (1, saved.offset + set.len() as u64));
+
+        // By nobody's command: the last thing that ran here is what the primary sent.
+        bench.server.promote();
+        bench.pass(1000);
+        bench.cron();
+        assert_eq!(bench.server.keyspace.len(), 0);
+        let id = bench.server.repl.history().id;
+        let replica = bench.client();
+        bench.send(replica, &format!("PSYNC {id} {}", offset + 1));
+        bench.server.feed_replica(replica, 1 << 20);
+        let reply = bench.server.clients.get(replica).map(|client| client.reply.buf.clone()).unwrap_or_default();
+        let stream = "+CONTINUE\r\n*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*2\r\n$6\r\nUNLINK\r\n$1\r\nk\r\n";
+        assert_eq!(String::from_utf8_lossy(&reply), stream);
     }
 }

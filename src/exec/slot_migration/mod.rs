@@ -152,7 +152,6 @@ impl Server {
         if self.migrations.jobs.is_empty() || self.is_loading() {
             return;
         }
-        self.client_is_primary_stream = !self.repl.is_primary();
         self.tell_migrations_of_owners();
         self.tick_exports();
         self.tick_imports();

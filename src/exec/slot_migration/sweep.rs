@@ -43,7 +43,6 @@ impl Server {
             self.forget_sweep();
             return false;
         }
-        self.client_is_primary_stream = false;
         let started = self.stopwatch.micros();
         while let Some(&slot) = self.migrations.sweeping.first() {
             if self.delete_some_of(slot) {
