@@ -109,6 +109,13 @@ impl SlotMigrations {
         self.active().any(|job| job.operation == Operation::Import && job.ranges.contains(slot))
     }
 
+    /// Whether a slot is on its way here, or has come: the primary's stream tells of it earlier than the bus, which may not
+    /// have told of the new owner yet.
+    fn may_have_brought(&self, slot: Slot) -> bool {
+        let brings = |job: &&Job| job.operation == Operation::Import && job.ranges.contains(slot);
+        self.jobs.iter().filter(brings).any(|job| !job.state.is_finished() || job.state == State::Success)
+    }
+
     /// Whether any slot is moved by an active migration of this kind.
     #[must_use]
     pub fn is_moving(&self, operation: Operation, slot: Slot) -> bool {
@@ -162,11 +169,10 @@ impl Server {
         let Some(engine) = self.cluster.as_deref() else { return };
         let is_primary = engine.am_primary();
         self.settle_swept_slots();
-        if self.migrations.jobs.is_empty() || self.is_loading() {
-            self.migrations.was_primary = is_primary;
+        let was_primary = std::mem::replace(&mut self.migrations.was_primary, is_primary);
+        if self.is_loading() {
             return;
         }
-        let was_primary = std::mem::replace(&mut self.migrations.was_primary, is_primary);
         for name in self.migrations.names(Operation::Export) {
             let owned = self.export_ownership(name);
             self.export_event(name, export::Event::Owned(owned));
@@ -181,6 +187,9 @@ impl Server {
                 let owned = self.import_ownership(name);
                 self.import_event(name, import::Event::Owned(owned));
             }
+        }
+        if is_primary && !was_primary {
+            self.sweep_after_promotion();
         }
     }
 

@@ -33,6 +33,18 @@ impl Server {
         }
     }
 
+    /// This node has taken its primary's place. That may have lost slots whose keys it has not deleted to the end: as nobody
+    /// else will, it is done here.
+    pub(super) fn sweep_after_promotion(&mut self) {
+        let Some(engine) = self.cluster.as_deref() else { return };
+        let me = Some(engine.me());
+        let left: Vec<Slot> = Slot::all()
+            .filter(|slot| engine.slot_owner(*slot).is_some_and(|owner| Some(owner) != me))
+            .filter(|slot| engine.importing_from(*slot).is_none() && !self.migrations.may_have_brought(*slot))
+            .collect();
+        self.sweep_slots(left);
+    }
+
     /// One slice. True when something is left.
     pub(in crate::exec) fn sweep_on(&mut self) -> bool {
         if self.migrations.sweeping.is_empty() {
