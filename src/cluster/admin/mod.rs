@@ -112,6 +112,8 @@ pub enum AdminError {
     FailoverOrphan,
     #[error("Master is down or failed, please use CLUSTER FAILOVER FORCE")]
     FailoverPrimaryDown,
+    #[error("I have no data of my master yet: I can't replace it")]
+    FailoverForeign,
     #[error("DB must be empty to perform CLUSTER FLUSHSLOTS.")]
     FlushSlotsKeys,
     #[error("I tried hard but I can't forget myself...")]

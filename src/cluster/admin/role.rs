@@ -2,7 +2,7 @@
 
 use super::super::clock::Clock;
 use super::super::engine::{Engine, Save};
-use super::super::io::{LogLevel, Output, SlotKeys};
+use super::super::io::{DataAge, LogLevel, Output, SlotKeys};
 use super::{AdminError, AdminReply, FailoverMode};
 use crate::base::NodeId;
 
@@ -56,6 +56,10 @@ impl Engine {
         let linked = self.nodes[primary].outbound.is_some();
         if mode == FailoverMode::Default && (self.nodes[primary].is_failed() || !linked) {
             return Err(AdminError::FailoverPrimaryDown);
+        }
+        // What is here is another shard's, or what a load has left: as the primary's data it would take the place of all there is.
+        if self.facts.data == DataAge::Foreign {
+            return Err(AdminError::FailoverForeign);
         }
         match mode {
             FailoverMode::Takeover => {

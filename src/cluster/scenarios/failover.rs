@@ -181,6 +181,24 @@ fn force_needs_votes_and_takeover_does_not() {
 }
 
 #[test]
+fn who_has_no_data_of_its_primary_does_not_replace_it_even_by_force() {
+    let mut net = cluster(19);
+    net.nodes[3].foreign = true;
+    net.tell_facts(3);
+    let refused = Err("I have no data of my master yet: I can't replace it".to_owned());
+    for words in ["FAILOVER", "FAILOVER FORCE", "FAILOVER TAKEOVER"] {
+        assert_eq!(net.admin(3, words), refused, "{words}");
+    }
+    net.kill(0);
+    net.run(50);
+    assert_eq!(net.admin(3, "FAILOVER TAKEOVER"), refused);
+    net.nodes[3].foreign = false;
+    net.tell_facts(3);
+    net.must(3, "FAILOVER TAKEOVER");
+    assert!(net.engine(3).am_primary());
+}
+
+#[test]
 fn nobody_votes_twice_in_one_epoch() {
     // Two of three shards lose their primary at once in a cluster of five: elections compete, and every
     // voter's saved lastVoteEpoch only grows.
