@@ -171,7 +171,8 @@ fn shown(bytes: &[u8]) -> String {
     words.join(" ")
 }
 
-fn shown_reply(reply: &ReplyValue) -> String {
+/// A reply on one line.
+pub fn shown_reply(reply: &ReplyValue) -> String {
     match reply {
         ReplyValue::Integer(number) => number.to_string(),
         ReplyValue::Array(items) => items.iter().map(shown_reply).collect::<Vec<_>>().join(", "),

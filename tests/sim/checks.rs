@@ -1,6 +1,6 @@
 //! What must hold at every moment of a run. Looked at after everything that happens to a machine, and only there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use trib::base::{NodeId, SLOTS, Slot, key_slot};
 use trib::data::value::ValueRef;
@@ -42,6 +42,9 @@ pub struct Checks {
     /// Versions that clients tried to write, and the newest that was acknowledged.
     pub tried: BTreeMap<String, u64>,
     pub acked: BTreeMap<String, u64>,
+    /// Versions of keys that nobody answered for. The network may bring such a write long after its client has given it up
+    /// and written anew over another connection. No server can tell: it overwrites newer versions that were acknowledged.
+    unanswered: BTreeSet<(String, u64)>,
     pub acked_writes: u64,
     pub waited_writes: u64,
     pub promotions: u64,
@@ -61,6 +64,7 @@ impl Checks {
             claims: Claims::default(),
             tried: BTreeMap::new(),
             acked: BTreeMap::new(),
+            unanswered: BTreeSet::new(),
             acked_writes: 0,
             waited_writes: 0,
             promotions: 0,
@@ -82,6 +86,11 @@ impl Checks {
     /// The dataset of a machine was replaced, or its memory is gone.
     pub fn dataset_replaced(&mut self, node: usize) {
         self.watched[node].holds.clear();
+    }
+
+    /// Whether `found` of a key is what is left of an acknowledged `version`: the same, a newer one, or one that came late.
+    pub fn keeps(&self, key: &str, version: u64, found: Option<u64>) -> bool {
+        found.is_some_and(|found| found >= version || self.unanswered.contains(&(key.to_owned(), found)))
     }
 
     pub fn log_line(&mut self, text: &str) {
@@ -179,7 +188,7 @@ impl World {
                 continue;
             }
             let found = version_on(&mut process.server, key);
-            if found.is_none_or(|found| found < *version) {
+            if !self.checks.keeps(key, *version, found) {
                 self.fail(|| format!("node {node} acknowledged {key} = {version}, and has {found:?} now"));
             }
         }
@@ -216,6 +225,7 @@ impl World {
                     self.checks.acked_writes += 1;
                     self.checks.acked.insert(key, version);
                 }
+                Claim::Unanswered { key, version } => drop(self.checks.unanswered.insert((key, version))),
                 Claim::Waited { actor, key, version, host, replicas } => {
                     self.check_waited(actor, key, version, host, replicas);
                 }
@@ -247,8 +257,12 @@ impl World {
                 continue;
             }
             let found = version_on(&mut process.server, &key);
-            if !touched && found.is_none_or(|found| found < version) {
-                let what = format!("WAIT counted node {replica} for {key} = {version}, and that has {found:?}");
+            if !touched && !self.checks.keeps(&key, version, found) {
+                let at = process.server.repl.offset();
+                self.describe();
+                let what = format!(
+                    "WAIT counted node {replica} for {key} = {version}, and that has {found:?} at {at}; the write ended at {offset}"
+                );
                 return self.fail(|| what);
             }
             self.checks.waited_writes += 1;

@@ -27,6 +27,8 @@ pub enum Claim {
     Tried { key: String, version: u64 },
     /// The write was answered with OK.
     Acked { key: String, version: u64 },
+    /// Nobody answered: the write may happen, now or later, when newer ones have happened.
+    Unanswered { key: String, version: u64 },
     /// WAIT behind the write told of so many replicas.
     Waited { actor: usize, key: String, version: u64, host: usize, replicas: usize },
 }
@@ -99,7 +101,9 @@ impl Client {
         self.claims.borrow_mut().push(Claim::Tried { key: key.clone(), version });
         let padding = "x".repeat(self.desk.below(40) as usize);
         let value = format!("{version}:{padding}");
-        let Ok((host, replies)) = self.run(&key, &["SET", &key, &value], wait).await else { return };
+        let Ok((host, replies)) = self.run(&key, &["SET", &key, &value], wait).await else {
+            return self.claims.borrow_mut().push(Claim::Unanswered { key, version });
+        };
         if !replies.first().is_some_and(ReplyValue::is_ok) {
             return;
         }
@@ -135,12 +139,13 @@ impl Client {
         drop(self.run(&key, &words, false).await);
     }
 
-    /// Runs a command where its key is, with WAIT behind it if so wanted. Gives the host that answered.
+    /// Runs a command where its key is, with WAIT behind it if so wanted. Gives the host that answered
+    /// last, also where all refuse it.
     async fn run(&mut self, key: &str, words: &[&str], wait: bool) -> Result<(usize, Vec<ReplyValue>), NoReply> {
         let slot = key_slot(key.as_bytes());
         let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
         let wait_words: [&[u8]; 3] = [b"WAIT", b"1", b"400"];
-        let mut asking = None;
+        let (mut asking, mut refused) = (None, (0, Vec::new()));
         for _ in 0..HOPS {
             let known = self.owners.get(&slot).copied();
             let host = asking.or(known).unwrap_or_else(|| self.desk.below(self.hosts as u64) as usize);
@@ -169,8 +174,9 @@ impl Client {
                 self.owners.remove(&slot);
                 self.desk.sleep(20 * MS + self.desk.below(200 * MS)).await;
             }
+            refused = (host, replies);
         }
         self.desk.sleep(SEC / 10).await;
-        Err(NoReply)
+        Ok(refused)
     }
 }

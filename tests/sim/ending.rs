@@ -8,6 +8,7 @@ use trib::cluster::{Engine, NodeFlags};
 use trib::resp::client::{ReplyParser, ReplyValue};
 use trib::resp::request::{Batch, RequestLimits, RequestParser};
 
+use crate::actors::shown_reply;
 use crate::checks::version_on;
 use crate::plan::Mood;
 use crate::world::World;
@@ -144,7 +145,7 @@ impl World {
                 return self.fail(|| format!("{key} is {found:?}, and nobody wrote more than {tried}"));
             }
             let safe = self.plan.mood == Mood::Calm && !self.checks.lossy;
-            if safe && found.unwrap_or(0) < acked {
+            if safe && acked > 0 && !self.checks.keeps(&key, acked, found) {
                 return self.fail(|| format!("{key} = {acked} was acknowledged, and it is {found:?}"));
             }
         }
@@ -153,8 +154,38 @@ impl World {
     fn check_equal(&mut self, replica: usize, primary: usize) {
         let (mine, its) = (self.ask(replica, "DEBUG DIGEST"), self.ask(primary, "DEBUG DIGEST"));
         if mine != its {
+            self.describe();
+            self.describe_difference(replica, primary);
             self.fail(|| format!("node {replica} has other data than its primary {primary}: {mine:?}, {its:?}"));
         }
+    }
+
+    /// Tells the log which keys are not the same at two machines.
+    fn describe_difference(&mut self, one: usize, other: usize) {
+        let [mut mine, mut its] = [one, other].map(|node| self.contents(node));
+        let keys: BTreeSet<String> = mine.keys().chain(its.keys()).cloned().collect();
+        for key in keys {
+            let (a, b) = (mine.remove(&key), its.remove(&key));
+            if a != b {
+                let now = self.now;
+                self.trace.say(now, || format!("{key}: node {one} has {a:?}, node {other} has {b:?}"));
+            }
+        }
+    }
+
+    /// What a machine has in its memory: when each key expires, and its value's digest.
+    fn contents(&mut self, node: usize) -> BTreeMap<String, String> {
+        let mut keys = Vec::new();
+        if let Some(process) = &mut self.nodes[node].process {
+            let text = |key: &[u8]| String::from_utf8_lossy(key).into_owned();
+            process.server.keyspace.db(0).for_each(|entry| keys.push((text(entry.key()), entry.expire_at())));
+        }
+        let mut told = BTreeMap::new();
+        for (key, expire_at) in keys {
+            let digest = self.ask(node, &format!("DEBUG DIGEST-VALUE {key}")).map(|reply| shown_reply(&reply));
+            told.insert(key, format!("{expire_at:?} {digest:?}"));
+        }
+        told
     }
 
     /// Asks a server something, outside of the network and of time.

@@ -14,6 +14,7 @@ use trib::repl;
 
 use crate::clock::NodeClock;
 use crate::disk::Disk;
+use crate::incoming::Incoming;
 use crate::log::Log;
 use crate::migrate::Migration;
 use crate::net::End;
@@ -46,7 +47,7 @@ pub struct Process {
     pub sessions: BTreeMap<ClientId, Session>,
     pub primary_link: Option<(repl::LinkId, End)>,
     /// The snapshot that arrives from the primary.
-    pub incoming: Option<Vec<u8>>,
+    pub incoming: Option<Incoming>,
     /// The file of the snapshot under way.
     pub outgoing: Vec<u8>,
     pub migrations: BTreeMap<Token, Migration>,

@@ -16,6 +16,7 @@ mod disk;
 mod ending;
 mod exports;
 mod faults;
+mod incoming;
 mod log;
 mod machine;
 mod migrate;

@@ -39,7 +39,9 @@ impl World {
                 }
                 continue;
             };
-            if let Some(left) = &mut machine.doom {
+            // A line of the log is nothing to die of: what the server tells more shall not change what happens.
+            let counts = !matches!(act, Act::Effect(Effect::Log(..)));
+            if let Some(left) = machine.doom.as_mut().filter(|_| counts) {
                 if *left == 0 {
                     return self.crash(node);
                 }
@@ -168,25 +170,11 @@ impl World {
                     self.close(end);
                 }
             }
-            repl::Output::BeginLoad { .. } => self.incoming(node, |incoming| *incoming = Some(Vec::new())),
-            repl::Output::LoadChunk(chunk) => self.incoming(node, |incoming| {
-                if let Some(bytes) = incoming {
-                    bytes.extend_from_slice(&chunk);
-                }
-            }),
-            repl::Output::EndLoad => {
-                let life = self.nodes[node].life;
-                let after = MS + self.rng.below(20 * MS);
-                self.plan(after, Event::Incoming { node, life });
-            }
-            repl::Output::AbortLoad => self.incoming(node, |incoming| *incoming = None),
+            repl::Output::BeginLoad { history, .. } => self.begin_incoming(node, history),
+            repl::Output::LoadChunk(chunk) => self.take_chunk(node, &chunk),
+            repl::Output::EndLoad => self.end_incoming(node),
+            repl::Output::AbortLoad => self.abort_incoming(node),
             other => self.fail(|| format!("node {node}: {other:?} is the state machine's own business")),
-        }
-    }
-
-    fn incoming(&mut self, node: usize, act: impl FnOnce(&mut Option<Vec<u8>>)) {
-        if let Some(process) = &mut self.nodes[node].process {
-            act(&mut process.incoming);
         }
     }
 

@@ -2,7 +2,7 @@
 //! there are and for how long.
 
 use trib::base::{NodeId, Rng};
-use trib::config::{AppendFsync, Config, Guard, SavePoint};
+use trib::config::{AppendFsync, Config, DisklessLoad, Guard, SavePoint};
 
 use crate::bugs::Bug;
 use crate::net::Weather;
@@ -48,6 +48,8 @@ pub struct Plan {
     aof: Vec<Option<AppendFsync>>,
     saves: bool,
     diskless: bool,
+    /// Where a replica puts the data of a snapshot.
+    diskless_load: DisklessLoad,
     repl_timeout_secs: i64,
     validity_factor: u32,
 }
@@ -73,6 +75,14 @@ impl Plan {
         let machines = primaries * (1 + replicas_each) + spares;
         let policies = [None, None, Some(AppendFsync::EverySecond), Some(AppendFsync::Always)];
         let aof = (0..machines).map(|_| policies[rng.below(4) as usize]).collect();
+        let loads = [
+            DisklessLoad::Disabled,
+            DisklessLoad::Disabled,
+            DisklessLoad::OnEmptyDb,
+            DisklessLoad::FlushBeforeLoad,
+            DisklessLoad::SwapDb,
+            DisklessLoad::SwapDb,
+        ];
         let node_timeout = [1, 2, 2, 3][rng.below(4) as usize] * SEC;
         Plan {
             seed,
@@ -102,6 +112,7 @@ impl Plan {
             diskless,
             repl_timeout_secs: 3 + rng.below(20) as i64,
             validity_factor: [0, 2, 10, 10][rng.below(4) as usize],
+            diskless_load: loads[rng.below(6) as usize],
         }
     }
 
@@ -132,6 +143,7 @@ impl Plan {
             mood: Mood::Calm,
             duration: 0,
             load_time: 100 * MS,
+            diskless_load: DisklessLoad::Disabled,
             sync_period: SEC,
             diskless: true,
             ..Plan::large(0, primaries)
@@ -162,6 +174,7 @@ impl Plan {
             cluster_require_full_coverage: self.seed.is_multiple_of(2),
             repl_diskless_sync: self.diskless,
             repl_diskless_sync_delay_secs: 0,
+            repl_diskless_load: self.diskless_load,
             repl_timeout_secs: self.repl_timeout_secs,
             repl_ping_replica_period_secs: 1,
             appendonly: aof.is_some(),

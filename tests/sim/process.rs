@@ -209,33 +209,6 @@ impl World {
         }
     }
 
-    /// The snapshot of the primary has arrived: it takes the place of the dataset.
-    pub fn load_incoming(&mut self, node: usize) {
-        let machine = &mut self.nodes[node];
-        machine.clock.set(self.now);
-        let now = machine.clock.wall();
-        let Some(process) = &mut machine.process else { return };
-        let Some(bytes) = process.incoming.take() else { return };
-        process.log.dataset_replaced();
-        process.server.begin_loading(now, bytes.len() as u64, true);
-        let loaded = load(&mut process.server, &bytes);
-        let (facts, result) = match loaded {
-            Ok(facts) => (facts, Ok(())),
-            Err(error) => (LoadedFacts::default(), Err(error.to_string())),
-        };
-        if let Err(error) = &result {
-            return self.fail(|| format!("node {node} cannot load the snapshot of its primary: {error}"));
-        }
-        machine.disk.replace(DUMP, bytes, true);
-        process.server.end_loading(now, &facts, result);
-        if process.server.aof.is_on() {
-            process.server.ask_for_rewrite(None);
-        }
-        self.checks.dataset_replaced(node);
-        self.perform_all(node);
-        self.check(node);
-    }
-
     /// The client of a connection on its machine, if it is one.
     pub fn served(&self, end: End) -> Option<(usize, ClientId)> {
         match self.net.owner(end)? {

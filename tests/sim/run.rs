@@ -169,7 +169,7 @@ impl World {
     }
 
     /// Tells the log how every machine sees things.
-    fn describe(&mut self) {
+    pub fn describe(&mut self) {
         for node in 0..self.nodes.len() {
             for line in ["CLUSTER NODES", "INFO replication"] {
                 let told =

@@ -73,6 +73,11 @@ pub enum Event {
         to: End,
         item: Item,
     },
+    /// Something that had arrived while the process stood still is read: the network has no say in it any more.
+    Read {
+        to: End,
+        item: Item,
+    },
     /// What the network held back goes on.
     Release,
     /// What was held back for one end arrives.
@@ -194,6 +199,10 @@ impl World {
             }
             Event::ConnectTimeout { end } => self.give_up(end),
             Event::Arrive { to, item } => self.arrive(to, item),
+            Event::Read { to, item } => {
+                let arrival = self.net.take_in(to);
+                self.take_in(to, item, arrival);
+            }
             Event::Release => self.release(),
             Event::Flush { end } => self.flush(end),
             Event::Wake { actor, number } => self.wake(actor, number),
@@ -302,7 +311,7 @@ impl World {
         let bus_waits = port == Port::Bus && machine.process.as_ref().is_some_and(|process| process.booting);
         if machine.process.is_some() && (machine.paused || bus_waits) {
             // The system accepts connections and takes bytes; the process will see them when it goes on.
-            machine.waiting.push_back(Event::Arrive { to, item });
+            machine.waiting.push_back(Event::Read { to, item });
             return;
         }
         if !self.net.is_alive(to) || machine.process.is_none() {
