@@ -198,7 +198,7 @@ impl Server {
         while broken.is_none() && !stream.stalled {
             if stream.next == stream.batch.len() {
                 broken = stream.parser.parse(&mut stream.buf, limits, &mut stream.batch).err();
-                if stream.batch.len() == 0 {
+                if stream.batch.is_empty() {
                     break;
                 }
             }

@@ -192,7 +192,7 @@ fn a_cluster_that_has_moved_on_is_left_alone() {
     assert_eq!(reshard(0, 1).code, 0);
     let job = jobs(&option)[0]["id"].as_str().unwrap().to_owned();
     let range = format!("--from {} --to {} --slots 5462", ids[1], ids[2]);
-    assert_eq!(trib(&format!("reshard --yes {range} {seed} --journal {}/other", STATE_HOME)).code, 0);
+    assert_eq!(trib(&format!("reshard --yes {range} {seed} --journal {STATE_HOME}/other")).code, 0);
     let ran = trib(&format!("undo --yes {job} {option}"));
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stdout.contains("[ERR] The cluster has moved on since: slot 0 belongs to "), "{ran:?}");

@@ -61,7 +61,8 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         false => ctx.hold(ClusterView::load(&ctx.pool, &args.existing).await?, args.plan.dry_run).await?,
     };
     let node = find(&view, &args.id)?;
-    if !node.slots.is_empty() && !(args.drain && node.is_reachable()) {
+    let can_be_drained = args.drain && node.is_reachable();
+    if !node.slots.is_empty() && !can_be_drained {
         return Err(not_empty(view.seed(), node));
     }
     let transfers = match node.slots.is_empty() {

@@ -47,7 +47,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
             .hint(format!("trib status {seed} shows the same once, with --json or --csv for programs")));
     }
     // Before the screen is taken, so that a mistake is told in the usual way.
-    let first = look(&ctx.pool, &[seed.clone()]).await?;
+    let first = look(&ctx.pool, std::slice::from_ref(&seed)).await?;
     let mut addrs = first.1;
     let mut screen = Screen::new(seed.to_string(), args.every);
     screen.update(Ok(first.0));

@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn the_lock_is_at_the_primaries_with_the_lowest_ids() {
-        let told = |view| seats(&view).iter().map(|addr| addr.to_string()).collect::<Vec<_>>();
+        let told = |view| seats(&view).iter().map(std::string::ToString::to_string).collect::<Vec<_>>();
         assert_eq!(told(small()), ["127.0.0.1:7000", "10.0.0.2:7000"]);
         let lines = "d 10.0.0.4:1 myself,master - 0 0 1 connected\nb 10.0.0.2:1 master - 0 0 1 connected";
         assert_eq!(told(view("10.0.0.4:1", &[lines])), ["10.0.0.4:1"], "b does not answer");

@@ -88,7 +88,8 @@ pub async fn until_idle(pool: &Pool, node: &Node) -> Result<(), Failure> {
     let mut pause = FIRST_PAUSE;
     loop {
         let gives = known.contains(&Dialect::Push) && gives(pool, node).await?;
-        if !gives && !(known.contains(&Dialect::Fetch) && fetch::is_busy(pool, node).await?) {
+        let fetches = !gives && known.contains(&Dialect::Fetch) && fetch::is_busy(pool, node).await?;
+        if !gives && !fetches {
             return Ok(());
         }
         tokio::time::sleep(pause).await;

@@ -160,7 +160,7 @@ impl Observer for Reporter<'_> {
     fn paused(&self, node: &Addr, p99: Duration) {
         let millis = p99.as_secs_f64() * 1000.0;
         self.bar.suspend(|| {
-            self.ui.note(format!("Pausing while {node} is slow (the p99 of its PING is {millis:.1} ms)..."))
+            self.ui.note(format!("Pausing while {node} is slow (the p99 of its PING is {millis:.1} ms)..."));
         });
     }
 
