@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_trib_global_optspecs
-    string join \n a/pass= askpass user= u/uri= auth-file= no-auth-warning t/connect-timeout= read-timeout= 4/ipv4 6/ipv6 map= inventory= tls sni= cacert= cacertdir= cert= key= insecure verify-name tls-ciphers= tls-ciphersuites= lock-wait= force y/yes json v/verbose color= h/help V/version
+    string join \n a/pass= askpass user= u/uri= auth-file= no-auth-warning t/connect-timeout= read-timeout= 4/ipv4 6/ipv6 map= inventory= tls sni= cacert= cacertdir= cert= key= insecure verify-name tls-ciphers= tls-ciphersuites= journal= lock-wait= force y/yes json v/verbose color= h/help V/version
 end
 
 function __fish_trib_needs_command
@@ -39,6 +39,7 @@ complete -c trib -n "__fish_trib_needs_command" -l cert -d 'Certificate to show 
 complete -c trib -n "__fish_trib_needs_command" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_needs_command" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_needs_command" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_needs_command" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_needs_command" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_needs_command" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -63,7 +64,12 @@ complete -c trib -n "__fish_trib_needs_command" -f -a "fix" -d 'Repair open slot
 complete -c trib -n "__fish_trib_needs_command" -f -a "reshard" -d 'Move slots, with their keys, from some primaries to another one'
 complete -c trib -n "__fish_trib_needs_command" -f -a "rebalance" -d 'Move slots so that every primary owns its share of them, or of what they cost'
 complete -c trib -n "__fish_trib_needs_command" -f -a "add-node" -d 'Add a node, as an empty primary or with --slave as a replica'
-complete -c trib -n "__fish_trib_needs_command" -f -a "del-node" -d 'Remove a node that owns no slots, also a dead one'
+complete -c trib -n "__fish_trib_needs_command" -f -a "del-node" -d 'Remove a node, also a dead one'
+complete -c trib -n "__fish_trib_needs_command" -f -a "drain" -d 'Move all slots of some primaries to the others'
+complete -c trib -n "__fish_trib_needs_command" -f -a "forget-failed" -d 'Remove all nodes that have failed and own no slots'
+complete -c trib -n "__fish_trib_needs_command" -f -a "failover" -d 'Let a replica take over from its primary, in an orderly way'
+complete -c trib -n "__fish_trib_needs_command" -f -a "rebalance-roles" -d 'Spread the primaries evenly over hosts or zones, by the fewest failovers'
+complete -c trib -n "__fish_trib_needs_command" -f -a "roll" -d 'Restart all nodes one by one, while the cluster serves'
 complete -c trib -n "__fish_trib_needs_command" -f -a "reset" -d 'Reset nodes: they forget their slots and all other nodes'
 complete -c trib -n "__fish_trib_needs_command" -f -a "set-timeout" -d 'Set the node timeout of every node, now and in its configuration file'
 complete -c trib -n "__fish_trib_needs_command" -f -a "call" -d 'Run a command on every node'
@@ -72,6 +78,9 @@ complete -c trib -n "__fish_trib_needs_command" -f -a "backup" -d 'Save a snapsh
 complete -c trib -n "__fish_trib_needs_command" -f -a "restore" -d 'Restore a backup into a cluster, of whatever shape'
 complete -c trib -n "__fish_trib_needs_command" -f -a "verify" -d 'Check that a backup is whole, and that a cluster has all that is in it'
 complete -c trib -n "__fish_trib_needs_command" -f -a "apply" -d 'Carry out a plan that \'--dry-run --json\' has printed'
+complete -c trib -n "__fish_trib_needs_command" -f -a "jobs" -d 'List what was changed from this host, and how it ended'
+complete -c trib -n "__fish_trib_needs_command" -f -a "resume" -d 'Finish what a run that was cut off had begun'
+complete -c trib -n "__fish_trib_needs_command" -f -a "undo" -d 'Take back what a run did, whether it was finished or cut off'
 complete -c trib -n "__fish_trib_needs_command" -f -a "status" -d 'Show shards, roles, slots, keys, memory, load and lag of all nodes'
 complete -c trib -n "__fish_trib_needs_command" -f -a "slots" -d 'List the ranges of slots with their primaries and replicas, or the slots that are used most'
 complete -c trib -n "__fish_trib_needs_command" -f -a "where" -d 'Show where keys live: slot, primary, replicas, and what is stored'
@@ -103,6 +112,7 @@ complete -c trib -n "__fish_trib_using_subcommand create" -l cert -d 'Certificat
 complete -c trib -n "__fish_trib_using_subcommand create" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand create" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand create" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand create" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -139,6 +149,7 @@ complete -c trib -n "__fish_trib_using_subcommand check" -l cert -d 'Certificate
 complete -c trib -n "__fish_trib_using_subcommand check" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand check" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand check" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand check" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand check" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand check" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -171,6 +182,7 @@ complete -c trib -n "__fish_trib_using_subcommand info" -l cert -d 'Certificate 
 complete -c trib -n "__fish_trib_using_subcommand info" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand info" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand info" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand info" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand info" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand info" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -187,8 +199,21 @@ complete -c trib -n "__fish_trib_using_subcommand info" -s y -l yes -d 'Answer e
 complete -c trib -n "__fish_trib_using_subcommand info" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand info" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand info" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand fix" -l allow -d 'Make only repairs of these kinds [default: all]' -r -f -a "close\t'Close slots that are open without need: no key is moved'
+finish\t'Finish moves that were begun: the slot goes to where it was going'
+home\t'Bring keys that are elsewhere to the owner of their slot'
+owner\t'Choose an owner, the one with most keys, for a slot that several claim, or an open one that nobody claims'
+cover-empty\t'Give slots that nobody owns, and of which nobody holds a key, to the primaries with the fewest'
+cover-keys\t'Give slots that nobody owns to the primary that holds most keys of them'"
+complete -c trib -n "__fish_trib_using_subcommand fix" -l on-conflict -d 'Which value stays where a key exists on two nodes with different values' -r -f -a "fail\t'None is touched, and the slot stays open'
+replace\t'The value that travels: it overwrites the one at the node that owns the slot in the end (as --replace)'
+keep\t'The value at the node that owns the slot in the end: the one that travels is dropped'"
+complete -c trib -n "__fish_trib_using_subcommand fix" -l quarantine -d 'Save every value that is overwritten or dropped in this directory first: a line of JSON with the key, the time to live and the DUMP, for RESTORE' -r -F
 complete -c trib -n "__fish_trib_using_subcommand fix" -l timeout -d 'How long one MIGRATE may take' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
+complete -c trib -n "__fish_trib_using_subcommand fix" -l max-keys-per-sec -d 'Move no more keys a second than this, over all nodes. Servers that move slots themselves are given so many at a time' -r
+complete -c trib -n "__fish_trib_using_subcommand fix" -l max-bytes-per-sec -d 'Move no more bytes a second than this, over all nodes, as MEMORY USAGE counts them; with a unit as in 10mb' -r
+complete -c trib -n "__fish_trib_using_subcommand fix" -l pause-if-p99-over -d 'Move nothing while the giving or the receiving node answers a PING in 100 later than this' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l user -d 'User to authenticate as' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
@@ -204,6 +229,7 @@ complete -c trib -n "__fish_trib_using_subcommand fix" -l cert -d 'Certificate t
 complete -c trib -n "__fish_trib_using_subcommand fix" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand fix" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand fix" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand fix" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -211,6 +237,7 @@ never\t''"
 complete -c trib -n "__fish_trib_using_subcommand fix" -l search-multiple-owners -d 'Also look for slots whose keys are on several primaries'
 complete -c trib -n "__fish_trib_using_subcommand fix" -l fix-with-unreachable-masters -l fix-with-unreachable-primaries -d 'Give away the slots of primaries that do not answer: their keys are lost unless they come back'
 complete -c trib -n "__fish_trib_using_subcommand fix" -l replace -d 'Overwrite keys that exist on the receiving node'
+complete -c trib -n "__fish_trib_using_subcommand fix" -l ignore-memory -d 'Move slots even if the receiving node seems to have too little memory for their keys'
 complete -c trib -n "__fish_trib_using_subcommand fix" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
 complete -c trib -n "__fish_trib_using_subcommand fix" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand fix" -l no-auth-warning -d 'Do not warn about a password on the command line'
@@ -229,6 +256,9 @@ complete -c trib -n "__fish_trib_using_subcommand reshard" -l to -d 'The primary
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l slots -d 'How many slots to move' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l timeout -d 'How long one MIGRATE may take' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l max-keys-per-sec -d 'Move no more keys a second than this, over all nodes. Servers that move slots themselves are given so many at a time' -r
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l max-bytes-per-sec -d 'Move no more bytes a second than this, over all nodes, as MEMORY USAGE counts them; with a unit as in 10mb' -r
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l pause-if-p99-over -d 'Move nothing while the giving or the receiving node answers a PING in 100 later than this' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l engine -d 'Who moves the slots' -r -f -a "auto\t'The servers where both can, else this program'
 atomic\t'The servers, all slots of a pair of nodes at once or not at all (CLUSTER MIGRATESLOTS, or CLUSTER MIGRATION of Redis 8.4)'
 migrate\t'This program, key by key (MIGRATE)'"
@@ -247,11 +277,13 @@ complete -c trib -n "__fish_trib_using_subcommand reshard" -l cert -d 'Certifica
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l replace -d 'Overwrite keys that exist on the receiving node'
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l ignore-memory -d 'Move slots even if the receiving node seems to have too little memory for their keys'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l use-atomic-slot-migration -d 'The same as --engine atomic, as valkey-cli has it'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l askpass -d 'Ask for the password'
@@ -275,6 +307,9 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance" -l zone -d 'The zon
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l threshold -d 'How far from its share a node may be, in percent of what it has' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l timeout -d 'How long one MIGRATE may take' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l max-keys-per-sec -d 'Move no more keys a second than this, over all nodes. Servers that move slots themselves are given so many at a time' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l max-bytes-per-sec -d 'Move no more bytes a second than this, over all nodes, as MEMORY USAGE counts them; with a unit as in 10mb' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l pause-if-p99-over -d 'Move nothing while the giving or the receiving node answers a PING in 100 later than this' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l engine -d 'Who moves the slots' -r -f -a "auto\t'The servers where both can, else this program'
 atomic\t'The servers, all slots of a pair of nodes at once or not at all (CLUSTER MIGRATESLOTS, or CLUSTER MIGRATION of Redis 8.4)'
 migrate\t'This program, key by key (MIGRATE)'"
@@ -293,6 +328,7 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance" -l cert -d 'Certifi
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -301,6 +337,7 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance" -l auto-weights -d 
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l use-empty-masters -l use-empty-primaries -d 'Give slots to primaries that own none'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l simulate -d 'Show what would be moved, and move nothing'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l replace -d 'Overwrite keys that exist on the receiving node'
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l ignore-memory -d 'Move slots even if the receiving node seems to have too little memory for their keys'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l use-atomic-slot-migration -d 'The same as --engine atomic, as valkey-cli has it'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l askpass -d 'Ask for the password'
@@ -333,6 +370,7 @@ complete -c trib -n "__fish_trib_using_subcommand add-node" -l cert -d 'Certific
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -351,6 +389,18 @@ complete -c trib -n "__fish_trib_using_subcommand add-node" -s y -l yes -d 'Answ
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l replicas -d 'What becomes of its replicas' -r -f -a "spread\t'They are given to the primaries with the fewest'
+remove\t'They are removed with it'"
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l weight -d 'Weight of a node that receives slots, named by the beginning of its ID; may be given for several nodes' -r
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l timeout -d 'How long one MIGRATE may take' -r
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l max-keys-per-sec -d 'Move no more keys a second than this, over all nodes. Servers that move slots themselves are given so many at a time' -r
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l max-bytes-per-sec -d 'Move no more bytes a second than this, over all nodes, as MEMORY USAGE counts them; with a unit as in 10mb' -r
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l pause-if-p99-over -d 'Move nothing while the giving or the receiving node answers a PING in 100 later than this' -r
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l engine -d 'Who moves the slots' -r -f -a "auto\t'The servers where both can, else this program'
+atomic\t'The servers, all slots of a pair of nodes at once or not at all (CLUSTER MIGRATESLOTS, or CLUSTER MIGRATION of Redis 8.4)'
+migrate\t'This program, key by key (MIGRATE)'"
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l wait -d 'How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l user -d 'User to authenticate as' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
@@ -366,11 +416,18 @@ complete -c trib -n "__fish_trib_using_subcommand del-node" -l cert -d 'Certific
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l drain -d 'Move its slots to the other primaries first'
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l use-empty-masters -l use-empty-primaries -d 'Also give slots to primaries that own none'
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l replace -d 'Overwrite keys that exist on the receiving node'
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l ignore-memory -d 'Move slots even if the receiving node seems to have too little memory for their keys'
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l use-atomic-slot-migration -d 'The same as --engine atomic, as valkey-cli has it'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l no-wait -d 'Do not wait for that'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l no-auth-warning -d 'Do not warn about a password on the command line'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
@@ -383,6 +440,210 @@ complete -c trib -n "__fish_trib_using_subcommand del-node" -s y -l yes -d 'Answ
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand drain" -l replicas -d 'What becomes of the replicas of a drained node' -r -f -a "leave\t'What the servers make of it: they stay with the node, or follow it to its new primary'
+spread\t'They are given to the primaries with the fewest'"
+complete -c trib -n "__fish_trib_using_subcommand drain" -l weight -d 'Weight of a node that receives slots, named by the beginning of its ID; may be given for several nodes' -r
+complete -c trib -n "__fish_trib_using_subcommand drain" -l timeout -d 'How long one MIGRATE may take' -r
+complete -c trib -n "__fish_trib_using_subcommand drain" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
+complete -c trib -n "__fish_trib_using_subcommand drain" -l max-keys-per-sec -d 'Move no more keys a second than this, over all nodes. Servers that move slots themselves are given so many at a time' -r
+complete -c trib -n "__fish_trib_using_subcommand drain" -l max-bytes-per-sec -d 'Move no more bytes a second than this, over all nodes, as MEMORY USAGE counts them; with a unit as in 10mb' -r
+complete -c trib -n "__fish_trib_using_subcommand drain" -l pause-if-p99-over -d 'Move nothing while the giving or the receiving node answers a PING in 100 later than this' -r
+complete -c trib -n "__fish_trib_using_subcommand drain" -l engine -d 'Who moves the slots' -r -f -a "auto\t'The servers where both can, else this program'
+atomic\t'The servers, all slots of a pair of nodes at once or not at all (CLUSTER MIGRATESLOTS, or CLUSTER MIGRATION of Redis 8.4)'
+migrate\t'This program, key by key (MIGRATE)'"
+complete -c trib -n "__fish_trib_using_subcommand drain" -l wait -d 'How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)' -r
+complete -c trib -n "__fish_trib_using_subcommand drain" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand drain" -l user -d 'User to authenticate as' -r
+complete -c trib -n "__fish_trib_using_subcommand drain" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand drain" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand drain" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand drain" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand drain" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand drain" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand drain" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand drain" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand drain" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand drain" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand drain" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand drain" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand drain" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand drain" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
+complete -c trib -n "__fish_trib_using_subcommand drain" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
+complete -c trib -n "__fish_trib_using_subcommand drain" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c trib -n "__fish_trib_using_subcommand drain" -l use-empty-masters -l use-empty-primaries -d 'Also give slots to primaries that own none'
+complete -c trib -n "__fish_trib_using_subcommand drain" -l replace -d 'Overwrite keys that exist on the receiving node'
+complete -c trib -n "__fish_trib_using_subcommand drain" -l ignore-memory -d 'Move slots even if the receiving node seems to have too little memory for their keys'
+complete -c trib -n "__fish_trib_using_subcommand drain" -l use-atomic-slot-migration -d 'The same as --engine atomic, as valkey-cli has it'
+complete -c trib -n "__fish_trib_using_subcommand drain" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
+complete -c trib -n "__fish_trib_using_subcommand drain" -l no-wait -d 'Do not wait for that'
+complete -c trib -n "__fish_trib_using_subcommand drain" -l askpass -d 'Ask for the password'
+complete -c trib -n "__fish_trib_using_subcommand drain" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand drain" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand drain" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand drain" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand drain" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand drain" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand drain" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
+complete -c trib -n "__fish_trib_using_subcommand drain" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand drain" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand drain" -s v -l verbose -d 'Say more about what is done'
+complete -c trib -n "__fish_trib_using_subcommand drain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l wait -d 'How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)' -r
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l user -d 'User to authenticate as' -r
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l no-wait -d 'Do not wait for that'
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l askpass -d 'Ask for the password'
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s v -l verbose -d 'Say more about what is done'
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand failover" -l shard -d 'The shard: its primary, or any node of it, by the beginning of an ID or by address' -r
+complete -c trib -n "__fish_trib_using_subcommand failover" -l to -d 'The replica that is to take over' -r
+complete -c trib -n "__fish_trib_using_subcommand failover" -l wait -d 'How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)' -r
+complete -c trib -n "__fish_trib_using_subcommand failover" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand failover" -l user -d 'User to authenticate as' -r
+complete -c trib -n "__fish_trib_using_subcommand failover" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand failover" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand failover" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand failover" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand failover" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand failover" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand failover" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand failover" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand failover" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand failover" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand failover" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand failover" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand failover" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand failover" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
+complete -c trib -n "__fish_trib_using_subcommand failover" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
+complete -c trib -n "__fish_trib_using_subcommand failover" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c trib -n "__fish_trib_using_subcommand failover" -l forced -d 'Do not ask the primary, which may be dead: most of the primaries vote. Writes that the replica does not have are lost'
+complete -c trib -n "__fish_trib_using_subcommand failover" -l takeover -d 'Do not ask anybody: for a cluster that has lost most of its primaries. What the replica does not have is lost, and if the others still serve somewhere, slots may have two owners for a while'
+complete -c trib -n "__fish_trib_using_subcommand failover" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
+complete -c trib -n "__fish_trib_using_subcommand failover" -l no-wait -d 'Do not wait for that'
+complete -c trib -n "__fish_trib_using_subcommand failover" -l askpass -d 'Ask for the password'
+complete -c trib -n "__fish_trib_using_subcommand failover" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand failover" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand failover" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand failover" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand failover" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand failover" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand failover" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
+complete -c trib -n "__fish_trib_using_subcommand failover" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand failover" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand failover" -s v -l verbose -d 'Say more about what is done'
+complete -c trib -n "__fish_trib_using_subcommand failover" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l by -d 'What the primaries are spread over' -r -f -a "host\t''
+zone\t'The availability zones that the servers tell'"
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l prefer -d 'Nodes that are to be primaries whatever else is even, separated by commas' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l wait -d 'How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l user -d 'User to authenticate as' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l no-wait -d 'Do not wait for that'
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l askpass -d 'Ask for the password'
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s v -l verbose -d 'Say more about what is done'
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand roll" -l restart -d 'Command of the shell that restarts one node; {host}, {port}, {addr}, {id} and {role} stand for the node' -r
+complete -c trib -n "__fish_trib_using_subcommand roll" -l only -d 'Restart only these' -r -f -a "replicas\t''
+primaries\t''"
+complete -c trib -n "__fish_trib_using_subcommand roll" -l skip -d 'Nodes to leave alone, separated by commas: those that are done when going on after a failure' -r
+complete -c trib -n "__fish_trib_using_subcommand roll" -l pause -d 'Rest between two nodes' -r
+complete -c trib -n "__fish_trib_using_subcommand roll" -l max-lag -d 'Bytes that a replica may lack of its primary\'s stream and count as in sync' -r
+complete -c trib -n "__fish_trib_using_subcommand roll" -l wait -d 'How long one node may take to restart, load and get in sync: seconds, or with a unit (60s, 10m)' -r
+complete -c trib -n "__fish_trib_using_subcommand roll" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand roll" -l user -d 'User to authenticate as' -r
+complete -c trib -n "__fish_trib_using_subcommand roll" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand roll" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand roll" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand roll" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand roll" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand roll" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand roll" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand roll" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand roll" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand roll" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand roll" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand roll" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand roll" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand roll" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
+complete -c trib -n "__fish_trib_using_subcommand roll" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
+complete -c trib -n "__fish_trib_using_subcommand roll" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c trib -n "__fish_trib_using_subcommand roll" -l back -d 'Make each primary a primary again after its restart'
+complete -c trib -n "__fish_trib_using_subcommand roll" -l allow-downtime -d 'Also restart primaries that have no replica: their slots are not served meanwhile'
+complete -c trib -n "__fish_trib_using_subcommand roll" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
+complete -c trib -n "__fish_trib_using_subcommand roll" -l askpass -d 'Ask for the password'
+complete -c trib -n "__fish_trib_using_subcommand roll" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand roll" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand roll" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand roll" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand roll" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand roll" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand roll" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
+complete -c trib -n "__fish_trib_using_subcommand roll" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand roll" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand roll" -s v -l verbose -d 'Say more about what is done'
+complete -c trib -n "__fish_trib_using_subcommand roll" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand reset" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand reset" -l user -d 'User to authenticate as' -r
 complete -c trib -n "__fish_trib_using_subcommand reset" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
@@ -398,6 +659,7 @@ complete -c trib -n "__fish_trib_using_subcommand reset" -l cert -d 'Certificate
 complete -c trib -n "__fish_trib_using_subcommand reset" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand reset" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand reset" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand reset" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand reset" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand reset" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -432,6 +694,7 @@ complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l cert -d 'Certi
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -466,6 +729,7 @@ complete -c trib -n "__fish_trib_using_subcommand call" -l cert -d 'Certificate 
 complete -c trib -n "__fish_trib_using_subcommand call" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand call" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand call" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand call" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand call" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand call" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -514,6 +778,7 @@ complete -c trib -n "__fish_trib_using_subcommand import" -l cert -d 'Certificat
 complete -c trib -n "__fish_trib_using_subcommand import" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand import" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand import" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand import" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -551,6 +816,7 @@ complete -c trib -n "__fish_trib_using_subcommand backup" -l cert -d 'Certificat
 complete -c trib -n "__fish_trib_using_subcommand backup" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand backup" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand backup" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand backup" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand backup" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand backup" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -590,6 +856,7 @@ complete -c trib -n "__fish_trib_using_subcommand restore" -l cert -d 'Certifica
 complete -c trib -n "__fish_trib_using_subcommand restore" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand restore" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand restore" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand restore" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand restore" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand restore" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -625,6 +892,7 @@ complete -c trib -n "__fish_trib_using_subcommand verify" -l cert -d 'Certificat
 complete -c trib -n "__fish_trib_using_subcommand verify" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand verify" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand verify" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand verify" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand verify" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand verify" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -657,6 +925,7 @@ complete -c trib -n "__fish_trib_using_subcommand apply" -l cert -d 'Certificate
 complete -c trib -n "__fish_trib_using_subcommand apply" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand apply" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand apply" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand apply" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand apply" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand apply" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -673,6 +942,130 @@ complete -c trib -n "__fish_trib_using_subcommand apply" -s y -l yes -d 'Answer 
 complete -c trib -n "__fish_trib_using_subcommand apply" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand apply" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand jobs" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l user -d 'User to authenticate as' -r
+complete -c trib -n "__fish_trib_using_subcommand jobs" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand jobs" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l unfinished -d 'Only jobs that are running, interrupted or failed'
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l csv -d 'Print commas instead of a table'
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l askpass -d 'Ask for the password'
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand jobs" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand jobs" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
+complete -c trib -n "__fish_trib_using_subcommand jobs" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand jobs" -s v -l verbose -d 'Say more about what is done'
+complete -c trib -n "__fish_trib_using_subcommand jobs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand resume" -l wait -d 'How long nodes may take to join, and then to come up' -r
+complete -c trib -n "__fish_trib_using_subcommand resume" -l timeout -d 'How long one MIGRATE may take' -r
+complete -c trib -n "__fish_trib_using_subcommand resume" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
+complete -c trib -n "__fish_trib_using_subcommand resume" -l max-keys-per-sec -d 'Move no more keys a second than this, over all nodes. Servers that move slots themselves are given so many at a time' -r
+complete -c trib -n "__fish_trib_using_subcommand resume" -l max-bytes-per-sec -d 'Move no more bytes a second than this, over all nodes, as MEMORY USAGE counts them; with a unit as in 10mb' -r
+complete -c trib -n "__fish_trib_using_subcommand resume" -l pause-if-p99-over -d 'Move nothing while the giving or the receiving node answers a PING in 100 later than this' -r
+complete -c trib -n "__fish_trib_using_subcommand resume" -l engine -d 'Who moves the slots' -r -f -a "auto\t'The servers where both can, else this program'
+atomic\t'The servers, all slots of a pair of nodes at once or not at all (CLUSTER MIGRATESLOTS, or CLUSTER MIGRATION of Redis 8.4)'
+migrate\t'This program, key by key (MIGRATE)'"
+complete -c trib -n "__fish_trib_using_subcommand resume" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand resume" -l user -d 'User to authenticate as' -r
+complete -c trib -n "__fish_trib_using_subcommand resume" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand resume" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand resume" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand resume" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand resume" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand resume" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand resume" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand resume" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand resume" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand resume" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand resume" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand resume" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand resume" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand resume" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
+complete -c trib -n "__fish_trib_using_subcommand resume" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
+complete -c trib -n "__fish_trib_using_subcommand resume" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c trib -n "__fish_trib_using_subcommand resume" -l replace -d 'Overwrite keys that exist on the receiving node'
+complete -c trib -n "__fish_trib_using_subcommand resume" -l ignore-memory -d 'Move slots even if the receiving node seems to have too little memory for their keys'
+complete -c trib -n "__fish_trib_using_subcommand resume" -l use-atomic-slot-migration -d 'The same as --engine atomic, as valkey-cli has it'
+complete -c trib -n "__fish_trib_using_subcommand resume" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
+complete -c trib -n "__fish_trib_using_subcommand resume" -l askpass -d 'Ask for the password'
+complete -c trib -n "__fish_trib_using_subcommand resume" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand resume" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand resume" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand resume" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand resume" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand resume" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand resume" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
+complete -c trib -n "__fish_trib_using_subcommand resume" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand resume" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand resume" -s v -l verbose -d 'Say more about what is done'
+complete -c trib -n "__fish_trib_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c trib -n "__fish_trib_using_subcommand undo" -l wait -d 'How long nodes may take to come apart' -r
+complete -c trib -n "__fish_trib_using_subcommand undo" -l timeout -d 'How long one MIGRATE may take' -r
+complete -c trib -n "__fish_trib_using_subcommand undo" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
+complete -c trib -n "__fish_trib_using_subcommand undo" -l max-keys-per-sec -d 'Move no more keys a second than this, over all nodes. Servers that move slots themselves are given so many at a time' -r
+complete -c trib -n "__fish_trib_using_subcommand undo" -l max-bytes-per-sec -d 'Move no more bytes a second than this, over all nodes, as MEMORY USAGE counts them; with a unit as in 10mb' -r
+complete -c trib -n "__fish_trib_using_subcommand undo" -l pause-if-p99-over -d 'Move nothing while the giving or the receiving node answers a PING in 100 later than this' -r
+complete -c trib -n "__fish_trib_using_subcommand undo" -l engine -d 'Who moves the slots' -r -f -a "auto\t'The servers where both can, else this program'
+atomic\t'The servers, all slots of a pair of nodes at once or not at all (CLUSTER MIGRATESLOTS, or CLUSTER MIGRATION of Redis 8.4)'
+migrate\t'This program, key by key (MIGRATE)'"
+complete -c trib -n "__fish_trib_using_subcommand undo" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
+complete -c trib -n "__fish_trib_using_subcommand undo" -l user -d 'User to authenticate as' -r
+complete -c trib -n "__fish_trib_using_subcommand undo" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
+complete -c trib -n "__fish_trib_using_subcommand undo" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
+complete -c trib -n "__fish_trib_using_subcommand undo" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand undo" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand undo" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand undo" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand undo" -l sni -d 'Name to ask the nodes for' -r
+complete -c trib -n "__fish_trib_using_subcommand undo" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
+complete -c trib -n "__fish_trib_using_subcommand undo" -l cacertdir -d 'Directory with such certificates' -r -F
+complete -c trib -n "__fish_trib_using_subcommand undo" -l cert -d 'Certificate to show to the nodes' -r -F
+complete -c trib -n "__fish_trib_using_subcommand undo" -l key -d 'Its private key' -r -F
+complete -c trib -n "__fish_trib_using_subcommand undo" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
+complete -c trib -n "__fish_trib_using_subcommand undo" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand undo" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
+complete -c trib -n "__fish_trib_using_subcommand undo" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
+complete -c trib -n "__fish_trib_using_subcommand undo" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t''
+never\t''"
+complete -c trib -n "__fish_trib_using_subcommand undo" -l replace -d 'Overwrite keys that exist on the receiving node'
+complete -c trib -n "__fish_trib_using_subcommand undo" -l ignore-memory -d 'Move slots even if the receiving node seems to have too little memory for their keys'
+complete -c trib -n "__fish_trib_using_subcommand undo" -l use-atomic-slot-migration -d 'The same as --engine atomic, as valkey-cli has it'
+complete -c trib -n "__fish_trib_using_subcommand undo" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
+complete -c trib -n "__fish_trib_using_subcommand undo" -l askpass -d 'Ask for the password'
+complete -c trib -n "__fish_trib_using_subcommand undo" -l no-auth-warning -d 'Do not warn about a password on the command line'
+complete -c trib -n "__fish_trib_using_subcommand undo" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand undo" -s 6 -l ipv6 -d 'Only IPv6 addresses of host names'
+complete -c trib -n "__fish_trib_using_subcommand undo" -l tls -d 'Speak TLS with the nodes'
+complete -c trib -n "__fish_trib_using_subcommand undo" -l insecure -d 'Trust any certificate'
+complete -c trib -n "__fish_trib_using_subcommand undo" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
+complete -c trib -n "__fish_trib_using_subcommand undo" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
+complete -c trib -n "__fish_trib_using_subcommand undo" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
+complete -c trib -n "__fish_trib_using_subcommand undo" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand undo" -s v -l verbose -d 'Say more about what is done'
+complete -c trib -n "__fish_trib_using_subcommand undo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand status" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand status" -l user -d 'User to authenticate as' -r
 complete -c trib -n "__fish_trib_using_subcommand status" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
@@ -688,6 +1081,7 @@ complete -c trib -n "__fish_trib_using_subcommand status" -l cert -d 'Certificat
 complete -c trib -n "__fish_trib_using_subcommand status" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand status" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand status" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand status" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand status" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand status" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -726,6 +1120,7 @@ complete -c trib -n "__fish_trib_using_subcommand slots" -l cert -d 'Certificate
 complete -c trib -n "__fish_trib_using_subcommand slots" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand slots" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand slots" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand slots" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand slots" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand slots" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -759,6 +1154,7 @@ complete -c trib -n "__fish_trib_using_subcommand where" -l cert -d 'Certificate
 complete -c trib -n "__fish_trib_using_subcommand where" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand where" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand where" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand where" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand where" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand where" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -796,6 +1192,7 @@ complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l cert -d 'Certifica
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -830,6 +1227,7 @@ complete -c trib -n "__fish_trib_using_subcommand top" -l cert -d 'Certificate t
 complete -c trib -n "__fish_trib_using_subcommand top" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand top" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand top" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand top" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand top" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand top" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -866,6 +1264,7 @@ complete -c trib -n "__fish_trib_using_subcommand cli" -l cert -d 'Certificate t
 complete -c trib -n "__fish_trib_using_subcommand cli" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand cli" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand cli" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand cli" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand cli" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand cli" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -904,6 +1303,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_su
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -938,6 +1338,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -970,6 +1371,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -1003,6 +1405,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -1039,6 +1442,7 @@ complete -c trib -n "__fish_trib_using_subcommand up" -l cert -d 'Certificate to
 complete -c trib -n "__fish_trib_using_subcommand up" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand up" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand up" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand up" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand up" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand up" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -1073,6 +1477,7 @@ complete -c trib -n "__fish_trib_using_subcommand down" -l cert -d 'Certificate 
 complete -c trib -n "__fish_trib_using_subcommand down" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand down" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand down" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand down" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand down" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand down" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -1106,6 +1511,7 @@ complete -c trib -n "__fish_trib_using_subcommand ps" -l cert -d 'Certificate to
 complete -c trib -n "__fish_trib_using_subcommand ps" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand ps" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand ps" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand ps" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand ps" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand ps" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
@@ -1137,6 +1543,7 @@ complete -c trib -n "__fish_trib_using_subcommand help" -l cert -d 'Certificate 
 complete -c trib -n "__fish_trib_using_subcommand help" -l key -d 'Its private key' -r -F
 complete -c trib -n "__fish_trib_using_subcommand help" -l tls-ciphers -d 'Ciphers for TLS 1.2, by OpenSSL\'s names with colons between them' -r
 complete -c trib -n "__fish_trib_using_subcommand help" -l tls-ciphersuites -d 'Cipher suites for TLS 1.3' -r
+complete -c trib -n "__fish_trib_using_subcommand help" -l journal -d 'Where the journal is kept that \'trib jobs\', \'resume\' and \'undo\' read [default: $XDG_STATE_HOME/trib/jobs, else ~/.local/state/trib/jobs]' -r -F
 complete -c trib -n "__fish_trib_using_subcommand help" -l lock-wait -d 'While another trib changes the cluster, wait this long for it to end (60, 60s, 5m) instead of giving up at once' -r
 complete -c trib -n "__fish_trib_using_subcommand help" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
