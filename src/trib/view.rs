@@ -121,6 +121,15 @@ impl Node {
     }
 }
 
+/// Those of `lines` whose nodes are members, as far as is known, and have no answer yet; each once.
+fn unasked<'a, T>(lines: impl IntoIterator<Item = &'a NodeLine>, answers: &HashMap<NodeId, T>) -> Vec<NodeLine> {
+    let is_unasked = |line: &&NodeLine| !line.flags.contains(Flags::HANDSHAKE) && !answers.contains_key(&line.id);
+    let mut unasked: Vec<NodeLine> = lines.into_iter().filter(is_unasked).cloned().collect();
+    unasked.sort_by_key(|line| line.id);
+    unasked.dedup_by_key(|line| line.id);
+    unasked
+}
+
 /// The whole cluster at one moment. Immutable for planners.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClusterView {
@@ -138,17 +147,12 @@ impl ClusterView {
         })?;
         let mut answers: HashMap<NodeId, Result<Report, Failure>> = HashMap::new();
         answers.insert(first.own().id, Ok(first.clone()));
-        let mut to_ask: Vec<NodeLine> = first.lines.clone();
+        let mut to_ask = unasked(&first.lines, &answers);
         // Normally one round; another one when somebody knows a node that the first one does not.
         while !to_ask.is_empty() {
-            to_ask.retain(|line| !line.flags.contains(Flags::HANDSHAKE) && !answers.contains_key(&line.id));
-            to_ask.sort_by_key(|line| line.id);
-            to_ask.dedup_by_key(|line| line.id);
             let replies = join_all(to_ask.iter().map(|line| ask_member(pool, line))).await;
-            let asked: Vec<NodeId> = to_ask.iter().map(|line| line.id).collect();
-            answers.extend(asked.into_iter().zip(replies));
-            let known = answers.values().flatten().flat_map(|report| &report.lines);
-            to_ask = known.filter(|line| !answers.contains_key(&line.id)).cloned().collect();
+            answers.extend(to_ask.iter().map(|line| line.id).zip(replies));
+            to_ask = unasked(answers.values().flatten().flat_map(|report| &report.lines), &answers);
         }
         Ok(ClusterView::assemble(seed, &first, answers))
     }
@@ -363,6 +367,16 @@ pub(crate) mod tests {
             answers.entry(line.id).or_insert_with(|| Err(Failure::Connect { node: line.addr.clone(), reason }));
         }
         ClusterView::assemble(&seed.parse().unwrap(), &first, answers)
+    }
+
+    #[test]
+    fn each_member_is_asked_once_and_a_stranger_never() {
+        let text = "a 127.0.0.1:1@11 myself,master - 0 0 1 connected 0-16383\n\
+                    b 127.0.0.1:2@12 handshake - 0 0 0 connected\n\
+                    c 127.0.0.1:3@13 master - 0 0 2 connected\n";
+        let report = Report::parse(&"127.0.0.1:1".parse().unwrap(), &spell_out(text)).unwrap();
+        let asked = unasked(report.lines.iter().chain(&report.lines), &HashMap::from([(id('a'), ())]));
+        assert_eq!(asked.iter().map(|line| line.id).collect::<Vec<_>>(), [id('c')]);
     }
 
     /// Replaces words of one letter, also behind `->-` and `-<-`, by 40 times that letter.
