@@ -366,8 +366,10 @@ impl<D: Disk> Log<D> {
     /// A new file where there may be an old one, which might come back after a crash if it were only emptied (and may be
     /// open still).
     fn create_anew(&self, path: &Path) -> io::Result<D::File> {
-        let _ = self.disk.remove(path);
-        self.disk.create(path)
+        match self.disk.remove(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => self.disk.create(path),
+        }
     }
 
     /// Writes a manifest, which holds from then on. It may not survive a crash yet: [`Log::sync`] sees to that before it
