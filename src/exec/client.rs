@@ -51,6 +51,8 @@ bitflags! {
         const IMPORT_SOURCE = 1 << 13;
         /// The source of a slot migration, sending keys.
         const SLOT_IMPORT = 1 << 14;
+        /// Its connection shall give back room that it does not use.
+        const TRIM = 1 << 15;
     }
 }
 
@@ -78,6 +80,15 @@ pub enum Parked {
     SlotOrders,
     /// The command is tried again when a pause ends or a frozen key thaws.
     Retry,
+}
+
+/// What a connection has taken of its client's replies and not yet written; the connection keeps it up to date.
+#[derive(Debug, Default)]
+pub struct Outgoing {
+    /// Bytes that are not written.
+    pub unwritten: AtomicUsize,
+    /// Size of the buffer they are in.
+    pub capacity: AtomicUsize,
 }
 
 /// One connection.
@@ -116,8 +127,11 @@ pub struct Client {
     /// Bytes read and not yet run, and the size of the buffer they are in.
     pub query_bytes: usize,
     pub query_capacity: usize,
-    /// Bytes of replies that the connection has taken and not yet written; the connection keeps it up to date.
-    pub unwritten: Arc<AtomicUsize>,
+    /// The most bytes of replies it had at once since the peak was last reset, and when that is due.
+    pub reply_peak_bytes: usize,
+    pub peak_reset_due: Millis,
+    /// What the connection has taken of its replies.
+    pub outgoing: Arc<Outgoing>,
     /// Since when it has more output than its soft limit.
     pub over_soft_limit_since: Option<Millis>,
     /// What of its memory is part of the sum over all clients.
@@ -157,7 +171,9 @@ impl Client {
             net_output_bytes: 0,
             query_bytes: 0,
             query_capacity: 0,
-            unwritten: Arc::default(),
+            reply_peak_bytes: 0,
+            peak_reset_due: now,
+            outgoing: Arc::default(),
             over_soft_limit_since: None,
             counted_bytes: 0,
             slot: None,
@@ -167,7 +183,13 @@ impl Client {
     /// Bytes of replies that the connection has taken and not yet written.
     #[must_use]
     pub fn unwritten_bytes(&self) -> usize {
-        self.unwritten.load(Ordering::Relaxed)
+        self.outgoing.unwritten.load(Ordering::Relaxed)
+    }
+
+    /// Size of the buffers its replies are in.
+    #[must_use]
+    pub fn reply_capacity(&self) -> usize {
+        self.reply.buf.capacity() + self.outgoing.capacity.load(Ordering::Relaxed)
     }
 
     #[must_use]
@@ -191,12 +213,7 @@ impl Client {
     pub fn memory_bytes(&self) -> usize {
         let queued = self.transaction.as_ref().map_or(0, |t| t.queued_bytes);
         let watched: usize = self.watched.iter().map(|(_, key)| key.len() + size_of::<(u32, Box<[u8]>)>()).sum();
-        size_of::<Client>()
-            + self.query_capacity
-            + self.reply.buf.capacity()
-            + self.unwritten_bytes()
-            + queued
-            + watched
+        size_of::<Client>() + self.query_capacity + self.reply_capacity() + queued + watched
     }
 
     /// Whether its memory counts against `maxmemory-clients`.

@@ -1,8 +1,7 @@
 //! What happens by time and not by command: `hz` times a second.
 
 use super::alarm::BACKGROUND_PAUSE_MS;
-use super::client::{ClientFlags, Parked};
-use super::effect::Effect;
+use super::client::Parked;
 use super::latency::LatencyEvent;
 use super::memory::Room;
 use super::server::Server;
@@ -30,8 +29,7 @@ impl Server {
         self.work_beside();
         self.announce_changes();
         self.rehash();
-        self.watch_clients();
-        self.check_outputs();
+        self.clients_cron();
         self.end_pauses();
         self.serve_ready();
         self.save_when_due();
@@ -113,27 +111,6 @@ impl Server {
         while self.stopwatch.micros().saturating_sub(started) < REHASH_BUDGET_USEC {
             if !self.keyspace.rehash_step(64) {
                 break;
-            }
-        }
-    }
-
-    /// Closes idle clients and ends waits whose time is over.
-    fn watch_clients(&mut self) {
-        let timeout_ms = self.config.timeout_secs * 1000;
-        let (now, Server { clients, outbox, .. }) = (self.now, self);
-        for client in clients.iter_mut() {
-            let exempt = ClientFlags::REPLICA
-                | ClientFlags::PRIMARY
-                | ClientFlags::SLOT_IMPORT
-                | ClientFlags::MONITOR
-                | ClientFlags::PUBSUB;
-            if timeout_ms > 0
-                && !client.flags.intersects(exempt)
-                && client.parked.is_none()
-                && now.since(client.last_interaction) > timeout_ms
-            {
-                client.flags |= ClientFlags::CLOSE_NOW;
-                outbox.push(Effect::Wake(client.id));
             }
         }
     }

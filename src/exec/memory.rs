@@ -101,7 +101,6 @@ impl Server {
     pub(super) fn memory_cron(&mut self) {
         self.backlog_excess_bytes = self.repl.memory().saturating_sub(self.config.repl_backlog_size);
         self.stats.peak_memory_bytes = self.stats.peak_memory_bytes.max(self.memory.used_bytes());
-        self.clients.sum_up();
         self.evict_clients();
         self.free_garbage();
     }

@@ -8,6 +8,7 @@ pub mod alarm;
 mod blocked;
 pub mod call;
 pub mod client;
+pub mod clients_cron;
 pub mod cluster;
 pub mod commandlog;
 mod cron;

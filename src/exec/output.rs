@@ -66,18 +66,6 @@ impl Server {
             self.stats.closed_for_output += 1;
         }
     }
-
-    /// Closes clients that have had too much output for too long.
-    pub(super) fn check_outputs(&mut self) {
-        let Server { clients, outbox, config, now, stats, .. } = self;
-        let watch = OutputWatch { limits: &config.client_output_buffer_limit, now: *now };
-        for client in clients.iter_mut() {
-            if !client.is(ClientFlags::CLOSE_NOW) && watch.is_exceeded(client) {
-                close_for_output(client, outbox);
-                stats.closed_for_output += 1;
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::acks::AckWaits;
 use super::alarm::Alarms;
 use super::blocked::Blocked;
 use super::client::{Client, ClientFlags, ClientId, Clients, Parked};
+use super::clients_cron::PEAK_RESET_MS;
 use super::commandlog::CommandLog;
 use super::effect::{Effect, LogLevel, Token};
 use super::frozen::Frozen;
@@ -114,11 +115,26 @@ impl Pause {
 }
 
 /// What DEBUG switches, for tests.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Switches {
     pub cron_paused: bool,
     /// Payloads and RDB files are taken whatever their checksums say.
     pub checksums_skipped: bool,
+    /// Buffers of replies keep the size they have.
+    pub reply_buffers_kept: bool,
+    /// After how long the peak of a client's replies is forgotten; never with `None`.
+    pub peak_reset_ms: Option<i64>,
+}
+
+impl Default for Switches {
+    fn default() -> Switches {
+        Switches {
+            cron_paused: false,
+            checksums_skipped: false,
+            reply_buffers_kept: false,
+            peak_reset_ms: Some(PEAK_RESET_MS),
+        }
+    }
 }
 
 /// The server as a state machine.
@@ -128,6 +144,8 @@ pub struct Server {
     pub gauges: Gauges,
     pub keyspace: Keyspace,
     pub clients: Clients,
+    /// When all clients are looked at next.
+    pub(super) clients_pass_due: Millis,
     pub commands: CommandTable,
     pub stats: Stats,
     pub rng: Rng,
@@ -263,6 +281,7 @@ impl Server {
             current_replica: None,
             expire_cursor: ExpireCursor::default(),
             clients: Clients::default(),
+            clients_pass_due: Millis::ZERO,
             commands: setup.commands,
             facts: setup.facts,
             gauges: Gauges::default(),

@@ -8,15 +8,16 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Poll, Waker};
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::shared::{Bell, Shared, now};
 use crate::exec::ClientId;
-use crate::exec::client::ClientFlags;
+use crate::exec::client::{ClientFlags, Outgoing};
+use crate::exec::clients_cron::reply_room;
 use crate::exec::settled::Hold;
 use crate::resp::ErrorReply;
 use crate::resp::error::ProtocolError;
@@ -51,7 +52,7 @@ pub struct Connection<S> {
     /// How much of `out` is written.
     written: usize,
     /// How much is not, for others to see.
-    unwritten: Arc<AtomicUsize>,
+    outgoing: Arc<Outgoing>,
     limits: RequestLimits,
     query_max_bytes: usize,
     /// What is to be written waits for this.
@@ -69,6 +70,10 @@ pub struct Connection<S> {
     delayed: bool,
     /// Served by a further I/O thread.
     beside: bool,
+    /// It has no room for requests until the next one comes.
+    unprepared: bool,
+    /// Room for replies is given back when they are written.
+    trim: bool,
 }
 
 /// Why a connection woke up.
@@ -81,6 +86,9 @@ enum Event {
 pub trait Socket: AsyncRead + AsyncWrite + Unpin {
     /// Whether small writes wait for more to go with them. What cannot do so goes on as it does.
     fn delay_small_writes(&self, delay: bool);
+
+    /// Whether there may be something to read.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }
 
 impl Socket for TcpStream {
@@ -88,10 +96,18 @@ impl Socket for TcpStream {
         // Nothing but speed depends on it.
         let _ = self.set_nodelay(!delay);
     }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_read_ready(cx)
+    }
 }
 
 impl Socket for UnixStream {
     fn delay_small_writes(&self, _: bool) {}
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_read_ready(cx)
+    }
 }
 
 impl<S: Socket> Connection<S> {
@@ -104,13 +120,13 @@ impl<S: Socket> Connection<S> {
 
     pub fn new(shared: Arc<Shared>, id: ClientId, stream: S) -> Connection<S> {
         let bell = shared.add_bell(id);
-        let (limits, query_max_bytes, unwritten) = {
+        let (limits, query_max_bytes, outgoing) = {
             let server = shared.server();
             let client = server.clients.get(id);
             let authenticated = client.is_some_and(|client| client.authenticated);
             let bulk_max_bytes = server.config.proto_max_bulk_len as u64;
-            let unwritten = client.map(|client| Arc::clone(&client.unwritten)).unwrap_or_default();
-            (RequestLimits { bulk_max_bytes, authenticated }, server.config.client_query_buffer_limit, unwritten)
+            let outgoing = client.map(|client| Arc::clone(&client.outgoing)).unwrap_or_default();
+            (RequestLimits { bulk_max_bytes, authenticated }, server.config.client_query_buffer_limit, outgoing)
         };
         Connection {
             shared,
@@ -125,7 +141,7 @@ impl<S: Socket> Connection<S> {
             next: 0,
             out: Vec::new(),
             written: 0,
-            unwritten,
+            outgoing,
             limits,
             query_max_bytes,
             hold: None,
@@ -134,6 +150,8 @@ impl<S: Socket> Connection<S> {
             ending: false,
             hungry: false,
             delayed: false,
+            unprepared: true,
+            trim: false,
         }
     }
 
@@ -182,7 +200,7 @@ impl<S: Socket> Connection<S> {
     async fn wait(&mut self) -> io::Result<Event> {
         let ahead = self.buf.len() - self.batch.done_bytes(self.next);
         let may_read = (self.next == self.batch.len() || ahead < READ_BYTES) && self.broken.is_none();
-        if may_read {
+        if may_read && !self.unprepared {
             // A large argument is read into a buffer of its final size, so that it is not copied again and again.
             let wanted = self.parser.wanted_len().map_or(0, |len| len.saturating_sub(self.buf.len()));
             self.buf.reserve(wanted.clamp(READ_BYTES, RESERVE_MAX_BYTES));
@@ -192,12 +210,16 @@ impl<S: Socket> Connection<S> {
             // Others shall have their turn between two helpings.
             tokio::task::yield_now().await;
         }
-        let Connection { bell, hung, stream, buf, .. } = self;
+        let Connection { bell, hung, stream, buf, unprepared, .. } = self;
         poll_fn(|cx| {
             if bell.poll(cx, hung) {
                 return Poll::Ready(Ok(Event::Rung));
             }
-            if may_read {
+            let idle = *unprepared && stream.poll_readable(cx)?.is_pending();
+            if may_read && !idle {
+                if std::mem::take(unprepared) {
+                    buf.reserve(READ_BYTES);
+                }
                 // The future keeps no state between polls, so it may be made anew for each.
                 let read = pin!(stream.read_buf(&mut *buf)).poll(cx).map_ok(Event::Read);
                 if read.is_ready() {
@@ -223,6 +245,7 @@ impl<S: Socket> Connection<S> {
             self.next = server.run_batch(self.id, &self.buf, &self.batch, self.next, now());
         }
         self.hungry = server.feed_replica(self.id, FEED_BYTES);
+        let trims_replies = !server.switches.reply_buffers_kept;
         let Some(client) = server.clients.get_mut(self.id) else {
             self.ending = true;
             self.shared.collect(&mut server);
@@ -240,6 +263,7 @@ impl<S: Socket> Connection<S> {
         client.net_input_bytes += read as u64;
         client.query_bytes = self.buf.len() - self.batch.done_bytes(self.next);
         client.query_capacity = self.buf.capacity();
+        client.reply_peak_bytes = client.reply_peak_bytes.max(written);
         client.net_output_bytes += written as u64;
         if self.out.is_empty() {
             std::mem::swap(&mut self.out, &mut client.reply.buf);
@@ -251,8 +275,20 @@ impl<S: Socket> Connection<S> {
             }
             self.out.append(&mut client.reply.buf);
         }
+        if client.is(ClientFlags::TRIM) {
+            client.flags -= ClientFlags::TRIM;
+            self.trim = trims_replies;
+            if trims_replies {
+                client.reply.buf.shrink_to(reply_room(client));
+            }
+            self.unprepared = self.buf.is_empty();
+            if self.unprepared {
+                self.buf = Vec::new();
+                client.query_capacity = 0;
+            }
+        }
         self.ending = client.is_closing();
-        self.unwritten.store(self.out.len() - self.written, Ordering::Relaxed);
+        self.tell_outgoing();
         let is_replica = client.is(ClientFlags::REPLICA);
         if client.is(ClientFlags::CLOSE_NOW) {
             self.out.clear();
@@ -322,7 +358,7 @@ impl<S: Socket> Connection<S> {
                 Poll::Ready(Ok(false))
             })
             .await?;
-            self.unwritten.store(self.out.len() - self.written, Ordering::Relaxed);
+            self.tell_outgoing();
             if rung {
                 self.run_batch();
                 self.wait_for_log().await;
@@ -330,9 +366,15 @@ impl<S: Socket> Connection<S> {
         }
         self.written = 0;
         self.out.clear();
-        if self.out.capacity() > KEEP_BYTES {
+        if self.out.capacity() > KEEP_BYTES || std::mem::take(&mut self.trim) {
             self.out = Vec::new();
+            self.tell_outgoing();
         }
         Ok(())
+    }
+
+    fn tell_outgoing(&self) {
+        self.outgoing.unwritten.store(self.out.len() - self.written, Ordering::Relaxed);
+        self.outgoing.capacity.store(self.out.capacity(), Ordering::Relaxed);
     }
 }

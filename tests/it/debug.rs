@@ -140,3 +140,37 @@ fn patterns_are_tried_without_keys() {
     assert_eq!(server.text(&format!("DEBUG STRINGMATCH-LEN {stars}b {text}")), "0");
     assert_eq!(server.text(&format!("DEBUG STRINGMATCH-LEN {stars} {text}")), "1");
 }
+
+/// A field of the line of the client with this name.
+fn of_client(server: &Server, name: &str, field: &str) -> usize {
+    let list = server.text("CLIENT LIST");
+    let line = list.lines().find(|line| line.contains(&format!(" name={name} "))).expect("it is connected");
+    let value = line.split(' ').find_map(|word| word.strip_prefix(field)?.strip_prefix('='));
+    value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{field} in {line}"))
+}
+
+#[test]
+fn an_idle_client_gives_its_buffers_back_unless_they_are_kept() {
+    let server = Server::start(ServerKind::Node, "enable-debug-command yes");
+    assert_eq!(server.text("DEBUG REPLYBUFFER PEAK-RESET-TIME 100"), "OK");
+    let value = "v".repeat(20_000);
+    let mut client = server.connect();
+    let mut set = redis::cmd("SET");
+    set.arg("key").arg(&value).query::<()>(&mut client).unwrap();
+    redis::cmd("CLIENT").arg("SETNAME").arg("reader").query::<()>(&mut client).unwrap();
+
+    assert_eq!(server.text("DEBUG REPLYBUFFER RESIZING 0"), "OK");
+    assert_eq!(redis::cmd("GET").arg("key").query::<String>(&mut client).unwrap(), value);
+    eventually("its requests have no buffer", || of_client(&server, "reader", "qbuf-free") == 0);
+    assert!(of_client(&server, "reader", "rbs") > value.len(), "its replies have");
+
+    assert_eq!(server.text("DEBUG REPLYBUFFER RESIZING 1"), "OK");
+    eventually("neither have they", || of_client(&server, "reader", "rbs") <= 1024);
+    assert_eq!(of_client(&server, "reader", "rbp"), 0);
+    assert!(of_client(&server, "reader", "tot-mem") < 2048);
+    assert_eq!(server.text("DEBUG REPLYBUFFER PEAK-RESET-TIME never"), "OK");
+    assert_eq!(redis::cmd("GET").arg("key").query::<String>(&mut client).unwrap(), value, "it is as good as before");
+    assert!(of_client(&server, "reader", "rbs") > value.len());
+    assert!(server.call::<String>("DEBUG REPLYBUFFER PEAK-RESET-TIME soon").is_err());
+    assert!(server.call::<String>("DEBUG REPLYBUFFER SHRINKING 1").is_err());
+}

@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use crate::commands::parse;
 use crate::config::ClientsMemory;
 use crate::exec::client::Client;
+use crate::exec::clients_cron::PEAK_RESET_MS;
 use crate::exec::{Ctx, Done};
 use crate::resp::{Args, ErrorReply};
 
@@ -49,6 +51,29 @@ fn told(buckets: &[(usize, usize)]) -> String {
 /// Sends a command to the replicas that is not run here.
 pub fn replicate(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     ctx.server.feed_replicas(args.from(2));
+    ctx.reply().ok();
+    Ok(())
+}
+
+/// When buffers of replies are given back.
+pub fn reply_buffer(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let switches = &mut ctx.server.switches;
+    if args.is(2, "PEAK-RESET-TIME") {
+        switches.peak_reset_ms = match args.at(3) {
+            word if word.eq_ignore_ascii_case(b"never") => None,
+            word if word.eq_ignore_ascii_case(b"reset") => Some(PEAK_RESET_MS),
+            word => Some(parse::int(word)?),
+        };
+        let reset_ms = switches.peak_reset_ms.unwrap_or(PEAK_RESET_MS);
+        let due = ctx.server.now + reset_ms;
+        for client in ctx.server.clients.iter_mut() {
+            client.peak_reset_due = client.peak_reset_due.min(due);
+        }
+    } else if args.is(2, "RESIZING") {
+        switches.reply_buffers_kept = parse::int(args.at(3))? == 0;
+    } else {
+        return Err(ErrorReply::wrong_subcommand_arity(args.at(1), "DEBUG"));
+    }
     ctx.reply().ok();
     Ok(())
 }

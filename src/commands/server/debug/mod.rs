@@ -195,6 +195,13 @@ const ACTIONS: &[Action] = &[
         run: reload::reload,
     },
     Action {
+        name: "REPLYBUFFER",
+        shown: " PEAK-RESET-TIME <NEVER|RESET|milliseconds> | RESIZING <0|1>",
+        args: 4..=4,
+        text: "Tells after how long the peak of a client's replies is forgotten, and whether buffers larger than it needs are given back.",
+        run: clients::reply_buffer,
+    },
+    Action {
         name: "REPLICATE",
         shown: " <command> [<arg> ...]",
         args: 3..=usize::MAX,

@@ -27,7 +27,7 @@ impl Overview {
         let used = server.memory.used_bytes();
         let (mut replicas, mut normal) = ((0, 0), (0, 0));
         for client in clients {
-            let bytes = (client.query_capacity + client.reply.buf.capacity() + client.unwritten_bytes()) as u64;
+            let bytes = (client.query_capacity + client.reply_capacity()) as u64;
             let sum = if client.is(ClientFlags::REPLICA) { &mut replicas } else { &mut normal };
             *sum = (sum.0 + bytes, sum.1 + 1);
         }
