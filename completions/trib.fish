@@ -262,6 +262,7 @@ complete -c trib -n "__fish_trib_using_subcommand reshard" -l pause-if-p99-over 
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l engine -d 'Who moves the slots' -r -f -a "auto\t'The servers where both can, else this program'
 atomic\t'The servers, all slots of a pair of nodes at once or not at all (CLUSTER MIGRATESLOTS, or CLUSTER MIGRATION of Redis 8.4)'
 migrate\t'This program, key by key (MIGRATE)'"
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l wait -d 'How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l user -d 'User to authenticate as' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
@@ -286,6 +287,7 @@ complete -c trib -n "__fish_trib_using_subcommand reshard" -l replace -d 'Overwr
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l ignore-memory -d 'Move slots even if the receiving node seems to have too little memory for their keys'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l use-atomic-slot-migration -d 'The same as --engine atomic, as valkey-cli has it'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l no-wait -d 'Do not wait for that'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l no-auth-warning -d 'Do not warn about a password on the command line'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
@@ -313,6 +315,7 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance" -l pause-if-p99-ove
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l engine -d 'Who moves the slots' -r -f -a "auto\t'The servers where both can, else this program'
 atomic\t'The servers, all slots of a pair of nodes at once or not at all (CLUSTER MIGRATESLOTS, or CLUSTER MIGRATION of Redis 8.4)'
 migrate\t'This program, key by key (MIGRATE)'"
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l wait -d 'How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l user -d 'User to authenticate as' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
@@ -340,6 +343,7 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance" -l replace -d 'Over
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l ignore-memory -d 'Move slots even if the receiving node seems to have too little memory for their keys'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l use-atomic-slot-migration -d 'The same as --engine atomic, as valkey-cli has it'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l no-wait -d 'Do not wait for that'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l no-auth-warning -d 'Do not warn about a password on the command line'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
@@ -976,7 +980,7 @@ complete -c trib -n "__fish_trib_using_subcommand jobs" -s y -l yes -d 'Answer e
 complete -c trib -n "__fish_trib_using_subcommand jobs" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand jobs" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand jobs" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c trib -n "__fish_trib_using_subcommand resume" -l wait -d 'How long nodes may take to join, and then to come up' -r
+complete -c trib -n "__fish_trib_using_subcommand resume" -l wait -d 'How long nodes may take to join or to come apart, and then to come up' -r
 complete -c trib -n "__fish_trib_using_subcommand resume" -l timeout -d 'How long one MIGRATE may take' -r
 complete -c trib -n "__fish_trib_using_subcommand resume" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
 complete -c trib -n "__fish_trib_using_subcommand resume" -l max-keys-per-sec -d 'Move no more keys a second than this, over all nodes. Servers that move slots themselves are given so many at a time' -r
@@ -985,6 +989,8 @@ complete -c trib -n "__fish_trib_using_subcommand resume" -l pause-if-p99-over -
 complete -c trib -n "__fish_trib_using_subcommand resume" -l engine -d 'Who moves the slots' -r -f -a "auto\t'The servers where both can, else this program'
 atomic\t'The servers, all slots of a pair of nodes at once or not at all (CLUSTER MIGRATESLOTS, or CLUSTER MIGRATION of Redis 8.4)'
 migrate\t'This program, key by key (MIGRATE)'"
+complete -c trib -n "__fish_trib_using_subcommand resume" -l restart -d 'The command that restarts a node, for a roll: the journal does not keep it' -r
+complete -c trib -n "__fish_trib_using_subcommand resume" -l from-pass -d 'Password of the source, for an import (environment: TRIB_FROM_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand resume" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand resume" -l user -d 'User to authenticate as' -r
 complete -c trib -n "__fish_trib_using_subcommand resume" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
@@ -1009,6 +1015,7 @@ complete -c trib -n "__fish_trib_using_subcommand resume" -l replace -d 'Overwri
 complete -c trib -n "__fish_trib_using_subcommand resume" -l ignore-memory -d 'Move slots even if the receiving node seems to have too little memory for their keys'
 complete -c trib -n "__fish_trib_using_subcommand resume" -l use-atomic-slot-migration -d 'The same as --engine atomic, as valkey-cli has it'
 complete -c trib -n "__fish_trib_using_subcommand resume" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
+complete -c trib -n "__fish_trib_using_subcommand resume" -l from-askpass -d 'Ask for the password of the source'
 complete -c trib -n "__fish_trib_using_subcommand resume" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand resume" -l no-auth-warning -d 'Do not warn about a password on the command line'
 complete -c trib -n "__fish_trib_using_subcommand resume" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
@@ -1021,7 +1028,7 @@ complete -c trib -n "__fish_trib_using_subcommand resume" -s y -l yes -d 'Answer
 complete -c trib -n "__fish_trib_using_subcommand resume" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand resume" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c trib -n "__fish_trib_using_subcommand undo" -l wait -d 'How long nodes may take to come apart' -r
+complete -c trib -n "__fish_trib_using_subcommand undo" -l wait -d 'How long nodes may take to join or to come apart, and then to come up' -r
 complete -c trib -n "__fish_trib_using_subcommand undo" -l timeout -d 'How long one MIGRATE may take' -r
 complete -c trib -n "__fish_trib_using_subcommand undo" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
 complete -c trib -n "__fish_trib_using_subcommand undo" -l max-keys-per-sec -d 'Move no more keys a second than this, over all nodes. Servers that move slots themselves are given so many at a time' -r

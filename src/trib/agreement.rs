@@ -11,7 +11,7 @@ use super::cli::WaitArgs;
 use super::client::Pool;
 use super::error::{Error, Kind};
 use super::nodes_text::Flags;
-use super::ui::Ui;
+use super::ui::{Ui, Wording};
 use super::view::{ClusterView, Node};
 use super::vitals::Vitals;
 use super::wait::{self, Look};
@@ -36,6 +36,15 @@ pub async fn reach(
     match wait.no_wait {
         true => Ok(()),
         false => within(ui, pool, seed, wait.wait, missing).await.map(drop),
+    }
+}
+
+/// The same behind slots that were moved. redis-cli does not look at replicas: in its grammar it is enough that all nodes
+/// have heard of the owners.
+pub async fn after_moves(ui: &Ui, pool: &Pool, seed: &Addr, wait: WaitArgs) -> Result<(), Error> {
+    match ui.wording() {
+        Wording::Trib => reach(ui, pool, seed, wait, |_| None).await,
+        Wording::RedisCli => Ok(()),
     }
 }
 

@@ -83,7 +83,8 @@ async fn tell(ctx: &Context<'_>, other: &Addr, gone: &[&Node]) -> Result<(), Fai
     Ok(())
 }
 
-async fn reset(ctx: &Context<'_>, addr: &Addr) -> Result<(), Failure> {
+/// Makes the node a stranger to all others; it keeps its id, and a replica drops its data.
+pub async fn reset(ctx: &Context<'_>, addr: &Addr) -> Result<(), Failure> {
     ctx.pool.client(addr).await?.call_within(RESET_LIMIT, &command("CLUSTER RESET SOFT")).await.map(drop)
 }
 

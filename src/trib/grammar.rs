@@ -218,6 +218,21 @@ fn planned(tokens: &[Token]) -> Vec<String> {
     words
 }
 
+/// The words of a command without this option and its value.
+#[must_use]
+pub fn without(words: Vec<String>, option: &str) -> Vec<String> {
+    let mut kept = Vec::with_capacity(words.len());
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        match word.strip_prefix(option) {
+            Some("") => _ = words.next(),
+            Some(rest) if rest.starts_with('=') => {}
+            _ => kept.push(word),
+        }
+    }
+    kept
+}
+
 /// `--cluster-x` is `--x`; `--weight a=1 b=2` is `--weight a=1 --weight b=2`.
 fn rewrite_options(args: Vec<OsString>) -> Vec<OsString> {
     let mut out = Vec::with_capacity(args.len());
@@ -275,6 +290,19 @@ mod tests {
     fn native(text: &str) -> (Wording, String) {
         let line = line(text);
         (line.wording, line.args.join(OsStr::new(" ")).into_string().unwrap())
+    }
+
+    #[test]
+    fn an_option_is_left_out_with_its_value() {
+        for (text, kept) in [
+            ("roll --restart x --back h:1", "roll --back h:1"),
+            ("roll --restart=x h:1", "roll h:1"),
+            ("roll --restarts x h:1", "roll --restarts x h:1"),
+            ("roll h:1 --restart", "roll h:1"),
+        ] {
+            let words = text.split(' ').map(str::to_owned).collect();
+            assert_eq!(without(words, "--restart").join(" "), kept);
+        }
     }
 
     #[test]

@@ -40,6 +40,7 @@ pub mod preflight;
 pub mod promote;
 pub mod reform;
 pub mod rehome;
+pub mod rejoin;
 pub mod repair;
 pub mod report;
 pub mod restart;

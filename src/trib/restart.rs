@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use super::error::Error;
+use super::local::process::Identity;
 use super::view::Node;
 
 /// Names that stand for the node, each of which tells it apart from the others.
@@ -50,8 +51,8 @@ fn quoted(value: &str) -> String {
     }
 }
 
-/// Runs it to its end. What it prints goes to stderr: stdout is for the report.
-pub async fn run(command: &str, limit: Duration) -> Result<(), Error> {
+/// Runs it to its end. What it prints goes to stderr: stdout is for the report. `begun` gets the process that it is.
+pub async fn run(command: &str, limit: Duration, begun: impl FnOnce(Identity)) -> Result<(), Error> {
     let failed = |why: String| Error::failed(format!("[ERR] The command failed ({why}): {command}"));
     let mut shell = Command::new("/bin/sh");
     let mut child = shell
@@ -60,6 +61,9 @@ pub async fn run(command: &str, limit: Duration) -> Result<(), Error> {
         .stdout(std::io::stderr())
         .spawn()
         .map_err(|e| failed(e.to_string()))?;
+    if let Some(pid) = child.id() {
+        begun(Identity::of(pid));
+    }
     match tokio::time::timeout(limit, child.wait()).await {
         Ok(Ok(status)) if status.success() => Ok(()),
         Ok(Ok(status)) => Err(failed(status.to_string())),
@@ -107,7 +111,7 @@ mod tests {
     #[test]
     fn a_command_that_fails_says_how() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let run = |command, limit| runtime.block_on(run(command, Duration::from_millis(limit)));
+        let run = |command, limit| runtime.block_on(run(command, Duration::from_millis(limit), |_| {}));
         assert!(run("true", 60_000).is_ok());
         let text = |error: Error| format!("{:?}", error.what);
         assert!(text(run("exit 3", 60_000).unwrap_err()).contains("exit status: 3"));

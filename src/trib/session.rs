@@ -10,6 +10,7 @@ use super::addr::Addr;
 use super::cmd::Context;
 use super::error::{self, Error};
 use super::fresh::Fresh;
+use super::grammar;
 use super::harmony;
 use super::journal::store::{Journal, Store, now_ms};
 use super::journal::{self, Before, End, Header, Job, Kind, Record, Run};
@@ -34,6 +35,9 @@ pub struct Session {
     /// What is going to be done, until it is agreed to.
     planned: RefCell<Option<Plan>>,
     journal: RefCell<Option<(Rc<Journal>, Kind)>>,
+    /// The job that is gone on with, as it was found.
+    resumed: RefCell<Option<Rc<Job>>>,
+    is_carried_out: Cell<bool>,
     /// Whether what was done was taken back at once.
     is_rolled_back: Cell<bool>,
 }
@@ -90,7 +94,12 @@ impl Context<'_> {
         }
         let kind = Kind::of(words.first().map(String::as_str), &steps);
         // Whatever else a command was given may be anything, also a secret.
-        let kept = if kind == Kind::Other { 1 } else { words.len() };
+        let words = match kind {
+            Kind::Other => words.into_iter().take(1).collect(),
+            // It is the operator's, and is asked for again.
+            Kind::Roll => grammar::without(words, "--restart"),
+            _ => words,
+        };
         let me = myself(String::new());
         let header = Header {
             version: journal::VERSION,
@@ -98,7 +107,7 @@ impl Context<'_> {
             at_ms: now_ms(),
             run: this_run(),
             operator: me.who,
-            command: words.iter().take(kept).cloned().collect(),
+            command: words,
             cluster: session.before.borrow().clone(),
             steps,
         };
@@ -117,12 +126,22 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// Takes a job up again: what is done from now on is written to it.
-    pub fn take_up(&self, store: &Store, job: &Job) -> Result<(), Error> {
+    /// Takes a job up again: what is done from now on is written to it. A dry run only looks at it.
+    pub fn take_up(&self, store: &Store, job: &Job, dry_run: bool) -> Result<(), Error> {
+        *self.session.resumed.borrow_mut() = Some(Rc::new(job.clone()));
+        if dry_run {
+            return Ok(());
+        }
         let journal = store.reopen(job)?;
         journal.note(&Record::Resumed { at_ms: now_ms(), run: this_run() });
         *self.session.journal.borrow_mut() = Some((Rc::new(journal), job.kind()));
         Ok(())
+    }
+
+    /// The job that this run goes on with, if it does, as it was left.
+    #[must_use]
+    pub fn resumed(&self) -> Option<Rc<Job>> {
+        self.session.resumed.borrow().clone()
     }
 
     /// The journal that is written, if one is.
@@ -133,9 +152,19 @@ impl Context<'_> {
 
     /// Writes down that a part of the work is done.
     pub fn stage(&self, name: &str) {
+        self.note(&Record::Stage { name: name.to_owned() });
+    }
+
+    /// Writes a line to the journal, if one is written.
+    pub fn note(&self, record: &Record) {
         if let Some(journal) = self.journal() {
-            journal.note(&Record::Stage { name: name.to_owned() });
+            journal.note(record);
         }
+    }
+
+    /// All has been done; what is to be complained about would be no different another time.
+    pub fn carried_out(&self) {
+        self.session.is_carried_out.set(true);
     }
 
     /// What was done has been taken back.
@@ -177,8 +206,10 @@ impl Session {
         if journal.is_torn() {
             ui.note("Warning: the journal of this run is not complete: is the disk full?");
         }
-        let can_go_on = matches!(how, End::Failed | End::Interrupted) && !matches!(kind, Kind::Import | Kind::Other);
-        can_go_on.then(|| format!("go on with: trib resume {}", journal.id))
+        let is_over = matches!(how, End::Done | End::RolledBack) || self.is_carried_out.get();
+        let can_go_on = !is_over && kind != Kind::Other;
+        let more = if kind == Kind::Roll { " --restart COMMAND" } else { "" };
+        can_go_on.then(|| format!("go on with: trib resume {}{more}", journal.id))
     }
 }
 

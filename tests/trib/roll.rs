@@ -103,13 +103,13 @@ fn a_dead_primary_is_replaced_only_when_that_is_said() {
 
 /// A script that restarts one of the servers, named by its port, with either program. What it has started is killed
 /// with it.
-struct Restarter {
+pub struct Restarter {
     base: tempfile::TempDir,
     ports: Vec<u16>,
 }
 
 impl Restarter {
-    fn new(servers: &[Server]) -> Restarter {
+    pub fn new(servers: &[Server]) -> Restarter {
         let base = tempfile::tempdir().unwrap();
         for server in servers {
             symlink(server.dir(), base.path().join(server.port.to_string())).unwrap();
@@ -118,7 +118,7 @@ impl Restarter {
     }
 
     /// The command that goes on with this program.
-    fn command(&self, program: &str) -> String {
+    pub fn command(&self, program: &str) -> String {
         let path = self.base.path().join("restart.sh");
         let mut script = String::from("#!/bin/sh\nset -e\n");
         let _ = writeln!(script, "cd {}/$1\n", self.base.path().display());
@@ -208,7 +208,7 @@ fn a_roll_restarts_every_node_and_no_write_fails() {
     assert_eq!(restarter.order(), "replica");
 }
 
-fn run_id(server: &Server) -> String {
+pub fn run_id(server: &Server) -> String {
     let info = server.text("INFO server");
     info.lines().find_map(|line| line.strip_prefix("run_id:")).expect("a server has one").to_owned()
 }

@@ -7,7 +7,6 @@ use crate::trib::agreement;
 use crate::trib::cli::{EngineArgs, MoveArgs, PlanArgs, WaitArgs};
 use crate::trib::error::Error;
 use crate::trib::forget;
-use crate::trib::mover::Settings;
 use crate::trib::planned;
 use crate::trib::rehome;
 use crate::trib::view::{ClusterView, Node};
@@ -89,7 +88,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     steps.extend(forget::steps(&gone));
     ctx.pass(args.plan.dry_run, planned::digest(&view), steps)?;
     if !transfers.is_empty() {
-        let settings = Settings { engine: args.engine.engine(), record: ctx.journal(), ..(&args.moving).into() };
+        let settings = ctx.moving(&args.moving, args.engine);
         drain::empty(ctx, &view, transfers, settings).await?;
         // It may be a replica by now, of the node that got its last slot.
         let emptied = ClusterView::load(&ctx.pool, &args.existing).await?;

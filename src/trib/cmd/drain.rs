@@ -89,7 +89,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         return Ok(());
     }
     ctx.pass(args.plan.dry_run, planned::digest(&view), steps)?;
-    let settings = Settings { engine: args.engine.engine(), record: ctx.journal(), ..(&args.moving).into() };
+    let settings = ctx.moving(&args.moving, args.engine);
     empty(ctx, &view, transfers, settings).await?;
     rehome::apply(ctx, &homes).await?;
     let emptied = agreement::reach(ui, &ctx.pool, &args.seed, args.wait, |found| {
@@ -148,7 +148,7 @@ pub async fn empty(
     let mut names: Vec<String> = transfers.iter().map(|transfer| addr_of(view, &transfer.from)).collect();
     names.dedup();
     ctx.ui.heading(format!(">>> Draining {}: {slots} slots", names.join(", ")));
-    apply(ctx.ui, &ctx.pool, view, transfers, settings, Style::Hashes).await
+    apply(ctx.ui, &ctx.pool, view, transfers, settings, Style::Hashes, false).await
 }
 
 fn addr_of(view: &ClusterView, id: &NodeId) -> String {

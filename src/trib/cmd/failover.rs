@@ -20,7 +20,7 @@ use crate::trib::wait::{self, Look};
 /// only the shard is named, the replica that lags least takes over. Returns when all nodes know the new roles and the
 /// old primary is in sync.
 #[derive(clap::Args)]
-#[command(group(clap::ArgGroup::new("which").required(true)))]
+#[command(group(clap::ArgGroup::new("which").required(true).multiple(true)))]
 pub struct Args {
     #[command(flatten)]
     seed: SeedArgs,
@@ -73,6 +73,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
             return Err(Error { kind: Kind::Declined, ..Error::failed("*** Aborting...") });
         }
     }
+    ctx.agreed()?;
     let promotion = Promotion { pool: &ctx.pool, replica, primary, how: args.how(), limit: args.wait.wait };
     if args.wait.no_wait {
         return Ok(promotion.ask().await?);
@@ -121,6 +122,10 @@ fn choose<'v>(view: &'v ClusterView, vitals: &Vitals, args: &Args) -> Result<(&'
         let Some(primary) = primary_of(node) else {
             return Err(Error::failed(format!("[ERR] Node {} is a primary already.", node.addr)));
         };
+        let shard = args.shard.as_ref().map(|name| named(view, name)).transpose()?;
+        if shard.is_some_and(|shard| shard.primary.unwrap_or(shard.id) != primary.id) {
+            return Err(Error::failed(format!("[ERR] Node {} is no replica of that shard.", node.addr)));
+        }
         return Ok((node, primary));
     }
     let node = named(view, args.shard.as_deref().unwrap_or_default())?;

@@ -97,13 +97,14 @@ impl FerryArgs {
     /// What the options come to. `limit` is how long a node may be silent; keys that are moved are watched at the source,
     /// which compares each with all others.
     #[must_use]
-    pub fn settings(&self, wording: Wording, limit: Duration, moves: bool) -> Settings {
-        let usual = match wording {
+    pub fn settings(&self, ctx: &Context<'_>, limit: Duration, moves: bool) -> Settings {
+        let usual = match ctx.ui.wording() {
             Wording::Trib => Conflict::Report,
             Wording::RedisCli => Conflict::Fail,
         };
         Settings {
             conflict: if self.replace { Conflict::Replace } else { self.on_conflict.unwrap_or(usual) },
+            goes_on: ctx.resumed().is_some(),
             verify: self.verify,
             jobs: usize::from(self.jobs),
             batch: self.pipeline.unwrap_or(if moves { 250 } else { 1000 }) as usize,
@@ -160,14 +161,30 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     }
     let limit = Duration::from_millis(args.timeout_ms).max(ctx.pool.timeouts().reply);
     let moves = !args.copy && matches!(source, Source::Server(_));
-    let settings = args.ferry.settings(ui.wording(), limit, moves);
+    let settings = args.ferry.settings(ctx, limit, moves);
     let tally = Tally::new(ui, "imported");
     let landing = Landing::new(ui, ctx.pool.access(), &view, &settings, &tally, name)?;
     match source {
         Source::Snapshot(snapshot) => from_snapshot(ctx, args, &view, &landing, snapshot).await?,
         Source::Server(addr) => from_server(ctx, args, &view, &landing, &addr).await?,
     }
+    ctx.carried_out();
     tally.end()
+}
+
+impl Args {
+    /// What redis-cli does unless it is told otherwise, as options: the journal and plans do not know in which grammar a
+    /// command was given.
+    fn spelled_out(&self, wording: Wording) -> Vec<String> {
+        let mut options = Vec::new();
+        if wording == Wording::RedisCli && self.from_db.is_none() {
+            options.extend(["--from-db", "0"]);
+        }
+        if wording == Wording::RedisCli && self.ferry.on_conflict.is_none() && !self.ferry.replace {
+            options.extend(["--on-conflict", "fail"]);
+        }
+        options.into_iter().map(str::to_owned).collect()
+    }
 }
 
 /// A server has an address, a file is there or looks like one.
@@ -255,15 +272,24 @@ async fn from_server(
     let parts = parts.into_iter().collect::<Result<Vec<Part>, Failure>>()?;
     let step = |part: &Part, database: u32| Step::Import { from: part.addr.to_string(), database };
     let steps = parts.iter().flat_map(|part| part.databases.iter().map(|&database| step(part, database)));
-    ctx.pass(args.plan.dry_run, planned::digest(view), steps.collect())?;
+    let spelled_out = args.spelled_out(ctx.ui.wording());
+    ctx.pass_with(args.plan.dry_run, spelled_out, planned::digest(view), steps.collect())?;
+    ctx.agreed()?;
     let rooms = rooms(ctx, view).await?;
     let earlier = RefCell::default();
+    let done = ctx.resumed().map(|job| job.stages.clone()).unwrap_or_default();
     for part in &parts {
         // Databases that the cluster has stay what they are; the others all go into the first.
         let folded = part.databases.iter().filter(|database| **database == 0 || **database >= rooms).count();
         for &database in &part.databases {
             let into = if database < rooms { database } else { 0 };
             let remembers = into == 0 && folded > 1;
+            let stage = format!("database {database} of {}", part.addr);
+            // What its keys are called is to be known where those of others of the same name must not follow.
+            if done.contains(&stage) && !remembers {
+                landing.tally.line(&format!("*** The keys of DB {database} have been imported already"));
+                continue;
+            }
             let keys = count(&part.client, database).await?;
             landing.tally.expect(keys);
             let of = if parts.len() > 1 { format!(" of {}", part.addr) } else { String::new() };
@@ -282,6 +308,7 @@ async fn from_server(
                     remembers,
                 };
                 migrate.run().await?;
+                ctx.stage(&stage);
                 continue;
             }
             let live = Live {
@@ -296,6 +323,7 @@ async fn from_server(
                 remembers,
             };
             live.run().await?;
+            ctx.stage(&stage);
         }
     }
     Ok(())

@@ -4,8 +4,10 @@ use std::rc::Rc;
 
 use clap::Subcommand;
 
+use super::cli::{EngineArgs, MoveArgs};
 use super::client::Pool;
 use super::error::{Error, Kind};
+use super::mover::Settings;
 use super::options::Options;
 use super::planned::{Plan, Step};
 use super::session::Session;
@@ -63,6 +65,25 @@ impl<'a> Context<'a> {
     pub fn new(options: Options, ui: &'a Ui) -> Context<'a> {
         let pool = Pool::new(options.access.clone());
         Context { options, ui, pool, session: Rc::default(), agreed: None }
+    }
+
+    /// Runs another command inside of this one, under its lock and its journal. `more` are options
+    /// that neither a plan nor the journal gets to see.
+    pub async fn run_within(&self, words: Vec<String>, mut more: Vec<String>, dry_run: bool) -> Result<(), Error> {
+        more.extend(dry_run.then(|| "--dry-run".to_owned()));
+        let mut typed = words.clone();
+        let behind_the_subcommand = typed.len().min(1);
+        typed.splice(behind_the_subcommand..behind_the_subcommand, more);
+        let mut options = self.options.clone();
+        options.words = words;
+        let inner = Context { session: Rc::clone(&self.session), ..Context::new(options, self.ui) };
+        Box::pin(apply::command_of(&typed)?.run(&inner)).await
+    }
+
+    /// How slots are moved: as the operator wants it, and written down.
+    #[must_use]
+    pub fn moving(&self, moving: &MoveArgs, engine: EngineArgs) -> Settings {
+        Settings { engine: engine.engine(), record: self.journal(), ..moving.into() }
     }
 
     /// The gate that every change passes, with the digest of what was looked at and with what is to be done:

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use super::Context;
 use crate::base::NodeId;
-use crate::trib::cli::{EngineArgs, MoveArgs, PlanArgs, SeedArgs};
+use crate::trib::agreement;
+use crate::trib::cli::{EngineArgs, MoveArgs, PlanArgs, SeedArgs, WaitArgs};
 use crate::trib::client::{command, info_field, text_of};
 use crate::trib::error::{Error, Failure, Kind};
 use crate::trib::harmony;
 use crate::trib::loads::{self, By};
-use crate::trib::mover::Settings;
 use crate::trib::mover::apply::apply;
 use crate::trib::mover::progress::Style;
 use crate::trib::plan::balance::{self, Balanced, Laden};
@@ -58,6 +58,8 @@ pub struct Args {
     engine: EngineArgs,
     #[command(flatten)]
     plan: PlanArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
 }
 
 fn parse_threshold(text: &str) -> Result<f64, String> {
@@ -97,8 +99,9 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         return Ok(());
     }
     ctx.pass(args.plan.dry_run, planned::digest(&view), planned::transfers(&view, &transfers))?;
-    let settings = Settings { engine: args.engine.engine(), record: ctx.journal(), ..(&args.moving).into() };
-    apply(ui, &ctx.pool, &view, transfers, settings, Style::Hashes).await
+    let settings = ctx.moving(&args.moving, args.engine);
+    apply(ui, &ctx.pool, &view, transfers, settings, Style::Hashes, args.wait.no_wait).await?;
+    agreement::after_moves(ui, &ctx.pool, &view.seed().addr, args.wait).await
 }
 
 fn by_slots(ui: &Ui, view: &ClusterView, weights: &[f64], threshold: f64) -> Result<Vec<Transfer>, Error> {

@@ -2,10 +2,10 @@
 
 use super::Context;
 use crate::base::SLOTS;
-use crate::trib::cli::{EngineArgs, MoveArgs, PlanArgs, SeedArgs};
+use crate::trib::agreement;
+use crate::trib::cli::{EngineArgs, MoveArgs, PlanArgs, SeedArgs, WaitArgs};
 use crate::trib::error::{Error, Kind};
 use crate::trib::harmony;
-use crate::trib::mover::Settings;
 use crate::trib::mover::apply::apply;
 use crate::trib::mover::progress::Style;
 use crate::trib::pick;
@@ -39,6 +39,8 @@ pub struct Args {
     engine: EngineArgs,
     #[command(flatten)]
     plan: PlanArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
 }
 
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
@@ -72,8 +74,9 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         });
     }
     ctx.agreed()?;
-    let settings = Settings { engine: args.engine.engine(), record: ctx.journal(), ..(&args.moving).into() };
-    apply(ui, &ctx.pool, &view, transfers, settings, Style::Slots).await
+    let settings = ctx.moving(&args.moving, args.engine);
+    apply(ui, &ctx.pool, &view, transfers, settings, Style::Slots, args.wait.no_wait).await?;
+    agreement::after_moves(ui, &ctx.pool, &view.seed().addr, args.wait).await
 }
 
 /// What the dialog was told, as options.

@@ -47,7 +47,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     }
     let steps = saved.iter().map(|one| Step::Load { file: one.path.display().to_string() });
     ctx.pass(args.plan.dry_run, planned::digest(&view), steps.collect())?;
-    let settings = args.ferry.settings(ui.wording(), ctx.pool.timeouts().reply.max(Duration::from_secs(10)), false);
+    let settings = args.ferry.settings(ctx, ctx.pool.timeouts().reply.max(Duration::from_secs(10)), false);
     let tally = Tally::new(ui, "restored");
     let origin = args.dir.display().to_string();
     let landing = Landing::new(ui, ctx.pool.access(), &view, &settings, &tally, origin)?;
@@ -62,6 +62,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         loaded: RefCell::default(),
     };
     load.run().await?;
+    ctx.carried_out();
     tally.end()
 }
 

@@ -1,13 +1,12 @@
 //! `trib resume`: finishes a job that was cut off.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::time::Duration;
 
 use super::Context;
-use super::apply::command_of;
 use crate::base::NodeId;
 use crate::trib::addr::Addr;
+use crate::trib::agreement;
 use crate::trib::cli::{EngineArgs, MoveArgs, PlanArgs};
 use crate::trib::client::command;
 use crate::trib::error::{Error, Kind as Ending};
@@ -18,7 +17,7 @@ use crate::trib::journal::{Job, Kind, State};
 use crate::trib::mover::apply::apply;
 use crate::trib::mover::progress::Style;
 use crate::trib::mover::{self, Settings};
-use crate::trib::planned::{self, Step};
+use crate::trib::planned::{self, Member, Step};
 use crate::trib::reform::Begun;
 use crate::trib::report;
 use crate::trib::session;
@@ -28,46 +27,84 @@ use crate::trib::view::{self, ClusterView, Node};
 ///
 /// Looks at the cluster as it is now and does what is missing of the plan in the journal ('trib jobs' lists it), so that
 /// the cluster ends as if nothing had happened: slots that are open are finished, slots that have arrived are left
-/// alone, a node that was failed over meanwhile is replaced by the primary that its shard has now. Refuses, and changes
+/// alone, a node that was failed over meanwhile is replaced by the primary that its shard has now. An import knows the
+/// keys that have come already by their values; databases that were copied to the end are left out. Refuses, and changes
 /// nothing, where somebody has changed the cluster since in a way that the plan does not fit any more. Give the
-/// connection options again: the journal holds no secrets.
+/// connection options again, and the password of an import's source: the journal holds no secrets.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The job, or the beginning of its id; without it the last one that was interrupted
+    #[command(flatten)]
+    job: JobArgs,
+    /// The command that restarts a node, for a roll: the journal does not keep it
+    #[arg(long, value_name = "COMMAND")]
+    restart: Option<String>,
+    /// Password of the source, for an import (environment: TRIB_FROM_AUTH)
+    #[arg(long, value_name = "PASSWORD")]
+    from_pass: Option<String>,
+    /// Ask for the password of the source
+    #[arg(long)]
+    from_askpass: bool,
+}
+
+/// Which job, and how it is gone on with: shared with `trib undo`.
+#[derive(clap::Args)]
+pub struct JobArgs {
+    /// The job, or the beginning of its id; without it the last one for which there is something to do
     #[arg(value_name = "ID")]
-    id: Option<String>,
-    /// How long nodes may take to join, and then to come up
+    pub id: Option<String>,
+    /// How long nodes may take to join or to come apart, and then to come up
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    wait: u64,
+    pub wait: u64,
     #[command(flatten)]
-    moving: MoveArgs,
+    pub moving: MoveArgs,
     #[command(flatten)]
-    engine: EngineArgs,
+    pub engine: EngineArgs,
     #[command(flatten)]
-    plan: PlanArgs,
+    pub plan: PlanArgs,
+}
+
+impl JobArgs {
+    pub fn limit(&self) -> Duration {
+        Duration::from_secs(self.wait)
+    }
 }
 
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let store = ctx.store()?;
-    let job = match &args.id {
+    let job = match &args.job.id {
         Some(id) => store.job(id)?,
         None => last_interrupted(store.jobs()?)?,
     };
     let shown = format!("job {}: trib {}", job.header.id, job.header.command.join(" "));
     may_be_resumed(&job)?;
     ctx.ui.heading(format!(">>> Resuming {shown}"));
-    let resumption = Resumption { ctx, args, job: &job };
-    if !args.plan.dry_run {
-        ctx.take_up(&store, &job)?;
+    let resumption = Resumption { ctx, args: &args.job, job: &job };
+    let restart = args.restart.as_ref().map(|command| vec!["--restart".to_owned(), command.clone()]);
+    if job.kind() == Kind::Roll && restart.is_none() {
+        return Err(Error::usage("[ERR] The command that restarts a node is not in the journal.")
+            .hint(format!("trib resume {} --restart COMMAND", job.header.id)));
+    }
+    ctx.take_up(&store, &job, args.job.plan.dry_run)?;
+    if job.header.command.first().is_some_and(|name| name == "undo") {
+        return resumption.again(Vec::new()).await;
     }
     match job.kind() {
         Kind::Create => resumption.create().await,
         Kind::Moves => resumption.moves().await,
         Kind::Add => resumption.add().await,
         Kind::Remove => resumption.remove().await,
-        Kind::Fix => resumption.again().await,
-        Kind::Import | Kind::Other => unreachable!("refused before"),
+        Kind::Fix => resumption.again(Vec::new()).await,
+        Kind::Import => resumption.again(source_secrets(args)).await,
+        Kind::Roll => resumption.again(restart.unwrap_or_default()).await,
+        Kind::Roles => resumption.roles().await,
+        Kind::Other => unreachable!("refused before"),
     }
+}
+
+/// What the journal does not know of the source of an import.
+fn source_secrets(args: &Args) -> Vec<String> {
+    let password = args.from_pass.iter().flat_map(|password| ["--from-pass".to_owned(), password.clone()]);
+    password.chain(args.from_askpass.then(|| "--from-askpass".to_owned())).collect()
 }
 
 fn last_interrupted(jobs: Vec<Job>) -> Result<Job, Error> {
@@ -93,21 +130,16 @@ fn may_be_resumed(job: &Job) -> Result<(), Error> {
         }
     }
     match job.kind() {
-        Kind::Import => Err(Error::failed("[ERR] An import is not resumed.").hint(format!(
-            "run it again: keys that have come already are not on the source any more, or with --copy need --replace: \
-             trib {}",
-            job.header.command.join(" ")
-        ))),
         Kind::Other => Err(Error::failed(format!("[ERR] Job {id} is of a kind that is not resumed."))
             .hint("look at the cluster with 'trib check' and run the command again")),
         _ => Ok(()),
     }
 }
 
-/// The cluster that a job was about, through any node of it that answers; `except` is not asked.
-pub async fn find_cluster(ctx: &Context<'_>, job: &Job, except: Option<&str>) -> Result<ClusterView, Error> {
+/// The cluster that a job was about, through any node of it that answers; those of `except` are not asked.
+pub async fn find_cluster(ctx: &Context<'_>, job: &Job, except: &[&str]) -> Result<ClusterView, Error> {
     let mut last = Error::failed("[ERR] The journal names no node of the cluster.");
-    let nodes = job.header.cluster.iter().filter(|node| except != Some(node.id.as_str()));
+    let nodes = job.header.cluster.iter().filter(|node| !except.contains(&node.id.as_str()));
     for node in nodes {
         let Ok(addr) = node.addr.parse::<Addr>() else { continue };
         match ClusterView::load(&ctx.pool, &addr).await {
@@ -135,7 +167,7 @@ pub async fn carry(ctx: &Context<'_>, view: &ClusterView, rest: Rest, settings: 
         harmony::tell(&ctx.pool, node, &BTreeMap::from([(tell.owner, tell.slots.clone())])).await?;
     }
     if !rest.transfers.is_empty() {
-        apply(ctx.ui, &ctx.pool, view, rest.transfers, settings, Style::Slots).await?;
+        apply(ctx.ui, &ctx.pool, view, rest.transfers, settings, Style::Slots, false).await?;
     }
     Ok(())
 }
@@ -161,9 +193,20 @@ pub async fn verify(ctx: &Context<'_>, view: &ClusterView) -> Result<(), Error> 
     }
 }
 
+/// The nodes that a job was to remove.
+pub fn leaving(job: &Job) -> Vec<&Member> {
+    let mut gone = Vec::new();
+    for step in &job.header.steps {
+        if let Step::Forget { node } = step {
+            gone.push(node);
+        }
+    }
+    gone
+}
+
 struct Resumption<'a> {
     ctx: &'a Context<'a>,
-    args: &'a Args,
+    args: &'a JobArgs,
     job: &'a Job,
 }
 
@@ -171,11 +214,8 @@ impl Resumption<'_> {
     /// The slots that are not where they were to go; gives the view from before they went.
     async fn slots(&self) -> Result<ClusterView, Error> {
         let (ctx, job) = (self.ctx, self.job);
-        let leaving = job.header.steps.iter().find_map(|step| match step {
-            Step::Forget { node } => Some(node.id.as_str()),
-            _ => None,
-        });
-        let view = ctx.hold(find_cluster(ctx, job, leaving).await?, self.args.plan.dry_run).await?;
+        let leaving: Vec<&str> = leaving(job).into_iter().map(|node| node.id.as_str()).collect();
+        let view = ctx.hold(find_cluster(ctx, job, &leaving).await?, self.args.plan.dry_run).await?;
         until_idle(ctx, job, &view).await?;
         let view = harmony::load(&ctx.pool, &view.seed().addr).await?;
         let rest = replan::resume(&job.header.steps, &job.header.cluster, &view)
@@ -186,9 +226,7 @@ impl Resumption<'_> {
         let told = rest.tell.iter().map(|tell| tell.slots.len()).sum::<usize>();
         ctx.ui.line(format!("{} slots have arrived, {} are to be moved still.", rest.arrived + told, rest.slots()));
         ctx.pass(self.args.plan.dry_run, planned::digest(&view), planned::transfers(&view, &rest.transfers))?;
-        let settings =
-            Settings { engine: self.args.engine.engine(), record: ctx.journal(), ..(&self.args.moving).into() };
-        carry(ctx, &view, rest, settings).await?;
+        carry(ctx, &view, rest, ctx.moving(&self.args.moving, self.args.engine)).await?;
         verify(ctx, &view).await?;
         Ok(view)
     }
@@ -214,14 +252,14 @@ impl Resumption<'_> {
         self.ctx.hold_nodes(&addrs, self.args.plan.dry_run).await?;
         let digest = planned::digest_of(begun.nodes.iter().map(|node| node.id.as_str()));
         self.ctx.pass(self.args.plan.dry_run, digest, self.job.header.steps.clone())?;
-        let view = begun.finish(self.ctx, Duration::from_secs(self.args.wait)).await?;
+        let view = begun.finish(self.ctx, self.args.limit()).await?;
         verify(self.ctx, &view).await
     }
 
     async fn add(&self) -> Result<(), Error> {
         let (ctx, job) = (self.ctx, self.job);
         let (new, primary) = joining(job)?;
-        let view = ctx.hold(find_cluster(ctx, job, Some(new.id.as_str())).await?, self.args.plan.dry_run).await?;
+        let view = ctx.hold(find_cluster(ctx, job, &[new.id.as_str()]).await?, self.args.plan.dry_run).await?;
         let found = view::ask(&ctx.pool, &new.addr).await?.own().id;
         if found != new.id {
             return Err(Error::failed(format!("[ERR] {} is another node by now ({found}).", new.addr)));
@@ -233,49 +271,50 @@ impl Resumption<'_> {
             None => None,
         };
         ctx.pass(self.args.plan.dry_run, planned::digest(&view), job.header.steps.clone())?;
-        super::add_node::finish(ctx, &view, &new, primary, Duration::from_secs(self.args.wait)).await?;
+        super::add_node::finish(ctx, &view, &new, primary, self.args.limit()).await?;
         verify(ctx, &view).await
+    }
+
+    /// Replicas that have taken over already are not asked to again.
+    async fn roles(&self) -> Result<(), Error> {
+        let view = find_cluster(self.ctx, self.job, &[]).await?;
+        let is_primary = |id: &str| view.primaries().any(|node| node.id.as_str() == id);
+        let is_left = |step: &Step| matches!(step, Step::Promote { node, .. } if !is_primary(&node.id));
+        if self.job.header.steps.iter().any(is_left) {
+            return self.again(Vec::new()).await;
+        }
+        let (ui, pool) = (self.ctx.ui, &self.ctx.pool);
+        agreement::within(ui, pool, &view.seed().addr, self.args.limit(), |_| None).await?;
+        ui.ok("[OK] All of them have taken over.");
+        Ok(())
     }
 
     /// Slots that were to leave first; then all over again, or the last step alone.
     async fn remove(&self) -> Result<(), Error> {
         let view = self.slots().await?;
-        let leaving = self.job.header.steps.iter().find_map(|step| match step {
-            Step::Forget { node } => Some(node),
-            _ => None,
-        });
-        let Some(leaving) = leaving else { return Ok(()) };
-        if view.nodes.iter().any(|node| node.id.as_str() == leaving.id) {
-            return self.again().await;
+        let leaving = leaving(self.job);
+        if view.nodes.iter().any(|node| leaving.iter().any(|gone| gone.id == node.id.as_str())) {
+            return self.again(Vec::new()).await;
         }
-        // All have forgotten it; it may not know yet.
-        let Ok(addr) = leaving.addr.parse::<Addr>() else { return Ok(()) };
-        match view::ask(&self.ctx.pool, &addr).await {
-            Ok(report) if report.own().id.as_str() == leaving.id && report.lines.len() > 1 => {
-                self.ctx.ui.heading(">>> Sending CLUSTER RESET SOFT to the deleted node.");
-                self.ctx.pool.call(&addr, &command("CLUSTER RESET SOFT")).await?;
+        // All have forgotten them; they may not know yet.
+        for gone in leaving {
+            let Ok(addr) = gone.addr.parse::<Addr>() else { continue };
+            match view::ask(&self.ctx.pool, &addr).await {
+                Ok(report) if report.own().id.as_str() == gone.id && report.lines.len() > 1 => {
+                    self.ctx.ui.heading(">>> Sending CLUSTER RESET SOFT to the deleted node.");
+                    self.ctx.pool.call(&addr, &command("CLUSTER RESET SOFT")).await?;
+                }
+                _ => {}
             }
-            _ => {}
         }
         verify(self.ctx, &view).await
     }
 
-    /// Commands that look for what is to be done are simply run again.
-    async fn again(&self) -> Result<(), Error> {
-        let command = command_of(&self.job.header.command)?;
+    /// Commands that look for what is to be done are simply run again, with options that the journal does not keep.
+    async fn again(&self, options: Vec<String>) -> Result<(), Error> {
         // What they are to do was agreed to.
         self.ctx.ui.agree_to_all();
-        let mut options = self.ctx.options.clone();
-        options.words.clone_from(&self.job.header.command);
-        if self.args.plan.dry_run {
-            options.words.push("--dry-run".to_owned());
-            return Box::pin(command_of(&options.words)?.run(&self.inner(options))).await;
-        }
-        Box::pin(command.run(&self.inner(options))).await
-    }
-
-    fn inner(&self, options: crate::trib::options::Options) -> Context<'_> {
-        Context { session: Rc::clone(&self.ctx.session), ..Context::new(options, self.ctx.ui) }
+        self.ctx.run_within(self.job.header.command.clone(), options, self.args.plan.dry_run).await
     }
 }
 

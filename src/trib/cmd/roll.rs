@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Context;
+use super::resume::find_cluster;
 use crate::base::{NodeId, Slot};
 use crate::trib::addr::Addr;
 use crate::trib::agreement::{self, Agreement};
@@ -10,6 +11,7 @@ use crate::trib::cli::{PlanArgs, SeedArgs, parse_time};
 use crate::trib::client::{command, info_field, text_of};
 use crate::trib::error::{Error, Failure, Kind, What};
 use crate::trib::harmony;
+use crate::trib::journal::{Before, Job, Record, Restarting};
 use crate::trib::nodes_text::Flags;
 use crate::trib::pick;
 use crate::trib::plan::roll::{self, Act, Only, RollError, Shard, Wish};
@@ -25,8 +27,9 @@ use crate::trib::wait::{self, Look};
 ///
 /// Replicas come first. Each primary hands over to a replica that is in sync before it is restarted, so clients that
 /// follow the cluster see no error. A node is done when it answers with its old ID, has loaded and is in sync, and all
-/// nodes agree; only then comes the next. Stops at the first failure and says how to go on. The command may also start
-/// another program with the same files: a rolling upgrade, or a swap of servers.
+/// nodes agree; only then comes the next. Stops at the first failure and says how to go on: 'trib resume' restarts what
+/// is left, and wants the command again, which the journal does not keep. The command may also start another program with
+/// the same files: a rolling upgrade, or a swap of servers.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -66,13 +69,34 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
             .hint("write {host}, {port}, {addr} or {id} where the node is to be named"));
     }
     let seed = args.seed.addr()?;
-    let view = ctx.hold(harmony::load(&ctx.pool, &seed).await?, args.plan.dry_run).await?;
+    let job = ctx.resumed();
+    let found = match &job {
+        // The node that was named may be the one that is down.
+        Some(job) => find_cluster(ctx, job, &[]).await?,
+        None => harmony::load(&ctx.pool, &seed).await?,
+    };
+    let mut view = ctx.hold(found, args.plan.dry_run).await?;
+    let mut done = Vec::new();
+    if let Some(job) = &job {
+        done.clone_from(&job.restarted);
+        if let Some(begun) = job.restarting.as_ref().filter(|_| !args.plan.dry_run) {
+            let rolling = Rolling { ctx, args, view: &view };
+            done.extend(rolling.take_over(begun).await?.then(|| begun.node.clone()));
+        }
+        if !args.plan.dry_run {
+            // A hand-over may be under way.
+            view = agreement::within(ui, &ctx.pool, &view.seed().addr, args.wait, |_| None).await?.view;
+        }
+    }
     let vitals = Vitals::load(&ctx.pool, &view).await;
     if !report::configuration_check(ui, &view, Some(&vitals)).is_well() {
         ui.line("*** Please fix your cluster problems before restarting nodes");
         return Err(Error::reported(Kind::Unhealthy).hint(format!("trib check {seed}")));
     }
-    let acts = plan(&view, &vitals, args)?;
+    let acts = match &job {
+        Some(job) => rest(&view, &vitals, args, job, &done)?,
+        None => plan(&view, &vitals, args.wish(&view)?, args.max_lag)?,
+    };
     if acts.is_empty() {
         ui.ok("[OK] There is nothing to restart.");
         return Ok(());
@@ -81,10 +105,11 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     for act in &acts {
         ui.line(describe(&view, act));
     }
-    ctx.pass(args.plan.dry_run, planned::digest(&view), steps)?;
+    ctx.pass_with(args.plan.dry_run, Vec::new(), planned::digest(&view), steps)?;
     if !ui.confirm("Can I restart the nodes in this order? (type 'yes' to accept): ")? {
         return Err(Error { kind: Kind::Declined, ..Error::failed("*** Aborting...") });
     }
+    ctx.agreed()?;
     let rolling = Rolling { ctx, args, view: &view };
     let mut done = Vec::new();
     let work = async {
@@ -107,19 +132,48 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     Ok(())
 }
 
-/// The shards as they are, and what that comes to.
-fn plan(view: &ClusterView, vitals: &Vitals, args: &Args) -> Result<Vec<Act>, Error> {
-    let mut skip = Vec::new();
-    for name in &args.skip {
-        skip.push(pick::any(view, name).map_err(|bad| Error::failed(bad.to_string()))?.id);
+impl Args {
+    fn wish(&self, view: &ClusterView) -> Result<Wish, Error> {
+        let mut skip = Vec::new();
+        for name in &self.skip {
+            skip.push(pick::any(view, name).map_err(|bad| Error::failed(bad.to_string()))?.id);
+        }
+        Ok(Wish { only: self.only, back: self.back, skip, allow_downtime: self.allow_downtime })
     }
+}
+
+/// What is left of a roll that was cut off: the nodes that it was to restart and has not, whatever their roles are now,
+/// and then the roles that were to be given back.
+fn rest(view: &ClusterView, vitals: &Vitals, args: &Args, job: &Job, done: &[String]) -> Result<Vec<Act>, Error> {
+    let is_due = |id: &str| {
+        let meant = |step: &Step| matches!(step, Step::Restart { node } if node.id == id);
+        job.header.steps.iter().any(meant) && !done.iter().any(|other| other == id)
+    };
+    let skip = view.nodes.iter().map(|node| node.id).filter(|id| !is_due(id.as_str())).collect();
+    let wish = Wish { only: None, skip, ..args.wish(view)? };
+    let mut acts = plan(view, vitals, wish, args.max_lag)?;
+    for step in &job.header.steps {
+        let Step::Promote { node, .. } = step else { continue };
+        let was_primary = |before: &Before| before.id == node.id && before.primary.is_none();
+        let now = view.reachable().find(|found| found.id.as_str() == node.id);
+        if let Some((to, from)) = now.and_then(|now| Some((now.id, now.primary?)))
+            && job.header.cluster.iter().any(was_primary)
+        {
+            acts.push(Act::HandOver { from, to });
+        }
+    }
+    Ok(acts)
+}
+
+/// The shards as they are, and what that comes to.
+fn plan(view: &ClusterView, vitals: &Vitals, wish: Wish, max_lag: u64) -> Result<Vec<Act>, Error> {
     let mut primaries: Vec<&Node> = view.primaries().collect();
     primaries.sort_by_key(|node| node.slots.iter().next().map_or(u16::MAX, Slot::get));
     let shards: Vec<Shard> = primaries
         .iter()
         .map(|primary| {
             let mut replicas: Vec<&Node> = view.replicas_of(&primary.id).collect();
-            let best = promote::best(&replicas, primary.id, vitals, args.max_lag).map(|node| node.id);
+            let best = promote::best(&replicas, primary.id, vitals, max_lag).map(|node| node.id);
             replicas.sort_by_key(|node| Some(node.id) != best);
             Shard {
                 primary: primary.id,
@@ -128,7 +182,6 @@ fn plan(view: &ClusterView, vitals: &Vitals, args: &Args) -> Result<Vec<Act>, Er
             }
         })
         .collect();
-    let wish = Wish { only: args.only, back: args.back, skip, allow_downtime: args.allow_downtime };
     roll::plan(&shards, &wish).map_err(|RollError::NoReplica(id)| {
         let name = view.node(&id).map_or_else(|| id.to_string(), |node| node.addr.to_string());
         let why = format!("[ERR] Node {name} has no replica: its slots would not be served while it restarts.");
@@ -180,6 +233,9 @@ fn go_on(error: Error, view: &ClusterView, args: &Args, seed: &Addr, acts: &[Act
     error.hint(hint)
 }
 
+/// How long a server may take until it answers again, when the command that starts it has ended.
+const RISE: Duration = Duration::from_secs(5);
+
 struct Rolling<'a> {
     ctx: &'a Context<'a>,
     args: &'a Args,
@@ -204,16 +260,59 @@ impl Rolling<'_> {
     }
 
     async fn restart(&self, node: &Node) -> Result<(), Error> {
-        let Rolling { ctx, args, .. } = self;
+        let ctx = self.ctx;
         let now = crate::trib::view::ask(&ctx.pool, &node.addr).await?;
         let role = if now.own().primary.is_some() { "replica" } else { "primary" };
         ctx.ui.heading(format!(">>> Restarting {role} {}", node.addr));
         let before = run_id(ctx, &node.addr).await?;
-        restart::run(&restart::fill_in(&args.restart, node, role), args.wait).await?;
-        self.come_back(node, &before).await?;
+        self.command(node, role, &before).await?;
+        self.until_back(node, &before).await
+    }
+
+    async fn command(&self, node: &Node, role: &str, server: &str) -> Result<(), Error> {
+        let begun = |shell| {
+            let (node, server) = (node.id.to_string(), server.to_owned());
+            self.ctx.note(&Record::Restarting { node, server, shell });
+        };
+        restart::run(&restart::fill_in(&self.args.restart, node, role), self.args.wait, begun).await
+    }
+
+    /// Until another server than that one answers for the node and is a part of the cluster as it was.
+    async fn until_back(&self, node: &Node, server: &str) -> Result<(), Error> {
+        let Rolling { ctx, args, .. } = self;
+        self.come_back(node, server).await?;
         let back = |found: &Agreement| self.lacks(found, node);
         agreement::within(ctx.ui, &ctx.pool, self.witness(node), args.wait, back).await?;
+        ctx.note(&Record::Restarted { node: node.id.to_string() });
         Ok(())
+    }
+
+    /// Sees a restart to its end that a run has begun which was cut off; whether the node has been restarted.
+    async fn take_over(&self, begun: &Restarting) -> Result<bool, Error> {
+        let Rolling { ctx, args, .. } = self;
+        let Some(node) = self.view.nodes.iter().find(|node| node.id.as_str() == begun.node) else { return Ok(false) };
+        wait::until(None, args.wait, async || {
+            let runs = begun.shell.is_running();
+            let still = || format!("the command that was begun for {} still runs (pid {})", node.addr, begun.shell.pid);
+            Ok(if runs { Look::NotYet(still()) } else { Look::Done(()) })
+        })
+        .await?;
+        let answer = wait::until(None, RISE, async || match run_id(ctx, &node.addr).await {
+            Ok(now) => Ok(Look::Done(now)),
+            Err(failure) => Ok(Look::NotYet(failure.to_string())),
+        });
+        match answer.await {
+            Ok(now) if now == begun.server => return Ok(false),
+            Ok(_) => ctx.ui.heading(format!(">>> {} has been restarted", node.addr)),
+            // The command was cut off with the run: the node is down, and stays down.
+            Err(_) => {
+                let role = if node.primary.is_some() { "replica" } else { "primary" };
+                ctx.ui.heading(format!(">>> Restarting {role} {}, which is down", node.addr));
+                self.command(node, role, &begun.server).await?;
+            }
+        }
+        self.until_back(node, &begun.server).await?;
+        Ok(true)
     }
 
     /// Until another process answers at the node's address, and is the same node.

@@ -1,45 +1,34 @@
 //! `trib undo`: takes a job back.
 
-use std::rc::Rc;
-use std::time::Duration;
-
 use super::Context;
-use super::apply::command_of;
-use super::resume::{carry, find_cluster, moved_on, until_idle, verify};
+use super::resume::{JobArgs, carry, find_cluster, leaving, moved_on, until_idle, verify};
 use crate::trib::addr::Addr;
-use crate::trib::cli::{EngineArgs, MoveArgs, PlanArgs};
+use crate::trib::agreement;
 use crate::trib::error::{Error, Kind as Ending};
 use crate::trib::harmony;
 use crate::trib::journal::replan::{self, Rest};
 use crate::trib::journal::store::now_ms;
-use crate::trib::journal::{Job, Kind, Record, State};
-use crate::trib::mover::Settings;
+use crate::trib::journal::{End, Job, Kind, Record, State};
 use crate::trib::planned::{self, Step};
 use crate::trib::reform::Begun;
+use crate::trib::rejoin::{self, Absent, Home};
 use crate::trib::session;
+use crate::trib::view::{ClusterView, Node};
 
 /// Take back what a run did, whether it was finished or cut off
 ///
-/// Slots that were moved go back where they came from, with their keys; a node that was added is removed; the nodes of a
-/// cluster that was created are reset, if none of them holds a key. Refuses, and changes nothing, where the cluster has
-/// moved on since: slots that others have, nodes that were given slots or keys. Asks before it begins.
+/// Slots that were moved go back where they came from, with their keys; nodes that were removed join again, if they still
+/// live, and get their slots and replicas back; a node that was added is removed; roles that changed hands are given back;
+/// the nodes of a cluster that was created are reset, if none of them holds a key. Restarts, repairs and imports cannot be
+/// taken back. Refuses, and changes nothing, where the cluster has moved on since: slots that others have, nodes that were
+/// given slots or keys. Asks before it begins.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The job, or the beginning of its id; without it the last one that changed anything
-    #[arg(value_name = "ID")]
-    id: Option<String>,
-    /// How long nodes may take to come apart
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    wait: u64,
     #[command(flatten)]
-    moving: MoveArgs,
-    #[command(flatten)]
-    engine: EngineArgs,
-    #[command(flatten)]
-    plan: PlanArgs,
+    job: JobArgs,
 }
 
-pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
+pub async fn run(ctx: &Context<'_>, Args { job: args }: &Args) -> Result<(), Error> {
     let store = ctx.store()?;
     let job = match &args.id {
         Some(id) => store.job(id)?,
@@ -51,7 +40,8 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     match job.kind() {
         Kind::Create => undoing.create().await?,
         Kind::Add => undoing.add().await?,
-        _ => undoing.slots().await?,
+        Kind::Roll | Kind::Roles => undoing.roles().await?,
+        _ => undoing.moves().await?,
     }
     store.reopen(&job)?.note(&Record::Undone { at_ms: now_ms() });
     Ok(())
@@ -75,19 +65,45 @@ fn may_be_undone(job: &Job) -> Result<(), Error> {
         }
         State::Done | State::Failed | State::Interrupted => {}
     }
-    let (what, hint) = match job.kind() {
-        Kind::Moves | Kind::Create | Kind::Add => return Ok(()),
-        Kind::Remove => ("A removal", "add the node again with 'trib add-node'; its slots can be moved to it"),
-        Kind::Fix => ("A repair", "what it mended was broken"),
-        Kind::Import => ("An import", "the keys are in use by now"),
-        Kind::Other => ("This", "look at the cluster with 'trib check'"),
+    let (why, hint) = match job.kind() {
+        Kind::Remove if job.end != Some(End::Done) => {
+            let why = "A removal is undone when it is done: now some nodes know of it and others do not.";
+            (why, format!("trib resume {id}"))
+        }
+        Kind::Moves | Kind::Create | Kind::Add | Kind::Remove | Kind::Roll | Kind::Roles => return Ok(()),
+        Kind::Fix => (
+            "A repair cannot be undone: what was before was slots without an owner, with several, or with their keys in \
+             two places.",
+            match option(&job.header.command, "--quarantine") {
+                Some(dir) => format!("the values that gave way are in {dir}, each to be had again by RESTORE"),
+                None => "slots that it has moved can be moved again with 'trib reshard'".to_owned(),
+            },
+        ),
+        Kind::Import => (
+            "An import cannot be undone: which keys it brought is written down nowhere, and clients may have changed \
+             them since.",
+            "keys that were copied are still at the source; 'trib restore' brings back a backup from before".to_owned(),
+        ),
+        Kind::Other => {
+            let why = "Nothing is known that would take this back.";
+            (why, "look at the cluster with 'trib check'".to_owned())
+        }
     };
-    Err(Error::failed(format!("[ERR] {what} is not undone.")).hint(hint))
+    Err(Error::failed(format!("[ERR] {why}")).hint(hint))
+}
+
+/// The value of an option among the words of a command.
+fn option<'w>(words: &'w [String], name: &str) -> Option<&'w str> {
+    let at = words.iter().position(|word| word.starts_with(name))?;
+    match words[at][name.len()..].strip_prefix('=') {
+        Some(value) => Some(value),
+        None => words.get(at + 1).map(String::as_str),
+    }
 }
 
 struct Undoing<'a> {
     ctx: &'a Context<'a>,
-    args: &'a Args,
+    args: &'a JobArgs,
     job: &'a Job,
 }
 
@@ -99,35 +115,63 @@ impl Undoing<'_> {
         }
     }
 
-    async fn slots(&self) -> Result<(), Error> {
+    /// Shows what is going to be done and asks; the journal begins here. It names the job, so that what is cut off can be
+    /// gone on with.
+    fn begin(&self, view: &ClusterView, steps: Vec<Step>) -> Result<(), Error> {
+        let id = self.args.id.is_none().then(|| self.job.header.id.clone());
+        self.ctx.pass_with(self.args.plan.dry_run, id.into_iter().collect(), planned::digest(view), steps)?;
+        self.agree()?;
+        self.ctx.agreed()
+    }
+
+    /// Nodes that have gone come first, then the slots, then the replicas.
+    async fn moves(&self) -> Result<(), Error> {
         let (ctx, job) = (self.ctx, self.job);
-        let view = ctx.hold(find_cluster(ctx, job, None).await?, self.args.plan.dry_run).await?;
+        let gone: Vec<&str> = leaving(job).into_iter().map(|node| node.id.as_str()).collect();
+        let view = ctx.hold(find_cluster(ctx, job, &gone).await?, self.args.plan.dry_run).await?;
         until_idle(ctx, job, &view).await?;
-        let seed = view.seed().addr.clone();
-        let mut view = harmony::load(&ctx.pool, &seed).await?;
-        let plan =
-            |view: &_| replan::undo(&job.header.steps, &job.header.cluster, view).map_err(|why| moved_on(&why, &seed));
-        let mut reversal = plan(&view)?;
-        let count: usize = reversal.back.iter().map(|transfer| transfer.slots.len()).sum();
-        if count == 0 && reversal.first.is_empty() {
+        let view = harmony::load(&ctx.pool, &view.seed().addr).await?;
+        let absent = rejoin::absent(ctx, job, &view).await?;
+        let stays = |node: &&Node| !absent.iter().any(|gone| gone.node.id == node.id);
+        let seed = view.reachable().find(stays).map(|node| node.addr.clone());
+        let seed = seed.ok_or_else(|| Error::failed("[ERR] No node is left that knows the cluster."))?;
+        let back = rejoin::slots_back(job, &absent, &view).map_err(|why| moved_on(&why, &seed))?;
+        let homes = rejoin::homes(job, &absent, &view);
+        if absent.is_empty() && homes.is_empty() && back.steps.is_empty() && !back.is_open {
             ctx.ui.ok("[OK] No slot has moved: there is nothing to undo.");
             return Ok(());
         }
-        ctx.ui.line(format!("{count} slots go back where they came from."));
-        let settings = || Settings { engine: self.args.engine.engine(), ..(&self.args.moving).into() };
-        if !self.args.plan.dry_run {
-            self.agree()?;
-            if !reversal.first.is_empty() {
-                // Part of the job that is undone, and of its journal: were it cut off here, that is what was going on.
-                carry(ctx, &view, reversal.first, settings()).await?;
-                view = harmony::load(&ctx.pool, &seed).await?;
-                reversal = plan(&view)?;
-            }
+        if !job.planned_slots().is_empty() {
+            ctx.ui.line(format!("{} slots go back where they came from.", back.slots));
         }
-        ctx.pass(self.args.plan.dry_run, planned::digest(&view), planned::transfers(&view, &reversal.back))?;
-        let rest = Rest { transfers: reversal.back, ..Rest::default() };
-        carry(ctx, &view, rest, Settings { record: ctx.journal(), ..settings() }).await?;
+        let steps = absent.iter().map(Absent::step).chain(back.steps).chain(homes.iter().map(Home::step));
+        self.begin(&view, steps.collect())?;
+        for node in absent.iter().filter(|node| node.was_primary()) {
+            rejoin::bring_back(ctx, job, &seed, node, self.args.limit()).await?;
+        }
+        self.slots(&seed).await?;
+        for node in absent.iter().filter(|node| !node.was_primary()) {
+            rejoin::bring_back(ctx, job, &seed, node, self.args.limit()).await?;
+        }
+        rejoin::give_back(ctx, &homes).await?;
+        let view = agreement::within(ctx.ui, &ctx.pool, &seed, self.args.limit(), |_| None).await?.view;
         verify(ctx, &view).await
+    }
+
+    /// Slots that are under way arrive first, so that their keys are in one place; then all go back.
+    async fn slots(&self, seed: &Addr) -> Result<(), Error> {
+        let (ctx, job) = (self.ctx, self.job);
+        let mut view = harmony::load(&ctx.pool, seed).await?;
+        let plan =
+            |view: &_| replan::undo(&job.header.steps, &job.header.cluster, view).map_err(|why| moved_on(&why, seed));
+        let mut reversal = plan(&view)?;
+        let settings = || ctx.moving(&self.args.moving, self.args.engine);
+        if !reversal.first.is_empty() {
+            carry(ctx, &view, reversal.first, settings()).await?;
+            view = harmony::load(&ctx.pool, seed).await?;
+            reversal = plan(&view)?;
+        }
+        carry(ctx, &view, Rest { transfers: reversal.back, ..Rest::default() }, settings()).await
     }
 
     async fn create(&self) -> Result<(), Error> {
@@ -139,7 +183,7 @@ impl Undoing<'_> {
         self.ctx.pass_with(self.args.plan.dry_run, Vec::new(), digest, steps)?;
         self.agree()?;
         self.ctx.ui.heading(format!(">>> Resetting {} nodes", addrs.len()));
-        begun.dissolve(self.ctx, Duration::from_secs(self.args.wait)).await?;
+        begun.dissolve(self.ctx, self.args.limit()).await?;
         self.ctx.ui.ok("[OK] The nodes are empty and know nobody.");
         Ok(())
     }
@@ -152,7 +196,7 @@ impl Undoing<'_> {
             _ => None,
         });
         let id = id.ok_or_else(|| Error::failed("[ERR] The journal's plan cannot be read."))?;
-        let view = find_cluster(ctx, job, Some(id)).await?;
+        let view = find_cluster(ctx, job, &[id]).await?;
         let Some(node) = view.nodes.iter().find(|node| node.id.as_str() == id) else {
             ctx.ui.ok("[OK] The node is not in the cluster: there is nothing to undo.");
             return Ok(());
@@ -165,17 +209,54 @@ impl Undoing<'_> {
             ))
             .hint("undo the jobs that moved them first ('trib jobs'), or move them away with 'trib reshard'"));
         }
-        if !self.args.plan.dry_run {
+        self.within(vec!["del-node".to_owned(), view.seed().addr.to_string(), id.to_owned()]).await
+    }
+
+    /// Those that were primaries become primaries again.
+    async fn roles(&self) -> Result<(), Error> {
+        let (ctx, job) = (self.ctx, self.job);
+        let view = find_cluster(ctx, job, &[]).await?;
+        let mut before = job.header.cluster.iter().filter(|node| node.primary.is_none() && !node.slots.is_empty());
+        let is_replica = |id: &str| view.nodes.iter().any(|now| now.id.as_str() == id && now.primary.is_some());
+        if job.kind() == Kind::Roll {
+            ctx.ui.note("Restarts cannot be taken back; roles are given back.");
+        }
+        if !before.clone().any(|node| is_replica(&node.id)) {
+            ctx.ui.ok("[OK] All nodes have the roles that they had: there is nothing to undo.");
+            return Ok(());
+        }
+        // Those that are primaries are named, too: they are to stay what they are.
+        let known = |id: &str| view.nodes.iter().any(|now| now.id.as_str() == id);
+        let wanted: Vec<&str> = before.by_ref().map(|node| node.id.as_str()).filter(|id| known(id)).collect();
+        let words = ["rebalance-roles", "--prefer", &wanted.join(","), &view.seed().addr.to_string()];
+        self.within(words.map(str::to_owned).to_vec()).await
+    }
+
+    /// Another command does it.
+    async fn within(&self, words: Vec<String>) -> Result<(), Error> {
+        let dry_run = self.args.plan.dry_run;
+        if !dry_run {
             self.agree()?;
         }
-        ctx.ui.agree_to_all();
-        let mut words = vec!["del-node".to_owned(), view.seed().addr.to_string(), id.to_owned()];
-        let mut options = ctx.options.clone();
-        options.words.clone_from(&words);
-        if self.args.plan.dry_run {
-            words.push("--dry-run".to_owned());
+        self.ctx.ui.agree_to_all();
+        self.ctx.run_within(words, Vec::new(), dry_run).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_found_in_either_spelling() {
+        for (line, value) in [
+            ("fix --quarantine dir h:1", Some("dir")),
+            ("fix --quarantine=a=b h:1", Some("a=b")),
+            ("fix h:1", None),
+            ("fix h:1 --quarantine", None),
+        ] {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            assert_eq!(option(&words, "--quarantine"), value, "{line}");
         }
-        let inner = Context { session: Rc::clone(&ctx.session), ..Context::new(options, ctx.ui) };
-        Box::pin(command_of(&words)?.run(&inner)).await
     }
 }

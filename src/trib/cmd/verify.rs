@@ -82,6 +82,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         batch: 250,
         limit: ctx.pool.timeouts().reply.max(Duration::from_secs(10)),
         pattern: None,
+        goes_on: false,
     };
     let tally = Tally::new(ui, "verified");
     let landing = Landing::new(ui, ctx.pool.access(), &view, &settings, &tally, args.dir.display().to_string())?;

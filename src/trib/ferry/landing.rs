@@ -131,7 +131,10 @@ impl Lane<'_> {
     pub async fn land(&mut self, database: u32, cargo: &[Cargo], replace: bool) -> Result<Vec<bool>, Error> {
         let landing = self.landing;
         let replace = replace || landing.settings.conflict == Conflict::Replace;
-        let outcomes = self.put(database, cargo, replace).await?;
+        let mut outcomes = self.put(database, cargo, replace).await?;
+        if landing.settings.goes_on {
+            self.recognise(database, cargo, &mut outcomes).await?;
+        }
         let mut there = vec![false; cargo.len()];
         let mut arrived = Vec::with_capacity(cargo.len());
         let mut conflict = None;
@@ -162,6 +165,19 @@ impl Lane<'_> {
             }
         }
         conflict.map_or(Ok(there), |key| Err(landing.conflict(key)))
+    }
+
+    /// Keys that exist as they were sent have arrived.
+    async fn recognise(&mut self, database: u32, cargo: &[Cargo], outcomes: &mut [Outcome]) -> Result<(), Failure> {
+        let exists = |outcome: &Outcome| matches!(outcome, Outcome::Exists);
+        let known: Vec<usize> = (0..cargo.len()).filter(|&index| exists(&outcomes[index])).collect();
+        let keys: Vec<&Cargo> = known.iter().map(|&index| &cargo[index]).collect();
+        for (index, difference) in known.into_iter().zip(self.compare(database, &keys).await?) {
+            if difference.is_none() {
+                outcomes[index] = Outcome::Arrived;
+            }
+        }
+        Ok(())
     }
 
     /// Brings keys in once more that have changed since [`Lane::land`] brought them.
@@ -355,6 +371,7 @@ mod tests {
             batch: 10,
             limit: Duration::from_secs(1),
             pattern: None,
+            goes_on: false,
         }
     }
 

@@ -50,6 +50,9 @@ pub struct Settings {
     pub limit: Duration,
     /// Only keys of this pattern.
     pub pattern: Option<String>,
+    /// What a run before has brought is not counted as being in the way: keys that are there already, as they would be
+    /// sent.
+    pub goes_on: bool,
 }
 
 /// A hash of the key, to remember many of them in little memory.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::addr::Addr;
 use super::fresh::Fresh;
 use super::local::process::Identity;
-use super::planned::Step;
+use super::planned::{Member, Step};
 use super::slots::SlotSet;
 use super::view::ClusterView;
 use crate::base::NodeId;
@@ -38,6 +38,17 @@ pub enum Record {
     /// A part of the work that has a name is done.
     Stage {
         name: String,
+    },
+    /// The operator's command for a node runs, in this process. Another run of the node's server than this one means
+    /// that the command has done its work.
+    Restarting {
+        node: String,
+        server: String,
+        shell: Identity,
+    },
+    /// A node has been restarted, and is back.
+    Restarted {
+        node: String,
     },
     /// Another process has taken the job up again.
     Resumed {
@@ -101,6 +112,12 @@ impl Before {
             slots: node.slots.to_string(),
         };
         view.nodes.iter().map(before).collect()
+    }
+}
+
+impl From<&Before> for Member {
+    fn from(before: &Before) -> Member {
+        Member { id: before.id.clone(), addr: before.addr.clone() }
     }
 }
 
@@ -182,7 +199,12 @@ pub enum Kind {
     /// A node goes, after its slots if it has any.
     Remove,
     Fix,
+    /// Keys come from outside.
     Import,
+    /// Nodes are restarted one by one, and hand over before.
+    Roll,
+    /// Replicas take over from their primaries.
+    Roles,
     Other,
 }
 
@@ -195,6 +217,8 @@ impl Kind {
         match () {
             () if is_fix => Kind::Fix,
             () if is_import => Kind::Import,
+            () if any(|step| matches!(step, Step::Restart { .. })) => Kind::Roll,
+            () if !steps.is_empty() && steps.iter().all(|step| matches!(step, Step::Promote { .. })) => Kind::Roles,
             () if any(|step| matches!(step, Step::AssignSlots { .. })) => Kind::Create,
             () if any(|step| matches!(step, Step::Forget { .. })) => Kind::Remove,
             () if any(|step| matches!(step, Step::Join { .. })) => Kind::Add,
@@ -208,6 +232,14 @@ impl Kind {
     }
 }
 
+/// A restart that was begun; see [`Record::Restarting`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Restarting {
+    pub node: String,
+    pub server: String,
+    pub shell: Identity,
+}
+
 /// A job as its file tells.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Job {
@@ -217,6 +249,10 @@ pub struct Job {
     /// Slots that are known to have arrived.
     pub moved: SlotSet,
     pub stages: Vec<String>,
+    /// Ids of nodes that have been restarted.
+    pub restarted: Vec<String>,
+    /// The restart that was begun last, and not known to have ended.
+    pub restarting: Option<Restarting>,
     pub end: Option<End>,
     pub undone: bool,
 }
@@ -232,6 +268,8 @@ impl Job {
             header: *header,
             moved: SlotSet::new(),
             stages: Vec::new(),
+            restarted: Vec::new(),
+            restarting: None,
             end: None,
             undone: false,
         };
@@ -240,6 +278,11 @@ impl Job {
                 Record::Begun(_) => {}
                 Record::Moved { slots, .. } => job.moved.extend_from(&slots.parse().unwrap_or_default()),
                 Record::Stage { name } => job.stages.push(name),
+                Record::Restarting { node, server, shell } => job.restarting = Some(Restarting { node, server, shell }),
+                Record::Restarted { node } => {
+                    job.restarting = None;
+                    job.restarted.push(node);
+                }
                 Record::Resumed { run, .. } => (job.run, job.end) = (run, None),
                 Record::Ended { how, .. } => job.end = Some(how),
                 Record::Undone { .. } => job.undone = true,
@@ -283,8 +326,10 @@ impl Job {
     #[must_use]
     pub fn progress(&self) -> String {
         let planned = self.planned_slots().len();
+        let restarts = self.header.steps.iter().filter(|step| matches!(step, Step::Restart { .. })).count();
         match self.stages.last() {
             _ if planned > 0 => format!("{} of {planned} slots", self.moved.len()),
+            _ if restarts > 0 => format!("{} of {restarts} nodes", self.restarted.len()),
             Some(stage) => stage.clone(),
             None => String::new(),
         }
@@ -294,7 +339,6 @@ impl Job {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::trib::planned::Member;
 
     pub(crate) fn member(letter: char) -> Member {
         Member { id: letter.to_string().repeat(40), addr: format!("10.0.0.1:{}", letter as u32) }
@@ -362,6 +406,7 @@ pub(crate) mod tests {
         let assign = Step::AssignSlots { node: a.clone(), slots: "0".into() };
         let replicate = Step::Replicate { node: b, primary: a };
         let moves = move_slots('a', 'b', "1");
+        let promote = Step::Promote { node: member('b'), primary: member('a') };
         for (command, steps, kind) in [
             ("rebalance", vec![moves.clone()], Kind::Moves),
             ("create", vec![assign, join.clone(), replicate.clone()], Kind::Create),
@@ -369,7 +414,9 @@ pub(crate) mod tests {
             ("del-node", vec![moves.clone(), replicate.clone(), forget], Kind::Remove),
             ("fix", vec![moves.clone()], Kind::Fix),
             ("drain", vec![moves.clone(), replicate.clone()], Kind::Moves),
-            ("roll", vec![replicate], Kind::Other),
+            ("roll", vec![promote.clone(), Step::Restart { node: member('a') }], Kind::Roll),
+            ("failover", vec![promote], Kind::Roles),
+            ("forget", vec![replicate], Kind::Other),
             ("reshard", Vec::new(), Kind::Other),
         ] {
             assert_eq!(Kind::of(Some(command), &steps), kind, "{command}");

@@ -100,6 +100,11 @@ pub fn undo(steps: &[Step], before: &[Before], view: &ClusterView) -> Result<Rev
     Ok(reversal)
 }
 
+/// The node if it is a primary still, else the one primary that its shard has now.
+pub fn heir<'v>(before: &'v [Before], view: &'v ClusterView, member: &Member) -> Result<&'v Node, MovedOn> {
+    Now { before, view }.primary(member)
+}
+
 /// The planned moves, slot by slot.
 fn planned(steps: &[Step]) -> Result<Vec<(Slot, &Member, &Member)>, MovedOn> {
     let mut all = Vec::new();
