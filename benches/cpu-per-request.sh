@@ -6,9 +6,10 @@
 source "$(dirname "$0")/side-by-side.sh"
 runs=${1:-5}
 start
+# What is read is there: the first writes fill the keys.
 for pipeline in 1 16 64; do
     requests=$([ $pipeline = 1 ] && echo 200000 || echo 2000000)
-    for command in get set; do
+    for command in set get; do
         measure "$runs" "$command,pipelined:$pipeline" "$requests" -P $pipeline -r 100000 -d 64 -t $command
     done
 done | table

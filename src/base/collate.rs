@@ -3,30 +3,60 @@
 //! The C library compares texts that end at their first zero byte, so what stands behind one does not count.
 #![allow(unsafe_code)]
 
-use std::ffi::{CString, c_char, c_int};
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 unsafe extern "C" {
     fn strxfrm_l(to: *mut c_char, from: *const c_char, size: usize, locale: libc::locale_t) -> usize;
 }
 
-/// The locale in use; null stands for plain bytes. A locale is never freed, so that whoever reads it may use it.
+/// The locale in use; null stands for plain bytes. One that was ever in use is never freed, so that whoever reads it may
+/// use it.
 static LOCALE: AtomicPtr<libc::c_void> = AtomicPtr::new(ptr::null_mut());
+
+/// All that were ever in use, by their names.
+static USED: Mutex<BTreeMap<CString, Locale>> = Mutex::new(BTreeMap::new());
+
+/// A locale of the C library.
+struct Locale(libc::locale_t);
+
+// SAFETY: nothing changes a locale once it is made, and `strxfrm_l` may be called with it by any thread.
+unsafe impl Send for Locale {}
+
+impl Locale {
+    /// `None` when the system has none of this name.
+    fn find(name: &CStr) -> Option<Locale> {
+        // SAFETY: the name ends with a zero; without a base a new locale is made, or null comes back.
+        let locale = unsafe { libc::newlocale(libc::LC_COLLATE_MASK, name.as_ptr(), ptr::null_mut()) };
+        (!locale.is_null()).then_some(Locale(locale))
+    }
+
+    fn is_plain(&self) -> bool {
+        [c"a", c"B"].iter().all(|text| key_in(self.0, text).as_deref() == Some(text.to_bytes()))
+    }
+}
+
+impl Drop for Locale {
+    fn drop(&mut self) {
+        // SAFETY: `newlocale` made it, and who drops it has the only use of it.
+        unsafe { libc::freelocale(self.0) }
+    }
+}
 
 /// Takes the locale of this name: empty for that of the environment, `C` and `POSIX` for plain bytes. False when the
 /// system has none of this name; then all is as before.
 pub fn use_locale(name: &[u8]) -> bool {
     let Ok(name) = CString::new(name) else { return false };
-    let mask: c_int = libc::LC_COLLATE_MASK;
-    // SAFETY: the name ends with a zero; without a base a new locale is made, or null comes back.
-    let locale = unsafe { libc::newlocale(mask, name.as_ptr(), ptr::null_mut()) };
-    if locale.is_null() {
-        return false;
+    let Some(locale) = Locale::find(&name) else { return false };
+    if locale.is_plain() {
+        LOCALE.store(ptr::null_mut(), Ordering::Release);
+    } else {
+        let mut used = USED.lock().unwrap_or_else(PoisonError::into_inner);
+        LOCALE.store(used.entry(name).or_insert(locale).0.cast(), Ordering::Release);
     }
-    let is_plain =
-        key_in(locale.cast(), c"a").as_deref() == Some(b"a") && key_in(locale.cast(), c"B").as_deref() == Some(b"B");
-    LOCALE.store(if is_plain { ptr::null_mut() } else { locale.cast() }, Ordering::Release);
     true
 }
 
@@ -34,7 +64,8 @@ pub fn use_locale(name: &[u8]) -> bool {
 pub fn push_key(out: &mut Vec<u8>, text: &[u8]) {
     let text = &text[..text.iter().position(|b| *b == 0).unwrap_or(text.len())];
     let locale = LOCALE.load(Ordering::Acquire);
-    let key = if locale.is_null() { None } else { CString::new(text).ok().and_then(|text| key_in(locale, &text)) };
+    let key =
+        if locale.is_null() { None } else { CString::new(text).ok().and_then(|text| key_in(locale.cast(), &text)) };
     match key {
         Some(key) => out.extend_from_slice(&key),
         None => out.extend_from_slice(text),
@@ -48,14 +79,15 @@ pub fn is_plain() -> bool {
 }
 
 /// `None` when the text means nothing in the locale.
-fn key_in(locale: *mut libc::c_void, text: &std::ffi::CStr) -> Option<Vec<u8>> {
+fn key_in(locale: libc::locale_t, text: &CStr) -> Option<Vec<u8>> {
     /// A key longer than this is an error's number.
     const LONGEST: usize = isize::MAX as usize;
     let mut key = vec![0u8; 4 * text.count_bytes() + 16];
     loop {
-        // SAFETY: the text ends with a zero, the locale is one that `newlocale` made and nobody frees, and at most
+        // SAFETY: the text ends with a zero, the locale is one that `newlocale` made and that is not freed
+        // meanwhile, and at most
         // `key.len()` bytes are written to `key`.
-        let len = unsafe { strxfrm_l(key.as_mut_ptr().cast(), text.as_ptr(), key.len(), locale.cast()) };
+        let len = unsafe { strxfrm_l(key.as_mut_ptr().cast(), text.as_ptr(), key.len(), locale) };
         if len >= LONGEST {
             return None;
         }
@@ -102,11 +134,10 @@ mod tests {
         /// In the one locale besides C that every system has, keys are in the order of the code points.
         #[test]
         fn keys_of_a_locale_are_bytes_without_zeros(text in "[a-zA-Z0-9éß ]{0,40}") {
-            // SAFETY: as in `use_locale`.
-            let locale = unsafe { libc::newlocale(libc::LC_COLLATE_MASK, c"C.UTF-8".as_ptr(), ptr::null_mut()) };
-            prop_assume!(!locale.is_null());
+            let locale = Locale::find(c"C.UTF-8");
+            prop_assume!(locale.is_some());
             let text = CString::new(text).expect("no zeros");
-            let key = key_in(locale.cast(), &text).expect("a text of the locale");
+            let key = locale.and_then(|locale| key_in(locale.0, &text)).expect("a text of the locale");
             prop_assert!(!key.contains(&0));
         }
     }

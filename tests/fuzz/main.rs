@@ -13,6 +13,11 @@ use trib::base::Rng;
 /// Inputs for each target when nothing else is said.
 const INPUTS: u64 = 3_000;
 
+/// What an input of `len` bytes may ask for in one piece: a length that it only claims to have gets nothing.
+fn allowed_piece_bytes(len: usize) -> usize {
+    (64 << 10) + 2 * len
+}
+
 /// Memory that an input of `len` bytes may take at once: compressed strings and small encodings grow when they are read.
 fn allowed_bytes(len: usize) -> usize {
     (4 << 20) + 300 * len
@@ -59,11 +64,13 @@ fn damaged_inputs_are_refused_or_read() {
         }
         for n in 0..inputs {
             let input = mutate(&seeds, &mut Rng::seeded(n));
-            let taken = memory::peak_bytes(|| {
+            let taken = memory::taken_by(|| {
                 let run = std::panic::catch_unwind(|| target(&input));
                 assert!(run.is_ok(), "{name}: input {n} made it panic: {input:?}");
             });
-            assert!(taken <= allowed_bytes(input.len()), "{name}: input {n} of {} bytes took {taken}", input.len());
+            let (len, peak, largest) = (input.len(), taken.peak_bytes, taken.largest_bytes);
+            assert!(peak <= allowed_bytes(len), "{name}: input {n} of {len} bytes took {peak} bytes");
+            assert!(largest <= allowed_piece_bytes(len), "{name}: input {n} of {len} bytes asked for {largest} bytes");
         }
     }
 }

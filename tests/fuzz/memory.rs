@@ -12,6 +12,7 @@ static ALLOCATOR: Counting = Counting;
 thread_local! {
     static HELD: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
+    static LARGEST: Cell<usize> = const { Cell::new(0) };
 }
 
 fn note(bytes: isize) {
@@ -26,6 +27,7 @@ fn note(bytes: isize) {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note(layout.size() as isize);
+        let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(layout.size())));
         // SAFETY: the caller keeps the contract.
         unsafe { System.alloc(layout) }
     }
@@ -37,10 +39,19 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// The most that this thread held during `work`, above what it held before.
-pub fn peak_bytes(work: impl FnOnce()) -> usize {
+/// What a piece of work takes.
+pub struct Taken {
+    /// The most that was held at once, above what was held before.
+    pub peak_bytes: usize,
+    /// The largest piece that was asked for.
+    pub largest_bytes: usize,
+}
+
+/// What this thread takes during `work`.
+pub fn taken_by(work: impl FnOnce()) -> Taken {
     let before = HELD.get();
     PEAK.set(before);
+    LARGEST.set(0);
     work();
-    usize::try_from(PEAK.get() - before).unwrap_or(0)
+    Taken { peak_bytes: usize::try_from(PEAK.get() - before).unwrap_or(0), largest_bytes: LARGEST.get() }
 }
