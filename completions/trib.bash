@@ -2741,7 +2741,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__rebalance)
-            opts="-a -u -t -4 -6 -y -v -h --weight --auto-weights --by --zone --threshold --use-empty-primaries --use-empty-masters --simulate --timeout --pipeline --replace --max-keys-per-sec --max-bytes-per-sec --pause-if-p99-over --ignore-memory --engine --use-atomic-slot-migration --dry-run --wait --no-wait --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --weight --auto-weights --by --zone --same-zone --threshold --use-empty-primaries --use-empty-masters --simulate --timeout --pipeline --replace --max-keys-per-sec --max-bytes-per-sec --pause-if-p99-over --ignore-memory --engine --use-atomic-slot-migration --dry-run --wait --no-wait --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -337,6 +337,7 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance" -l color -d 'When t
 always\t''
 never\t''"
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l auto-weights -d 'Weigh every node that is not named by the memory it may use (maxmemory, else all that its machine has)'
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l same-zone -d 'Move no slot to a node of another zone: each zone is balanced for itself'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l use-empty-masters -l use-empty-primaries -d 'Give slots to primaries that own none'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l simulate -d 'Show what would be moved, and move nothing'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l replace -d 'Overwrite keys that exist on the receiving node'

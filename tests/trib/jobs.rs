@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::connections::trib_json;
+use crate::drain::own_line;
 use crate::slots::{fill, id_of, key_in, keys_in, slots_of};
 use crate::support::cluster_client::{ClusterClient, Writer};
 use crate::support::{STATE_HOME, Server, ServerKind, eventually};
@@ -262,4 +263,46 @@ fn no_secret_is_written_down() {
         files += 1;
     }
     assert_eq!(files, 6, "all but the setting of a value");
+}
+
+#[test]
+fn what_has_left_its_place_is_put_back() {
+    if !ServerKind::Stock.is_available() {
+        return;
+    }
+    // An emptied primary makes itself a replica.
+    let servers = cluster(3, 1, "cluster-allow-replica-migration yes");
+    let seed = servers[1].addr();
+    fill(servers[0].port, 500);
+    let ids: Vec<String> = servers.iter().map(id_of).collect();
+    let follower = servers[3..].iter().find(|server| own_line(server).contains(&ids[0])).expect("it has a replica");
+    let (_dir, option) = journal();
+    let is_as_before = |told: &str| {
+        assert_eq!([0, 1, 2].map(|n| slots_of(&servers[n])), [5461, 5462, 5461], "{told}");
+        assert!(own_line(follower).contains(&format!("slave {}", ids[0])), "{told}: {}", own_line(follower));
+        let ran = trib(&format!("check --search-multiple-owners {seed}"));
+        assert_eq!((ran.code, keys_in(&servers[..3])), (0, 500), "{told}: {ran:?}");
+    };
+    let replica = id_of(follower);
+    for line in [
+        format!("drain {seed} {}", ids[0]),
+        format!("del-node --drain {seed} {}", ids[0]),
+        format!("del-node {seed} {replica}"),
+        format!("failover --to {replica} {seed}"),
+    ] {
+        let ran = trib(&format!("{line} {option}"));
+        assert_eq!(ran.code, 0, "{line}: {ran:?}");
+        let plan = trib(&format!("undo --dry-run {option}"));
+        assert_eq!(plan.code, 4, "{line}: {plan:?}");
+        let ran = trib(&format!("undo --yes {option}"));
+        assert_eq!(ran.code, 0, "{line}: {ran:?}");
+        is_as_before(&line);
+    }
+
+    // What cannot be had again is said.
+    let source = Server::start(ServerKind::Stock, "");
+    assert_eq!(source.text("SET from-outside x"), "OK");
+    assert_eq!(trib(&format!("import --from {} {seed} {option}", source.addr())).code, 0);
+    let ran = trib(&format!("undo --yes {option}"));
+    assert!(ran.code == 1 && ran.stdout.contains("An import cannot be undone"), "{ran:?}");
 }

@@ -1,6 +1,7 @@
 //! The ways between `trib` and the nodes lead through here: what `trib` sends is counted, and at any piece of it something
 //! can happen: to `trib`, to a node, or to the way itself. Nodes reach each other without it.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -20,6 +21,12 @@ const LIMIT: Duration = Duration::from_secs(90);
 pub enum Trouble {
     /// `trib` is killed without warning.
     KillTrib,
+    /// The process hangs.
+    Stop(Pid),
+    /// The process dies.
+    Kill(Pid),
+    /// The way to the server at this port is cut: what is under way ends, and nothing new gets through.
+    Cut(u16),
 }
 
 /// What happens when, and what there is to do it to.
@@ -28,6 +35,9 @@ struct State {
     /// At which piece.
     plan: Option<(usize, Trouble)>,
     trib: Option<Pid>,
+    cut: Option<u16>,
+    /// The open ways to each server.
+    open: BTreeMap<u16, Vec<TcpStream>>,
 }
 
 #[derive(Default)]
@@ -54,13 +64,27 @@ impl Shared {
         let signal = |pid, signal| kill_process(pid, signal).unwrap();
         match trouble {
             Trouble::KillTrib => signal(state.trib.expect("it has been started"), Signal::KILL),
+            Trouble::Stop(pid) => signal(pid, Signal::STOP),
+            Trouble::Kill(pid) => signal(pid, Signal::KILL),
+            Trouble::Cut(port) => {
+                state.cut = Some(port);
+                for stream in state.open.remove(&port).unwrap_or_default() {
+                    let _ = stream.shutdown(Shutdown::Both);
+                }
+            }
         }
     }
 
     fn carry(self: &Arc<Shared>, near: TcpStream, port: u16) -> std::io::Result<()> {
+        if self.state.lock().unwrap().cut == Some(port) {
+            return Ok(());
+        }
         let far = TcpStream::connect(("127.0.0.1", port))?;
         near.set_nodelay(true)?;
         far.set_nodelay(true)?;
+        let mut state = self.state.lock().unwrap();
+        state.open.entry(port).or_default().extend([near.try_clone()?, far.try_clone()?]);
+        drop(state);
         let (mut from, mut to) = (far.try_clone()?, near.try_clone()?);
         std::thread::spawn(move || {
             let _ = std::io::copy(&mut from, &mut to);
@@ -142,6 +166,11 @@ impl Links {
         let (stdout, stderr) = (out.join().unwrap(), err.join().unwrap());
         (Ran { stdout, stderr, code: status.code().unwrap_or(-1) }, self.shared.pieces.load(Ordering::SeqCst))
     }
+
+    /// Everything gets through again.
+    pub fn mend(&self) {
+        self.shared.state.lock().unwrap().cut = None;
+    }
 }
 
 impl Drop for Links {
@@ -159,4 +188,9 @@ fn read_all(mut stream: impl Read + Send + 'static) -> std::thread::JoinHandle<S
         let _ = stream.read_to_end(&mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
     })
+}
+
+/// The process of a server.
+pub fn pid(server: &Server) -> Pid {
+    Pid::from_raw(i32::try_from(server.pid()).unwrap()).expect("a process has a number")
 }

@@ -57,7 +57,9 @@ fn addrs(servers: &[Server]) -> String {
 
 /// A cluster of stock servers that is up: `primaries * (1 + replicas)` of them, in order.
 fn cluster(primaries: usize, replicas: usize, directives: &str) -> Vec<Server> {
-    let servers = Server::start_many(ServerKind::Stock, primaries * (1 + replicas), directives);
+    // Replicas need not wait for others to be fed with.
+    let directives = format!("repl-diskless-sync-delay 0\n{directives}");
+    let servers = Server::start_many(ServerKind::Stock, primaries * (1 + replicas), &directives);
     let password = directives.lines().find_map(|line| line.strip_prefix("requirepass ")).unwrap_or_default();
     let line = format!("create --yes --replicas {replicas} {}", addrs(&servers));
     let made = trib_with(&line, "", &[("REDISCLI_AUTH", password)]);

@@ -102,6 +102,12 @@ fn what_slots_cost_on_nodes_that_count_it() {
         servers.iter().zip(["a", "b", "b"]).map(|(server, zone)| format!("--zone {}={zone}", server.addr())).collect();
     let ran = done(&format!("rebalance {} {seed}", zones.join(" ")));
     assert!(ran.stdout.contains("*** No rebalancing needed!"), "{ran:?}");
+    let ran = trib(&format!("rebalance --same-zone {seed}"));
+    assert!(ran.code == 1 && ran.stdout.contains("[ERR] Nobody knows the zone of "), "{ran:?}");
+    let weigh = format!("--weight {}=5 --weight {}=3", id_of(&servers[0]), id_of(&servers[1]));
+    let ran = trib(&format!("rebalance --same-zone --dry-run {weigh} {} {seed}", zones.join(" ")));
+    assert_eq!(ran.code, 4, "{ran:?}");
+    assert!(!ran.stdout.contains(&format!("to {}: ", servers[0].addr())), "it is alone in its zone: {ran:?}");
     let stock = crate::cluster(3, 0, "");
     let ran = trib(&format!("rebalance --by ops {}", stock[0].addr()));
     assert!(ran.code == 1 && ran.stderr.contains("since Valkey 8"), "{ran:?}");

@@ -17,7 +17,7 @@ fn is_primary(server: &Server) -> bool {
 }
 
 /// The replica of this primary.
-fn replica_of<'s>(servers: &'s [Server], primary: &Server) -> &'s Server {
+pub fn replica_of<'s>(servers: &'s [Server], primary: &Server) -> &'s Server {
     let id = id_of(primary);
     let of_it = |server: &&Server| id_of(server) != id && own_line(server).contains(&id);
     servers.iter().find(of_it).expect("it has a replica")

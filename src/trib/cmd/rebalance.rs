@@ -27,7 +27,7 @@ use crate::trib::zones::ZoneArgs;
 /// A share is in proportion to a node's weight, 1 unless given. A weight of 0 drains the node. Primaries
 /// without slots take part only with --use-empty-masters. Nothing is moved while every node is within the
 /// threshold. With --by a share is one of keys, memory or time; as little of it is moved as can be, in runs of slots.
-/// Where the nodes' zones are known, slots go to nodes of the same zone first.
+/// Where the nodes' zones are known, slots go to nodes of the same zone first, with --same-zone to no others.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -43,6 +43,9 @@ pub struct Args {
     by: By,
     #[command(flatten)]
     zones: ZoneArgs,
+    /// Move no slot to a node of another zone: each zone is balanced for itself
+    #[arg(long)]
+    same_zone: bool,
     /// How far from its share a node may be, in percent of what it has
     #[arg(long, value_name = "PERCENT", default_value_t = 2.0, value_parser = parse_threshold)]
     threshold: f64,
@@ -82,10 +85,15 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let zones = zones(ctx, &view, args).await?;
     let involved = |node: &Node, weight| if node.slots.is_empty() && !args.use_empty_masters { 0.0 } else { weight };
     let weights: Vec<f64> = view.primaries().zip(weights).map(|(node, weight)| involved(node, weight)).collect();
+    let nowhere = view.primaries().zip(&zones).find(|(_, zone)| args.same_zone && zone.is_empty());
+    if let Some((node, _)) = nowhere {
+        return Err(Error::failed(format!("[ERR] Nobody knows the zone of {}.", node.addr))
+            .hint("name it with --zone ADDRESS=ZONE, or set availability-zone in its configuration"));
+    }
     let has_zones = zones.iter().collect::<BTreeSet<_>>().len() > 1;
     let transfers = match args.by {
         By::Slots if !has_zones => by_slots(ui, &view, &weights, args.threshold)?,
-        by => by_load(ctx, &view, &weights, zones, by, args.threshold).await?,
+        _ => by_load(ctx, &view, &weights, zones, args).await?,
     };
     if transfers.is_empty() {
         return Ok(());
@@ -117,13 +125,12 @@ async fn by_load(
     view: &ClusterView,
     weights: &[f64],
     zones: Vec<String>,
-    by: By,
-    threshold: f64,
+    args: &Args,
 ) -> Result<Vec<Transfer>, Error> {
     let ui = ctx.ui;
     let primaries: Vec<&Node> = view.primaries().collect();
+    let mut by = args.by;
     let mut loads = loads::load(&ctx.pool, &primaries, by).await?;
-    let mut by = by;
     if loads.iter().flatten().all(|(_, load)| *load == 0) {
         ui.note(format!("There are no {} to share out: sharing out slots.", by.unit()));
         by = By::Slots;
@@ -132,8 +139,12 @@ async fn by_load(
     let laden =
         |(((node, slots), &weight), zone): (((&&Node, _), &f64), String)| Laden { id: node.id, zone, weight, slots };
     let nodes: Vec<Laden> = primaries.iter().zip(loads).zip(weights).zip(zones).map(laden).collect();
-    let plan = balance::plan(&nodes, threshold).map_err(|why| Error::failed(format!("*** {why}.")))?;
-    show_loads(ui, view, &nodes, &plan, by, threshold);
+    let planned = match args.same_zone {
+        true => balance::plan_each_zone(&nodes, args.threshold),
+        false => balance::plan(&nodes, args.threshold),
+    };
+    let plan = planned.map_err(|why| Error::failed(format!("*** {why}.")))?;
+    show_loads(ui, view, &nodes, &plan, by, args.threshold);
     Ok(plan.transfers)
 }
 

@@ -9,7 +9,7 @@
 //! In the end no single slot could be moved for the better: where one node is above its share and another one below,
 //! the two are together off by less than the lightest slot of the former, or by what the slack allows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Transfer;
 use super::rebalance::{RebalanceError, exact_shares};
@@ -60,6 +60,21 @@ pub struct Balanced {
 
 /// Ranges are broken up for what is more than this part of the threshold.
 const SLACK_PART: f64 = 0.25;
+
+/// The same with each zone for itself: no slot leaves its zone, however much heavier that is than the others.
+pub fn plan_each_zone(nodes: &[Laden], threshold: f64) -> Result<Balanced, RebalanceError> {
+    let zones: BTreeSet<&str> = nodes.iter().map(|node| node.zone.as_str()).collect();
+    let mut whole = Balanced { standings: Vec::new(), transfers: Vec::new() };
+    for zone in zones {
+        let members: Vec<Laden> = nodes.iter().filter(|node| node.zone == zone).cloned().collect();
+        let part = plan(&members, threshold)?;
+        whole.standings.extend(part.standings);
+        whole.transfers.extend(part.transfers);
+    }
+    let place = |standing: &Standing| nodes.iter().position(|node| node.id == standing.id);
+    whole.standings.sort_by_key(place);
+    Ok(whole)
+}
 
 /// Plans the moves, if any node is off by more than `threshold` percent.
 pub fn plan(nodes: &[Laden], threshold: f64) -> Result<Balanced, RebalanceError> {
@@ -351,6 +366,18 @@ mod tests {
         assert_eq!(told(&plan(&nodes, 2.0).unwrap()), [(id(0), id(1), vec![0, 1, 2, 3, 4])]);
         let nodes = laden(&[(0.0, &[0, 0]), (1.0, &[3])]);
         assert_eq!(told(&plan(&nodes, 2.0).unwrap()), [(id(0), id(1), vec![0, 1])], "no weight, no slots");
+    }
+
+    #[test]
+    fn a_zone_is_balanced_for_itself() {
+        let mut nodes = laden(&[(1.0, &[5, 5, 5, 5]), (1.0, &[1, 1]), (1.0, &[]), (1.0, &[])]);
+        for (node, zone) in nodes.iter_mut().zip(["x", "y", "x", "y"]) {
+            node.zone = zone.to_owned();
+        }
+        let plan = plan_each_zone(&nodes, 2.0).unwrap();
+        assert_eq!(plan.standings.iter().map(|standing| standing.after).collect::<Vec<_>>(), [10, 1, 10, 1]);
+        let ways: Vec<_> = plan.transfers.iter().map(|transfer| (transfer.from, transfer.to)).collect();
+        assert_eq!(ways, [(id(0), id(2)), (id(1), id(3))]);
     }
 
     #[test]
