@@ -22,8 +22,7 @@ fn kills() -> u64 {
 
 /// Writes `n`, `n + 1` and so on to a value of every type, together, until the server is gone; `answered` is the last one
 /// that was.
-fn write(server: &Server, writer: u64, from: u64, answered: &AtomicU64) {
-    let mut connection = server.connect();
+fn write(mut connection: redis::Connection, writer: u64, from: u64, answered: &AtomicU64) {
     for n in from.. {
         let mut pipe = redis::pipe();
         let key = |kind: &str| format!("{kind}:{writer}");
@@ -78,12 +77,13 @@ fn kill_again_and_again(appendfsync: &str) {
         let pid = rustix::process::Pid::from_raw(server.pid() as i32).unwrap();
         std::thread::scope(|scope| {
             for writer in 0..WRITERS {
-                let (server, next, answered) = (&server, &next, &answered);
+                let (connection, next, answered) = (server.connect(), &next, &answered);
                 let at = writer as usize;
-                scope.spawn(move || write(server, writer, next[at], &answered[at]));
+                scope.spawn(move || write(connection, writer, next[at], &answered[at]));
             }
-            scope.spawn(|| {
-                let mut connection = server.connect();
+            let mut connection = server.connect();
+            let done = &done;
+            scope.spawn(move || {
                 while !done.load(Ordering::Relaxed) {
                     // Either may be under way already.
                     let _ = redis::cmd("BGREWRITEAOF").exec(&mut connection);
