@@ -1,5 +1,6 @@
 //! The way to a node: a TCP connection, inside of TLS where that is wanted.
 
+use std::cell::Cell;
 use std::io;
 use std::time::Duration;
 
@@ -23,16 +24,18 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 pub async fn connect(addr: &Addr, access: &Access) -> Result<Box<dyn Stream>, Failure> {
     let refused = |reason: String| Failure::Connect { node: addr.clone(), reason };
     let limit = access.timeouts.connect;
+    let lacking = Cell::new("no connection");
     let connecting = async {
         let place = access.map.outside(addr);
         let stream = connect_tcp(&place, access.family).await.map_err(|e| refused(describe(&e)))?;
+        lacking.set("TLS: no handshake");
         let Some(tls) = &access.tls else { return Ok(Box::new(stream) as Box<dyn Stream>) };
         let stream = tls.wrap(&place.host, stream).await.map_err(|e| refused(format!("TLS: {}", describe(&e))))?;
         Ok(Box::new(stream) as Box<dyn Stream>)
     };
     match tokio::time::timeout(limit, connecting).await {
         Ok(result) => result,
-        Err(_) => Err(refused(format!("no connection within {} ms", limit.as_millis()))),
+        Err(_) => Err(refused(format!("{} within {} ms", lacking.get(), limit.as_millis()))),
     }
 }
 

@@ -90,7 +90,7 @@ impl Findings<'_> {
     fn epochs(&self) -> String {
         let owners = self.view.primaries().filter(|node| !node.slots.is_empty());
         let told: Vec<String> = owners.map(|node| format!("{} since epoch {}", node.addr, node.config_epoch)).collect();
-        format!("the owners are so {}", told.join(", "))
+        format!("owners: {}", told.join(", "))
     }
 
     fn nodes(&mut self, vitals: &Vitals) {
@@ -101,7 +101,7 @@ impl Findings<'_> {
                         true => format!("start it again, or: trib del-node {} {}", self.seed, node.id),
                         false => format!("start it again, or: trib fix --fix-with-unreachable-masters {}", self.seed),
                     };
-                    let text = format!("{} ({}) is not reachable: {}", node.addr, node.id, failure.reason());
+                    let text = format!("{} is not reachable: {}", node.full_name(), failure.reason());
                     self.add(Severity::Error, "dead-node", Some(node), text, Some(mend));
                 }
                 Ok(_) if node.flags.contains(Flags::FAILED) => {

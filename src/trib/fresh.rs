@@ -28,7 +28,11 @@ pub async fn reachable_ip(pool: &Pool, addr: &Addr) -> Result<IpAddr, Error> {
     let found = tokio::time::timeout(pool.timeouts().connect, lookup)
         .await
         .map_err(|_| unknown("the host name could not be looked up in time".to_owned()))?
-        .map_err(|e| unknown(format!("the host name could not be looked up: {e}")))?;
+        .map_err(|e| {
+            let text = e.to_string();
+            let why = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
+            unknown(format!("the host name could not be looked up: {why}"))
+        })?;
     let mut last = unknown("the host name has no address".to_owned());
     for candidate in found.filter(|found| pool.access().family.allows(found.ip())) {
         match pool.client(&Addr::new(candidate.ip().to_string(), addr.port)).await {

@@ -207,7 +207,7 @@ impl Step {
             Step::Restart { node } => ("restart", &node.addr, String::new()),
             Step::SetConfig { node, name, value } => ("set", &node.addr, format!("{name} {value}")),
             Step::Import { from, database } => ("import", from, format!("database {database}")),
-            Step::Load { file } => ("load", file, String::new()),
+            Step::Load { file } => ("load", "", file.clone()),
         }
     }
 }

@@ -15,6 +15,7 @@ use super::client::{Pool, command, info_field, join_all, text_of};
 use super::dial;
 use super::error::{Error, Failure};
 use super::fresh::{self, Fresh};
+use super::table::count;
 use super::ui::{Ui, Wording};
 use super::view::{Report, not_a_cluster_node};
 use super::vitals;
@@ -112,7 +113,7 @@ pub async fn examine(pool: &Pool, addr: &Addr) -> Result<Candidate, Vec<Error>> 
     let own = report.own();
     if !own.slots.is_empty() {
         complaints.push(
-            Error::failed(format!("[ERR] Node {addr} already owns {} slots.", own.slots.len()))
+            Error::failed(format!("[ERR] Node {addr} already owns {}.", count(own.slots.len(), "slot")))
                 .hint(format!("if they are left over from another attempt: trib reset {addr}")),
         );
     }

@@ -83,9 +83,15 @@ pub fn node_indented(ui: &Ui, view: &ClusterView, node: &Node, indent: &str) {
     }
 }
 
+/// The nodes in the order of the report: the classic one is that of the servers' own list.
+#[must_use]
+pub fn in_order<'v>(ui: &Ui, view: &'v ClusterView) -> Vec<&'v Node> {
+    ui.word(view.nodes.iter().collect(), view.as_listed())
+}
+
 /// The blocks of all nodes that answer.
 pub fn nodes(ui: &Ui, view: &ClusterView) {
-    for each in view.reachable() {
+    for each in in_order(ui, view).into_iter().filter(|node| node.is_reachable()) {
         node(ui, view, each);
     }
 }
@@ -131,9 +137,9 @@ pub fn configuration_check(ui: &Ui, view: &ClusterView, vitals: Option<&Vitals>)
 fn dead_node(ui: &Ui, node: &Node) {
     match &node.report {
         Err(failure) => {
-            ui.error(format!("[ERR] Node {} ({}) is not reachable: {}", node.addr, node.id, failure.reason()));
+            ui.error(format!("[ERR] Node {} is not reachable: {}", node.full_name(), failure.reason()));
         }
-        Ok(_) => ui.error(format!("[ERR] Node {} ({}) is held to have failed by the others", node.addr, node.id)),
+        Ok(_) => ui.error(format!("[ERR] Node {} is held to have failed by the others", node.full_name())),
     }
 }
 
@@ -168,6 +174,7 @@ pub fn disagreements(view: &ClusterView) -> Vec<String> {
             continue;
         }
         let who = holders.iter().map(|node| node.addr.to_string()).collect::<Vec<_>>().join(", ");
+        let say = if holders.len() == 1 { "says" } else { "say" };
         let owners: std::collections::BTreeSet<&NodeId> = opinion.keys().chain(common.keys()).collect();
         for owner in owners {
             let empty = SlotSet::new();
@@ -175,10 +182,10 @@ pub fn disagreements(view: &ClusterView) -> Vec<String> {
             let more: SlotSet = theirs.iter().filter(|slot| !usual.contains(*slot)).collect();
             let less: SlotSet = usual.iter().filter(|slot| !theirs.contains(*slot)).collect();
             if !more.is_empty() {
-                lines.push(format!("{who} says that {} owns {more}; others say it does not", name(owner)));
+                lines.push(format!("{who} {say} that {} owns {more}; others say it does not", name(owner)));
             }
             if !less.is_empty() {
-                lines.push(format!("{who} says that {} does not own {less}; others say it does", name(owner)));
+                lines.push(format!("{who} {say} that {} does not own {less}; others say it does", name(owner)));
             }
         }
     }

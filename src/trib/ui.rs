@@ -284,7 +284,11 @@ impl Ui {
         if self.assume_yes.get() {
             return Ok(true);
         }
-        self.ask(question).map(|answer| self.is_yes(&answer))
+        let answer = self.ask(question).map_err(|error| match error.hint {
+            Some(_) => error.hint("answer the question, or use --yes to answer every one with yes"),
+            None => error,
+        })?;
+        Ok(self.is_yes(&answer))
     }
 
     /// Whether an answer means yes: redis-cli takes whatever starts with a lower-case `yes`, redis-trib
@@ -359,7 +363,7 @@ impl Ui {
 
 fn no_answer() -> Error {
     Error::failed("*** Aborting: the input ended before the question was answered.")
-        .hint("answer the question, or use --yes to answer every one with yes")
+        .hint("answer the question, or say it on the command line: see --help")
 }
 
 /// Prompts exactly as given, without the marks dialoguer adds.

@@ -98,6 +98,15 @@ impl Node {
         self.report.is_ok()
     }
 
+    /// Its address and its id, as far as the cluster still knows where it is.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        match self.addr.host.is_empty() {
+            true => self.id.to_string(),
+            false => format!("{} ({})", self.addr, self.id),
+        }
+    }
+
     fn from_line(line: &NodeLine, addr: Addr, report: Result<Report, Failure>) -> Node {
         let announced = if line.addr.host.is_empty() {
             Addr { host: addr.host.clone(), ..line.addr.clone() }
@@ -133,8 +142,8 @@ fn unasked<'a, T>(lines: impl IntoIterator<Item = &'a NodeLine>, answers: &HashM
 /// The whole cluster at one moment. Immutable for planners.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClusterView {
-    /// The node asked first comes first, then the others in the order it lists them, then those that
-    /// only other nodes know.
+    /// The node asked first comes first, then the primaries in the order of their slots, then the replicas in the
+    /// order of their primaries: the same from every node, and from one time to the next.
     pub nodes: Vec<Node>,
 }
 
@@ -204,7 +213,19 @@ impl ClusterView {
             node.flags.remove(Flags::MYSELF);
             nodes.push(node);
         }
+        arrange(&mut nodes);
         ClusterView { nodes }
+    }
+
+    /// The nodes as the one asked first lists them, itself first, then those that only other nodes know: the order of
+    /// redis-cli.
+    #[must_use]
+    pub fn as_listed(&self) -> Vec<&Node> {
+        let lines = self.seed().report.as_ref().map(|report| report.lines.as_slice()).unwrap_or_default();
+        let place = |node: &Node| lines.iter().position(|line| line.id == node.id).unwrap_or(usize::MAX);
+        let mut nodes: Vec<&Node> = self.nodes.iter().collect();
+        nodes[1..].sort_by_key(|node| place(node));
+        nodes
     }
 
     /// The node that was asked first.
@@ -308,6 +329,18 @@ impl ClusterView {
     pub fn agree(&self) -> bool {
         self.opinions().len() <= 1
     }
+}
+
+/// Puts all but the first one into the order that [`ClusterView::nodes`] promises.
+fn arrange(nodes: &mut [Node]) {
+    let by_slots = |node: &Node| (node.slots.iter().next().map_or(u16::MAX, Slot::get), node.announced.to_string());
+    let shards: HashMap<NodeId, (u16, String)> =
+        nodes.iter().filter(|node| node.is_primary()).map(|node| (node.id, by_slots(node))).collect();
+    nodes[1..].sort_by_cached_key(|node| {
+        let primary = node.primary.as_ref().and_then(|id| shards.get(id)).cloned();
+        let shard = if node.is_primary() { Some(by_slots(node)) } else { primary };
+        (node.is_replica(), shard.is_none(), shard, node.announced.to_string())
+    });
 }
 
 /// What to say when a server runs without cluster mode.

@@ -64,7 +64,7 @@ fn the_biggest_keys_are_found() {
     assert_eq!((&found["keys"][0]["key"], &found["keys"][0]["size"]), (&"huge".into(), &100_000.into()), "{ran:?}");
     assert_eq!(found["types"]["string"]["keys"], 302);
     let ran = trib(&format!("bigkeys {seed} --match small:1 --by length"));
-    assert!(ran.stdout.contains("1 keys of type string: 10 B in all"), "{ran:?}");
+    assert!(ran.stdout.contains("1 key of type string: 10 B in all"), "{ran:?}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod databases;
 mod defects;
 mod dialogs;
 mod drain;
+mod errors;
 mod faults;
 mod fix;
 mod generated;
@@ -31,6 +32,8 @@ mod plans;
 mod roll;
 mod shell;
 mod slots;
+mod snapshots;
+mod transcript;
 mod work;
 
 use support::{Ran, Server, ServerKind, run};

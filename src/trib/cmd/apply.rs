@@ -8,6 +8,7 @@ use clap::Parser;
 
 use super::{Command, Context};
 use crate::trib::cli::Cli;
+use crate::trib::dial;
 use crate::trib::error::Error;
 use crate::trib::planned::Plan;
 
@@ -50,6 +51,9 @@ fn read(file: &PathBuf) -> Result<String, Error> {
         true => std::io::stdin().read_to_string(&mut text),
         false => std::fs::File::open(file).and_then(|mut file| file.read_to_string(&mut text)),
     };
-    read.map_err(|e| Error::failed(format!("[ERR] {}: {e}", file.display())))?;
+    read.map_err(|e| {
+        let why = dial::without_number(&e.to_string()).to_owned();
+        Error::failed(format!("[ERR] The plan {} cannot be read: {why}", file.display()))
+    })?;
     Ok(text)
 }

@@ -44,7 +44,8 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         Wording::RedisCli => report::cluster_check(ui, &view, None),
     };
     if !dir.is_dir() {
-        return Err(bad_dir(dir, &std::io::ErrorKind::NotFound.into()));
+        let why = if dir.exists() { "it is no directory" } else { "it does not exist" };
+        return Err(Error::failed(format!("[ERR] The directory {} cannot be used: {why}", dir.display())));
     }
     let saved = join_all(view.primaries().map(|node| save(ctx, &view, node, dir, args.from_replicas))).await;
     let mut failed = 0;

@@ -99,7 +99,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     if !args.sheet.csv && !ctx.ui.is_json() {
         for (kind, total) in &found.types {
             let size = shown(total.size, args.by, kind, false);
-            ctx.ui.line(format!("{} keys of type {kind}: {size} in all", total.keys));
+            ctx.ui.line(format!("{} of type {kind}: {size} in all", table::count(total.keys, "key")));
         }
     }
     Ok(())

@@ -12,6 +12,7 @@ use super::Context;
 use crate::trib::addr::Addr;
 use crate::trib::client::join_all;
 use crate::trib::error::{Error, Failure, Kind};
+use crate::trib::report;
 use crate::trib::ui::Wording;
 use crate::trib::view::{ClusterView, Node};
 use crate::trib::vitals::Vitals;
@@ -83,10 +84,11 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         (_, true) => On::Replicas,
         _ => args.on.clone(),
     };
+    let all = report::in_order(ui, &view);
     let nodes: Vec<&Node> = match &on {
-        On::All => view.nodes.iter().collect(),
-        On::Primaries => view.nodes.iter().filter(|node| node.is_primary()).collect(),
-        On::Replicas => view.nodes.iter().filter(|node| node.is_replica()).collect(),
+        On::All => all,
+        On::Primaries => all.into_iter().filter(|node| node.is_primary()).collect(),
+        On::Replicas => all.into_iter().filter(|node| node.is_replica()).collect(),
         On::Zone(zone) => in_zone(&view, &Vitals::load(&ctx.pool, &view).await, zone)?,
     };
     let results = join_all(nodes.iter().map(|node| async {

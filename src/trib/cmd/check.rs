@@ -103,9 +103,18 @@ fn show(ctx: &Context<'_>, found: &[Finding]) {
             Severity::Warn => ui.warning(format!("[WARNING] {}", finding.text)),
             Severity::Note => ui.detail(&finding.text),
         }
-        if let Some(mend) = finding.mend.as_ref().filter(|_| finding.severity > Severity::Note || ui.is_verbose()) {
-            ui.note(format!("hint: {}: {mend}", finding.kind));
+    }
+    let mut hints: Vec<(&String, Vec<&str>)> = Vec::new();
+    for finding in found.iter().filter(|finding| finding.severity > Severity::Note || ui.is_verbose()) {
+        let Some(mend) = &finding.mend else { continue };
+        match hints.iter_mut().find(|(known, _)| *known == mend) {
+            Some((_, kinds)) if kinds.contains(&finding.kind) => {}
+            Some((_, kinds)) => kinds.push(finding.kind),
+            None => hints.push((mend, vec![finding.kind])),
         }
+    }
+    for (mend, kinds) in hints {
+        ui.note(format!("hint: {}: {mend}", kinds.join(", ")));
     }
 }
 

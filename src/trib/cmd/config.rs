@@ -102,7 +102,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         Action::Get { node, names, sheet } => {
             let view = ClusterView::load(&ctx.pool, node).await?;
             let (values, failed) = read(ctx, &view, names).await;
-            sheet.print(ctx.ui, &table(&values), &values);
+            sheet.print(ctx.ui, &table(&values, all_of(&view, sheet)), &values);
             if failed { Err(Error::reported(Kind::Failed)) } else { Ok(()) }
         }
         Action::Set { node, name, value, rewrite, plan } => {
@@ -115,7 +115,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
             let values = differing(values, view.reachable().count(), *all);
             match values.is_empty() && !ctx.ui.is_json() && !sheet.csv {
                 true => ctx.ui.ok("[OK] All nodes have the same configuration."),
-                false => sheet.print(ctx.ui, &table(&values), &values),
+                false => sheet.print(ctx.ui, &table(&values, all_of(&view, sheet)), &values),
             }
             match (failed, values.is_empty()) {
                 (true, _) => Err(Error::reported(Kind::Failed)),
@@ -189,8 +189,13 @@ fn is_secret(name: &str) -> bool {
     ["pass", "auth"].iter().any(|word| name.contains(word))
 }
 
-/// A row for every value, with the nodes that have it.
-fn table(values: &Values) -> Sheet {
+/// How many nodes are all of them, where people read that; programs read every name.
+fn all_of(view: &ClusterView, sheet: &SheetArgs) -> Option<usize> {
+    Some(view.nodes.len()).filter(|&all| all > 1 && !sheet.csv)
+}
+
+/// A row for every value, with the nodes that have it; `all` in the place of so many nodes.
+fn table(values: &Values, all: Option<usize>) -> Sheet {
     let mut sheet = Sheet::new(&["parameter", "value", "nodes"]);
     for (name, by_node) in values {
         let mut by_value: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -198,7 +203,8 @@ fn table(values: &Values) -> Sheet {
             by_value.entry(value).or_default().push(node);
         }
         for (value, nodes) in by_value {
-            sheet.add([name.clone(), value.to_owned(), nodes.join(" ")]);
+            let nodes = if all == Some(nodes.len()) { format!("all {}", nodes.len()) } else { nodes.join(" ") };
+            sheet.add([name.clone(), value.to_owned(), nodes]);
         }
     }
     sheet
@@ -258,7 +264,7 @@ mod tests {
             2,
             false,
         );
-        insta::assert_snapshot!(table(&found).csv(), @r"
+        insta::assert_snapshot!(table(&found, None).csv(), @r"
         parameter,value,nodes
         maxmemory,1,a
         maxmemory,2,b

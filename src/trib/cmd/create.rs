@@ -268,7 +268,8 @@ fn show_affinity(ui: &Ui, affinity: Affinity) {
 fn show_spread(ui: &Ui, spread: Spread, nodes: &[Fresh], places: &[Place], plan: &CreatePlan) {
     let [one, many] = spread.names();
     let domains: std::collections::BTreeSet<&str> = places.iter().map(|place| place.domain.as_str()).collect();
-    ui.heading(format!(">>> Spreading {} nodes over {} {many}", nodes.len(), domains.len()));
+    let of_them = if domains.len() == 1 { one } else { many };
+    ui.heading(format!(">>> Spreading {} nodes over {} {of_them}", nodes.len(), domains.len()));
     if plan.spread == Some(Violations::default()) {
         ui.ok(format!("[OK] No replica shares the {one} of its primary, and primaries are spread evenly."));
     }

@@ -9,6 +9,7 @@ use crate::trib::error::Error;
 use crate::trib::forget;
 use crate::trib::planned;
 use crate::trib::rehome;
+use crate::trib::ui::Wording;
 use crate::trib::view::{ClusterView, Node};
 use crate::trib::vitals;
 
@@ -97,7 +98,13 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     ui.heading(">>> Sending CLUSTER FORGET messages to the cluster...");
     rehome::apply(ctx, &homes).await?;
     forget::forget(ctx, &view, &gone).await?;
-    agreement::reach(ui, &ctx.pool, &witness.addr, args.wait, |_| None).await
+    agreement::reach(ui, &ctx.pool, &witness.addr, args.wait, |_| None).await?;
+    if ui.wording() == Wording::Trib {
+        for node in gone {
+            ui.ok(format!("[OK] Node {} removed from the cluster.", node.addr));
+        }
+    }
+    Ok(())
 }
 
 /// The node of this name: the beginning of its id, or its address.

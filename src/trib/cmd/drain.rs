@@ -16,6 +16,7 @@ use crate::trib::plan::{Primary, Transfer, drain, weights};
 use crate::trib::planned;
 use crate::trib::rehome;
 use crate::trib::report;
+use crate::trib::table::count;
 use crate::trib::view::{ClusterView, Node};
 
 /// Move all slots of some primaries to the others
@@ -147,7 +148,7 @@ pub async fn empty(
     let slots: usize = transfers.iter().map(|transfer| transfer.slots.len()).sum();
     let mut names: Vec<String> = transfers.iter().map(|transfer| addr_of(view, &transfer.from)).collect();
     names.dedup();
-    ctx.ui.heading(format!(">>> Draining {}: {slots} slots", names.join(", ")));
+    ctx.ui.heading(format!(">>> Draining {}: {}", names.join(", "), count(slots, "slot")));
     apply(ctx.ui, &ctx.pool, view, transfers, settings, Style::Hashes, false).await
 }
 

@@ -105,7 +105,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         node.keys = held.filter(|&(_, keys)| keys > 0).collect();
     }
     let problems = fix::problems(&nodes);
-    guard_against_the_dead(&view, &problems, args)?;
+    guard_against_the_dead(ui, &view, &problems, args)?;
     let coverage = coverage::cover(&problems.uncovered, &nodes);
     let Planned { repairs, left } = plan(ui, &view, &nodes, &problems, coverage, args)?;
     if repairs.is_empty() && left == 0 && Health::examine(&view, None).is_consistent() {
@@ -135,7 +135,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
 }
 
 /// Primaries that own slots and do not answer would lose them. That is for the operator to say.
-fn guard_against_the_dead(view: &ClusterView, problems: &fix::Problems, args: &Args) -> Result<(), Error> {
+fn guard_against_the_dead(ui: &Ui, view: &ClusterView, problems: &fix::Problems, args: &Args) -> Result<(), Error> {
     let dead = view.unreachable().filter(|node| node.is_primary() && !node.slots.is_empty()).count();
     if dead == 0 || args.fix_with_unreachable_masters {
         return Ok(());
@@ -145,11 +145,12 @@ fn guard_against_the_dead(view: &ClusterView, problems: &fix::Problems, args: &A
         (true, false) => "open slots",
         (true, true) => return Ok(()),
     };
+    let option = ui.word("--fix-with-unreachable-masters", "--cluster-fix-with-unreachable-masters");
     Err(Error::failed(format!(
         "*** Fixing {what} with {dead} unreachable masters is dangerous: trib will assume that slots about masters that \
          are not reachable are not covered, and will try to reassign them to the reachable nodes. This can cause data \
-         loss and is rarely what you want to do. If you really want to proceed use the \
-         --fix-with-unreachable-masters option."
+         loss and is rarely what you want to do. If you really want to proceed use the {option} \
+         option."
     ))
     .hint("start the missing nodes again if you can: then their slots need no repair"))
 }
@@ -421,10 +422,12 @@ mod tests {
         let nodes: Vec<NodeFacts> = view.primaries().map(NodeFacts::from).collect();
         let problems = fix::problems(&nodes);
         assert_eq!(problems.uncovered.len(), 8192);
-        let error = guard_against_the_dead(&view, &problems, &args(false)).unwrap_err();
+        let (ui, _, _) = captured(Wording::RedisCli, "");
+        let error = guard_against_the_dead(&ui, &view, &problems, &args(false)).unwrap_err();
         let crate::trib::error::What::Message(text) = error.what else { panic!("no text") };
         assert!(text.starts_with("*** Fixing slots coverage with 1 unreachable masters is dangerous"));
+        assert!(text.ends_with("use the --cluster-fix-with-unreachable-masters option."), "{text}");
         let insisting = Args { fix_with_unreachable_masters: true, ..args(false) };
-        assert!(guard_against_the_dead(&view, &problems, &insisting).is_ok());
+        assert!(guard_against_the_dead(&ui, &view, &problems, &insisting).is_ok());
     }
 }

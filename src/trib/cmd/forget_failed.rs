@@ -55,10 +55,12 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     for node in &gone {
         ui.line(format!("{} {} ({}) is to be forgotten", node.id, node.addr, node.flags_text));
     }
-    ctx.pass(args.plan.dry_run, planned::digest(&view), rehome::steps(&homes).chain(forget::steps(&gone)).collect())?;
+    let steps = rehome::steps(&homes).chain(forget::steps(&gone)).collect();
+    ctx.pass_with(args.plan.dry_run, Vec::new(), planned::digest(&view), steps)?;
     if !ui.confirm("Forget these nodes? (type 'yes' to accept): ")? {
         return Err(Error { kind: Kind::Declined, ..Error::failed("*** Aborting...") });
     }
+    ctx.agreed()?;
     rehome::apply(ctx, &homes).await?;
     ui.heading(">>> Sending CLUSTER FORGET messages to the cluster...");
     forget::forget(ctx, &view, &gone).await?;

@@ -7,6 +7,7 @@ use crate::base::SLOTS;
 use crate::trib::cli::SeedArgs;
 use crate::trib::client::command;
 use crate::trib::error::{Error, Failure, Kind};
+use crate::trib::report;
 use crate::trib::view::{ClusterView, Node};
 
 /// Show keys, slots and replicas of every primary
@@ -43,7 +44,8 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
 
 /// One line a primary, and the sums. Primaries that do not answer make it incomplete, which is said.
 pub async fn summary(ctx: &Context<'_>, view: &ClusterView) -> Summary {
-    let primaries: Vec<&Node> = view.primaries().collect();
+    let is_asked = |node: &&Node| node.is_primary() && node.is_reachable();
+    let primaries: Vec<&Node> = report::in_order(ctx.ui, view).into_iter().filter(is_asked).collect();
     let sizes = ctx.pool.call_all(primaries.iter().map(|node| &node.addr), &command("DBSIZE")).await;
     let mut summary = Summary { keys: 0, primaries: Vec::new(), complete: true };
     for (node, size) in primaries.iter().zip(sizes) {

@@ -23,6 +23,11 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         access.login.password = layout::value_of(&state.directives, "requirepass").map(str::to_owned);
     }
     let pool = Pool::new(access);
-    ctx.ui.line(topology::table(&topology::rows(&pool, &state).await));
+    let rows = topology::rows(&pool, &state).await;
+    if ctx.ui.is_json() {
+        ctx.ui.json(&rows);
+    } else {
+        ctx.ui.line(topology::table(&rows));
+    }
     Ok(())
 }

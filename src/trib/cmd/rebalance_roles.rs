@@ -55,6 +55,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let seed = args.seed.addr()?;
     let view = ctx.hold(harmony::load(&ctx.pool, &seed).await?, args.plan.dry_run).await?;
     let vitals = Vitals::load(&ctx.pool, &view).await;
+    ui.heading(format!(">>> Performing Cluster Check (using node {seed})"));
     if !report::configuration_check(ui, &view, Some(&vitals)).is_consistent() {
         ui.line("*** Please fix your cluster problems first");
         return Err(Error::reported(Kind::Unhealthy).hint(format!("trib fix {seed}")));

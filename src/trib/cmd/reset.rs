@@ -12,6 +12,7 @@ use crate::trib::error::{Error, Failure, Kind};
 use crate::trib::nodes_text::Flags;
 use crate::trib::planned::{self, Member, Step};
 use crate::trib::preflight;
+use crate::trib::table::count;
 use crate::trib::ui::Ui;
 use crate::trib::view::{self, Report, not_a_cluster_node};
 use crate::trib::vitals;
@@ -63,22 +64,27 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let ui = ctx.ui;
     ctx.hold_nodes(&args.nodes, args.plan.dry_run).await?;
     let subjects = look(ctx, args).await?;
-    ui.heading(format!(">>> Resetting {} nodes", subjects.len()));
+    ui.heading(format!(">>> Resetting {}", count(subjects.len(), "node")));
     show(ui, &subjects);
     let digest = subjects.iter().map(|subject| {
         let own = subject.report.own();
         format!("{} {} {}", own.id, own.flags_text, own.slots)
     });
     let digest: Vec<String> = digest.collect();
-    ctx.pass(args.plan.dry_run, planned::digest_of(digest.iter().map(String::as_str)), steps(&subjects))?;
+    let digest = planned::digest_of(digest.iter().map(String::as_str));
+    ctx.pass_with(args.plan.dry_run, Vec::new(), digest, steps(&subjects))?;
     if !ui.confirm("Do you want to reset these nodes? (type 'yes' to accept): ")? {
         return Err(Error { kind: Kind::Declined, ..Error::failed("*** Aborting...") });
     }
+    ctx.agreed()?;
     let results = join_all(subjects.iter().map(|subject| reset(ctx, subject, args.hard))).await;
     let all = subjects.len();
     let mut failures: Vec<Error> = results.into_iter().filter_map(Result::err).collect();
     let Some(last) = failures.pop() else {
-        ui.ok(format!("[OK] All {all} nodes were reset."));
+        ui.ok(match all {
+            1 => "[OK] The node was reset.".to_owned(),
+            _ => format!("[OK] All {all} nodes were reset."),
+        });
         return Ok(());
     };
     for failure in &failures {
@@ -136,7 +142,11 @@ fn show(ui: &Ui, subjects: &[Subject]) {
     for subject in subjects {
         let others = subject.report.known().into_iter().filter(|id| !ids.contains(id)).count();
         if others > 0 {
-            let text = format!("{others} nodes that are not reset know {}, and will go on trying to.", subject.addr);
+            let text = format!(
+                "{} is still known to {} beside these, which will go on trying to reach it.",
+                subject.addr,
+                count(others, "node")
+            );
             preflight::warn(ui, &text);
         }
     }
@@ -201,8 +211,8 @@ mod tests {
         insta::assert_snapshot!(out.text(), @r"
            bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb 10.0.0.2:7000: primary, 8192 slots, 3 keys
            cccccccccccccccccccccccccccccccccccccccc 10.0.0.3:7000: replica, 0 slots, 3 keys
-        [WARNING] 1 nodes that are not reset know 10.0.0.2:7000, and will go on trying to.
-        [WARNING] 1 nodes that are not reset know 10.0.0.3:7000, and will go on trying to.
+        [WARNING] 10.0.0.2:7000 is still known to 1 node beside these, which will go on trying to reach it.
+        [WARNING] 10.0.0.3:7000 is still known to 1 node beside these, which will go on trying to reach it.
         ");
     }
 

@@ -89,6 +89,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         }
     }
     let vitals = Vitals::load(&ctx.pool, &view).await;
+    ui.heading(format!(">>> Performing Cluster Check (using node {seed})"));
     if !report::configuration_check(ui, &view, Some(&vitals)).is_well() {
         ui.line("*** Please fix your cluster problems before restarting nodes");
         return Err(Error::reported(Kind::Unhealthy).hint(format!("trib check {seed}")));

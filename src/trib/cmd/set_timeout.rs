@@ -6,6 +6,7 @@ use crate::trib::cli::PlanArgs;
 use crate::trib::client::{Pool, command, join_all};
 use crate::trib::error::{Error, Failure, Kind};
 use crate::trib::planned::{self, Step};
+use crate::trib::report;
 use crate::trib::ui::Wording;
 use crate::trib::view::{ClusterView, Node};
 
@@ -39,9 +40,10 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     };
     ctx.pass(args.plan.dry_run, planned::digest(&view), view.nodes.iter().map(step).collect())?;
     ui.heading(">>> Reconfiguring node timeout in every cluster node...");
-    let results = join_all(view.nodes.iter().map(|node| set(&ctx.pool, node, args.timeout_ms))).await;
+    let nodes = report::in_order(ui, &view);
+    let results = join_all(nodes.iter().map(|node| set(&ctx.pool, node, args.timeout_ms))).await;
     let mut errors = 0;
-    for (node, result) in view.nodes.iter().zip(&results) {
+    for (node, result) in nodes.iter().zip(&results) {
         match result {
             Ok(()) => ui.warning(format!("*** New timeout set for {}", node.addr)),
             Err(failure) => {

@@ -13,6 +13,7 @@ use crate::trib::planned::{self, Step};
 use crate::trib::reform::Begun;
 use crate::trib::rejoin::{self, Absent, Home};
 use crate::trib::session;
+use crate::trib::table;
 use crate::trib::view::{ClusterView, Node};
 
 /// Take back what a run did, whether it was finished or cut off
@@ -142,7 +143,7 @@ impl Undoing<'_> {
             return Ok(());
         }
         if !job.planned_slots().is_empty() {
-            ctx.ui.line(format!("{} slots go back where they came from.", back.slots));
+            ctx.ui.line(format!("To be moved back: {}.", table::count(back.slots, "slot")));
         }
         let steps = absent.iter().map(Absent::step).chain(back.steps).chain(homes.iter().map(Home::step));
         self.begin(&view, steps.collect())?;
@@ -182,7 +183,7 @@ impl Undoing<'_> {
         let steps = begun.nodes.iter().map(|node| Step::Reset { node: node.into() }).collect();
         self.ctx.pass_with(self.args.plan.dry_run, Vec::new(), digest, steps)?;
         self.agree()?;
-        self.ctx.ui.heading(format!(">>> Resetting {} nodes", addrs.len()));
+        self.ctx.ui.heading(format!(">>> Resetting {}", table::count(addrs.len(), "node")));
         begun.dissolve(self.ctx, self.args.limit()).await?;
         self.ctx.ui.ok("[OK] The nodes are empty and know nobody.");
         Ok(())

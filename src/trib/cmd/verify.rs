@@ -15,10 +15,10 @@ use crate::trib::client::{command, join_all};
 use crate::trib::error::{Error, Failure};
 use crate::trib::ferry::file::{self, Contents, Load, Purpose, Snapshot};
 use crate::trib::ferry::landing::Landing;
-use crate::trib::ferry::tally::Tally;
+use crate::trib::ferry::tally::{Counts, Tally};
 use crate::trib::ferry::{Conflict, Settings};
 use crate::trib::manifest::{self, Saved};
-use crate::trib::table::{self, Sheet};
+use crate::trib::table::{self, Sheet, count};
 use crate::trib::view::ClusterView;
 
 /// Check that a backup is whole, and that a cluster has all that is in it
@@ -54,6 +54,14 @@ struct Row {
     state: String,
 }
 
+/// What was found, as data.
+#[derive(Serialize)]
+struct Data<'d> {
+    files: &'d [Row],
+    /// How the keys of the backup compare with those of the cluster; null where no cluster was looked at.
+    cluster: Option<Counts>,
+}
+
 const OK: &str = "ok";
 
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
@@ -64,14 +72,21 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     for (one, found) in saved.iter().zip(join_all(looks).await) {
         rows.push(found.unwrap_or_else(|e| row(one, None, e.to_string())));
     }
-    args.sheet.print(ui, &sheet(&rows, args.sheet.csv), &rows);
+    if !ui.is_json() {
+        args.sheet.print(ui, &sheet(&rows, args.sheet.csv), &rows);
+    }
     let bad = rows.iter().filter(|row| row.state != OK).count();
+    if bad > 0 || args.node.is_none() {
+        ui.json(&Data { files: &rows, cluster: None });
+    }
     if bad > 0 {
         return Err(Error::failed(format!("[ERR] {bad} of {} files are damaged.", rows.len()))
             .hint("a file that is damaged is not restored; an older backup, or a replica, may have what it held"));
     }
     let Some(node) = &args.node else {
-        ui.ok(format!("[OK] The backup in {} is whole.", args.dir.display()));
+        if !args.sheet.csv {
+            ui.ok(format!("[OK] The backup in {} is whole.", args.dir.display()));
+        }
         return Ok(());
     };
     let view = ClusterView::load(&ctx.pool, node).await?;
@@ -100,9 +115,10 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let held = keys_of(ctx, &view).await?;
     let in_backup: u64 = rows.iter().filter_map(|row| row.keys).sum();
     if held > in_backup {
-        ui.note(format!("The cluster has {held} keys, {} more than the backup.", held - in_backup));
+        ui.note(format!("The cluster has {}, {} more than the backup.", count(held, "key"), held - in_backup));
     }
-    tally.end()
+    ui.json(&Data { files: &rows, cluster: Some(tally.counts()) });
+    tally.conclude()
 }
 
 /// Looks at one file, thoroughly.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::trib::addr::Addr;
 use crate::trib::error::Error;
+use crate::trib::table::count;
 use crate::trib::ui::{Ui, Wording};
 
 /// Counts, and what is said about single keys.
@@ -115,9 +116,14 @@ impl<'a> Tally<'a> {
 
     /// Says how it went; keys that were refused or differ are an error.
     pub fn end(&self) -> Result<(), Error> {
+        self.ui.json(&self.counts());
+        self.conclude()
+    }
+
+    /// The same where the counts are part of other data.
+    pub fn conclude(&self) -> Result<(), Error> {
         self.bar.finish_and_clear();
         let counts = self.counts();
-        self.ui.json(&counts);
         let mut more = String::new();
         for (count, what) in [(counts.skipped, "were there already"), (counts.expired, "had expired")] {
             if count > 0 {
@@ -126,13 +132,23 @@ impl<'a> Tally<'a> {
         }
         if self.ui.wording() == Wording::Trib {
             let secs = self.begun.elapsed().as_secs_f64();
-            self.ui.line(format!("*** {} keys {} in {secs:.1} s{more}.", counts.arrived, self.done));
+            self.ui.line(format!("*** {} {} in {secs:.1} s{more}.", count(counts.arrived, "key"), self.done));
         }
         match (counts.refused, counts.differing) {
             (0, 0) => Ok(()),
-            (0, _) => Err(Error::failed(format!("[ERR] {} keys differ.", counts.differing))
-                .hint("clients may have written to them meanwhile; 'trib where' shows where a key lives")),
-            (refused, _) => Err(Error::failed(format!("[ERR] {refused} keys were not {}.", self.done)).hint(
+            (0, _) => Err(Error::failed(format!(
+                "[ERR] {} {}.",
+                count(counts.differing, "key"),
+                if counts.differing == 1 { "differs" } else { "differ" }
+            ))
+            .hint("clients may have written to them meanwhile; 'trib where' shows where a key lives")),
+            (refused, _) => Err(Error::failed(format!(
+                "[ERR] {} {} not {}.",
+                count(refused, "key"),
+                if refused == 1 { "was" } else { "were" },
+                self.done
+            ))
+            .hint(
                 "each is named above with the reason; --on-conflict replace overwrites keys that exist in the cluster",
             )),
         }
@@ -169,8 +185,8 @@ mod tests {
         let tally = Tally::new(&ui, "imported");
         tally.arrive([(&b"a"[..], &node)].into_iter());
         tally.refuse(b"x", "no room");
-        assert!(format!("{:?}", tally.end().unwrap_err().what).contains("1 keys were not imported."));
-        assert!(out.text().starts_with("[ERR] x was not imported: no room\n*** 1 keys imported in "), "{}", out.text());
+        assert!(format!("{:?}", tally.end().unwrap_err().what).contains("1 key was not imported."));
+        assert!(out.text().starts_with("[ERR] x was not imported: no room\n*** 1 key imported in "), "{}", out.text());
         let counts = Counts { arrived: 1, skipped: 0, expired: 0, refused: 1, differing: 0 };
         assert_eq!(tally.counts(), counts);
     }

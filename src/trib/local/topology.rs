@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::layout;
 use super::state::State;
 use crate::base::key_slot;
@@ -70,7 +72,7 @@ async fn write_and_read(pool: &Pool, node: &Node) -> Result<(), Failure> {
 }
 
 /// One line of the table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Row {
     pub port: u16,
     pub pid: Option<u32>,
