@@ -31,7 +31,7 @@ impl Locale {
     fn find(name: &CStr) -> Option<Locale> {
         // SAFETY: the name ends with a zero; without a base a new locale is made, or null comes back.
         let locale = unsafe { libc::newlocale(libc::LC_COLLATE_MASK, name.as_ptr(), ptr::null_mut()) };
-        (!locale.is_null()).then_some(Locale(locale))
+        (!locale.is_null()).then(|| Locale(locale))
     }
 
     fn is_plain(&self) -> bool {
