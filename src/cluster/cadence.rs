@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use super::engine::{Engine, Save};
 use super::flags::NodeFlags;
-use super::io::LogLevel;
+use super::io::{LinkId, LogLevel};
 use super::node::NodeIdx;
 use super::packet::MessageType;
 use crate::base::{Millis, NodeId};
@@ -58,8 +58,15 @@ impl Engine {
             self.todo.state = true;
         }
         if self.todo.save == Save::Soon {
-            self.save_now(false);
+            let durable = self.knows_many_more();
+            self.save_now(durable);
         }
+    }
+
+    /// Whether so many nodes were learned since the last durable save that a machine which loses its power now would know
+    /// only a small part of its cluster: nobody, at first, and then it would take itself for all of it.
+    fn knows_many_more(&self) -> bool {
+        self.nodes.members() >= 2 * self.durable_members
     }
 
     /// Ends handshakes that lead nowhere, closes links that hold too much, opens what is missing.
@@ -80,6 +87,7 @@ impl Engine {
             if self.nodes[idx].outbound.is_none() {
                 self.reconnect(now, idx, &mut budget);
             } else {
+                self.drop_stale_inbound(now, idx, timeout);
                 self.meet_again(now, idx, timeout);
             }
         }
@@ -95,6 +103,23 @@ impl Engine {
                 *budget -= 1;
             }
             self.connect(now, idx);
+        }
+    }
+
+    /// A machine that loses its power does not say goodbye: its link to me looks open for ever. Mine to it had to be opened
+    /// anew; when it answers over that and still says nothing over the old one, the old one is gone.
+    fn drop_stale_inbound(&mut self, now: Clock, idx: NodeIdx, timeout: i64) {
+        let node = &self.nodes[idx];
+        let link = |id: Option<LinkId>| id.and_then(|id| self.links.get(&id));
+        let (Some(inbound), Some(outbound)) = (link(node.inbound), link(node.outbound)) else { return };
+        let heard = inbound.heard.unwrap_or(inbound.created);
+        if outbound.up
+            && outbound.heard.is_some()
+            && outbound.created.mono > heard.mono
+            && now.since(outbound.created) > timeout
+            && let Some(stale) = node.inbound
+        {
+            self.close(now, stale);
         }
     }
 

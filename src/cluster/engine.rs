@@ -31,6 +31,8 @@ pub(super) struct Link {
     /// Packets can be sent.
     pub up: bool,
     pub created: Clock,
+    /// When a packet came over it.
+    pub heard: Option<Clock>,
     pub peer_ip: Option<IpAddr>,
     pub local_ip: Option<IpAddr>,
     /// A packet with EXT_DATA came over it.
@@ -80,6 +82,8 @@ pub struct Engine {
     pub(super) blacklist: Blacklist,
     pub(super) stats: BusStats,
     pub(super) todo: Todo,
+    /// How many nodes a configuration names that is safely on the disk.
+    pub(super) durable_members: usize,
     pub(super) cadence: super::cadence::Cadence,
     /// Whom the replication was last told to follow, and where.
     following: Option<(NodeId, Addr)>,
@@ -108,6 +112,7 @@ impl Engine {
 
     /// An engine around tables that were made or loaded.
     pub(super) fn assemble(cfg: Config, rng: Rng, nodes: NodeTable, me: NodeIdx, slots: SlotTable) -> Engine {
+        let members = nodes.members();
         let mut engine = Engine {
             cfg,
             rng,
@@ -126,6 +131,7 @@ impl Engine {
             blacklist: Blacklist::default(),
             stats: BusStats::default(),
             todo: Todo::default(),
+            durable_members: members,
             cadence: super::cadence::Cadence::default(),
             following: None,
             follow_partial: true,
@@ -255,6 +261,9 @@ impl Engine {
     /// Emits the configuration to save; what is emitted later waits for it.
     pub(super) fn save_now(&mut self, fsync: bool) {
         self.todo.save = Save::No;
+        if fsync {
+            self.durable_members = self.nodes.members();
+        }
         let text = self.config_text();
         self.emit(Output::SaveConfig { text, fsync });
     }
@@ -423,6 +432,7 @@ impl Engine {
             stranger: None,
             up: false,
             created: now,
+            heard: None,
             peer_ip: None,
             local_ip: None,
             ext_seen: false,

@@ -43,6 +43,7 @@ impl Engine {
             stranger: None,
             up: true,
             created: now,
+            heard: None,
             peer_ip: Some(peer_ip.to_canonical()),
             local_ip: Some(local_ip.to_canonical()),
             ext_seen: false,

@@ -176,6 +176,12 @@ impl NodeTable {
         self.by_id.len()
     }
 
+    /// Nodes that are past their handshake, myself included.
+    #[must_use]
+    pub fn members(&self) -> usize {
+        self.iter().filter(|(_, node)| !node.in_handshake()).count()
+    }
+
     #[must_use]
     pub fn find(&self, id: &NodeId) -> Option<NodeIdx> {
         self.by_id.get(id).copied()

@@ -13,9 +13,8 @@ use super::packet::{
 
 impl Engine {
     pub(super) fn on_packet(&mut self, now: Clock, link: LinkId, bytes: &[u8]) {
-        if !self.links.contains_key(&link) {
-            return;
-        }
+        let Some(from) = self.links.get_mut(&link) else { return };
+        from.heard = Some(now);
         if let Some(&[high, low]) = bytes.get(12..14).and_then(|b| b.first_chunk())
             && let Some(kind) = MessageType::from_wire(u16::from_be_bytes([high, low]) & !LIGHT_BIT)
         {
