@@ -25,12 +25,11 @@ impl Blacklist {
         self.0.retain(|_, until| *until > now);
     }
 
-    /// Bans in force, with the whole seconds they have left (at least 1).
+    /// Bans in force, with the whole seconds that they have left. What is left of a second is not told: rounded up, a ban
+    /// would grow with everybody who passes it on, and never end while its node asks to be let in.
     pub fn iter(&self, now: Millis) -> impl Iterator<Item = (NodeId, u64)> + '_ {
-        self.0
-            .iter()
-            .filter(move |(_, until)| **until > now)
-            .map(move |(id, until)| (*id, ((*until - now).max(0) as u64).div_ceil(1000)))
+        let left = move |until: Millis| (until - now).max(0) as u64 / 1000;
+        self.0.iter().map(move |(id, until)| (*id, left(*until))).filter(|(_, secs)| *secs > 0)
     }
 
     pub fn clear(&mut self) {
@@ -50,7 +49,8 @@ mod tests {
         list.add(id, Millis(60_000));
         list.add(id, Millis(10_000));
         assert!(list.contains(&id, Millis(59_999)) && !list.contains(&id, Millis(60_000)));
-        assert_eq!(list.iter(Millis(58_500)).collect::<Vec<_>>(), [(id, 2)]);
+        assert_eq!(list.iter(Millis(58_500)).collect::<Vec<_>>(), [(id, 1)]);
+        assert_eq!(list.iter(Millis(59_001)).count(), 0, "less than a second is nobody else's business");
         list.expire(Millis(60_000));
         assert_eq!(list.iter(Millis(0)).count(), 0);
     }
