@@ -6,6 +6,7 @@ use super::engine::{Engine, Save};
 use super::io::{LinkId, LogLevel, Output};
 use super::node::NodeIdx;
 use super::packet::{self, Header, MessageType, ReplicaOf};
+use super::slots::Taken;
 use crate::base::{Millis, NodeId, Slot};
 
 impl Engine {
@@ -47,7 +48,7 @@ impl Engine {
             return;
         }
         let my_shard_primary = self.myself().primary.unwrap_or(self.me);
-        let (mut lost, mut dirty) = (false, Vec::new());
+        let (mut lost, mut insist, mut dirty) = (false, false, Vec::new());
         for slot in bitmap::iter(claimed) {
             let owner = self.slots.owner(slot);
             if owner == Some(sender) {
@@ -60,6 +61,15 @@ impl Engine {
                 continue;
             }
             if owner == Some(self.me) {
+                match self.taken_from_shard_of(slot, sender) {
+                    Some(Taken { ordered: true, .. }) => {
+                        insist = true;
+                        continue;
+                    }
+                    // It was sent before the two agreed, for all that is known.
+                    Some(Taken { at, .. }) if sent_after.is_none_or(|sent| sent <= at) => continue,
+                    _ => {}
+                }
                 dirty.push(slot);
             }
             lost |= owner == Some(my_shard_primary);
@@ -70,6 +80,10 @@ impl Engine {
         if lost {
             self.todo.save = Save::Now;
         }
+        if insist {
+            self.bump_epoch();
+            self.todo.broadcast = true;
+        }
         self.note_unclaimed(sender, claimed, sent_after);
         self.follow_targets(sender);
         if lost && self.slots.count(my_shard_primary) == 0 && self.join_successor(sender) {
@@ -78,6 +92,18 @@ impl Engine {
         if !dirty.is_empty() && self.myself().is_primary() {
             self.emit(Output::DeleteSlotKeys(dirty));
         }
+    }
+
+    /// How a slot of mine was handed over by `sender` or its shard, which has not been heard without it.
+    ///
+    /// It may claim the slot with an epoch that I had not heard of when I took mine. What an operator has ordered is as if I
+    /// had: mine is made the higher one, else the slot would go back to where its keys are no more, and those here be deleted.
+    /// A node that has granted me its slot lets it go whatever the epochs, or has taken it back with a higher one: which of
+    /// the two, it says in packets that are younger than the hand-over.
+    fn taken_from_shard_of(&self, slot: Slot, sender: NodeIdx) -> Option<Taken> {
+        let taken = self.slots.taken(slot).filter(|_| self.myself().is_primary())?;
+        let from = self.nodes.find(&taken.from)?;
+        (from == sender || self.same_shard(from, sender)).then_some(taken)
     }
 
     /// An open slot changes hands: who it comes from or goes to may have changed with it.
@@ -103,6 +129,8 @@ impl Engine {
     /// would take it with a newer epoch, and the owner would delete the keys that have not left. So it takes a packet
     /// that is younger than the order.
     fn note_unclaimed(&mut self, sender: NodeIdx, claimed: &Bitmap, sent_after: Option<Millis>) {
+        let id = self.nodes[sender].id;
+        self.slots.note_let_go(&id, claimed);
         let may_be_older =
             |slot| self.slots.ordered_at(slot).is_some_and(|at| sent_after.is_none_or(|sent| sent <= at));
         let dropped: Vec<Slot> =
@@ -265,5 +293,46 @@ mod tests {
         hear(&mut net, 0, source, 3, &left);
         assert_eq!(net.owner_of(0, 16383), Some(target));
         assert_eq!(net.engine(0).current_epoch(), epoch + 1);
+    }
+
+    #[test]
+    fn a_slot_that_was_ordered_here_does_not_go_back_to_where_it_was_for_an_epoch_not_heard_of() {
+        let mut net = Net::new(3, 1, |c| c.node_timeout_ms = 1000);
+        net.create(3);
+        let (target, source) = (net.id(0), net.id(2));
+        let before = net.engine(2).slots.bitmap_of(net.engine(2).me);
+        net.must(0, &format!("SETSLOT 16383 IMPORTING {source}"));
+        net.must(2, &format!("SETSLOT 16383 MIGRATING {target}"));
+        net.must(0, &format!("SETSLOT 16383 NODE {target}"));
+        let epoch = net.engine(0).current_epoch();
+        // It was on its way, or the source has not been told yet; and it had got a new epoch elsewhere.
+        hear(&mut net, 0, source, epoch + 5, &before);
+        assert_eq!(net.owner_of(0, 16383), Some(target));
+        assert_eq!(net.engine(0).current_epoch(), epoch + 6);
+        // Another node with a newer epoch is another matter.
+        let other = net.id(1);
+        let mut claims = net.engine(1).slots.bitmap_of(net.engine(1).me);
+        bitmap::insert(&mut claims, Slot::new(16383).unwrap());
+        hear(&mut net, 0, other, epoch + 9, &claims);
+        assert_eq!(net.owner_of(0, 16383), Some(other));
+    }
+
+    #[test]
+    fn a_granted_slot_is_the_sources_again_only_by_what_it_says_later() {
+        let mut net = Net::new(3, 1, |c| c.node_timeout_ms = 1000);
+        net.create(3);
+        let (target, source) = (net.id(0), net.id(2));
+        let before = net.engine(2).slots.bitmap_of(net.engine(2).me);
+        // An epoch that the target has not heard of.
+        net.with_engine(2, |engine, _| {
+            let me = engine.me;
+            engine.current_epoch = 20;
+            engine.nodes[me].config_epoch = 20;
+        });
+        net.with_engine(0, |engine, now| engine.take_over(now, [Slot::new(16383).unwrap()]));
+        hear(&mut net, 0, source, 20, &before);
+        assert_eq!(net.owner_of(0, 16383), Some(target));
+        // The source, which has granted nothing here, goes on claiming the slot, and says so when it is asked.
+        net.run_until(10_000, "the source has it again", |net| net.owner_of(0, 16383) == Some(source));
     }
 }

@@ -9,6 +9,7 @@ use super::clock::Clock;
 use super::engine::{Engine, Save};
 use super::io::LogLevel;
 use super::node::NodeIdx;
+use super::slots::Taken;
 use crate::base::{NodeId, Slot};
 
 /// Slots of mine whose new owner may claim them, whatever the epochs.
@@ -31,8 +32,13 @@ impl Engine {
     /// everybody. The source has stopped writes, so nobody contends.
     pub fn take_over(&mut self, now: Clock, slots: impl IntoIterator<Item = Slot>) {
         for slot in slots {
+            let source = self.slots.owner(slot).filter(|owner| *owner != self.me);
             self.slots.set_importing(slot, None);
             self.bind_slot(slot, self.me);
+            if let Some(source) = source {
+                let from = self.nodes[source].id;
+                self.slots.note_taken(slot, Taken { from, ordered: false, at: now.mono });
+            }
         }
         self.bump_epoch();
         self.todo.save = Save::Now;

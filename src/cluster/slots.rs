@@ -7,7 +7,18 @@ use std::collections::BTreeMap;
 
 use super::bitmap::{self, Bitmap};
 use super::node::NodeIdx;
-use crate::base::{Millis, SLOTS, Slot};
+use crate::base::{Millis, NodeId, SLOTS, Slot};
+
+/// A slot that was handed over to this node.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    /// Who had it.
+    pub from: NodeId,
+    /// An operator has ordered it. Else the two have agreed on it, and the one who had it may still think better of it.
+    pub ordered: bool,
+    /// Monotonic.
+    pub at: Millis,
+}
 
 #[derive(Debug)]
 pub struct SlotTable {
@@ -21,6 +32,8 @@ pub struct SlotTable {
     importing: BTreeMap<Slot, NodeIdx>,
     /// When an operator last bound a slot to another node or opened it for import: monotonic.
     ordered: BTreeMap<Slot, Millis>,
+    /// Slots that were handed over to this node, until the one who had them is heard without them.
+    taken: BTreeMap<Slot, Taken>,
     version: u64,
 }
 
@@ -34,6 +47,7 @@ impl Default for SlotTable {
             migrating: BTreeMap::new(),
             importing: BTreeMap::new(),
             ordered: BTreeMap::new(),
+            taken: BTreeMap::new(),
             version: 0,
         }
     }
@@ -71,6 +85,7 @@ impl SlotTable {
         }
         self.unassign(slot);
         self.ordered.remove(&slot);
+        self.taken.remove(&slot);
         self.owners[slot.index()] = Some(node);
         *self.counts.entry(node).or_default() += 1;
         self.assigned += 1;
@@ -180,6 +195,22 @@ impl SlotTable {
     #[must_use]
     pub fn ordered_at(&self, slot: Slot) -> Option<Millis> {
         self.ordered.get(&slot).copied()
+    }
+
+    /// A slot of mine was handed over. Who had it may not know it yet.
+    pub fn note_taken(&mut self, slot: Slot, taken: Taken) {
+        self.taken.insert(slot, taken);
+    }
+
+    /// How that was, as long as the one who had it has not been heard without it.
+    #[must_use]
+    pub fn taken(&self, slot: Slot) -> Option<Taken> {
+        self.taken.get(&slot).copied()
+    }
+
+    /// A node was heard, and this is what it claims.
+    pub fn note_let_go(&mut self, node: &NodeId, claimed: &Bitmap) {
+        self.taken.retain(|slot, taken| taken.from != *node || bitmap::contains(claimed, *slot));
     }
 
     pub fn set_migrating(&mut self, slot: Slot, to: Option<NodeIdx>) {

@@ -4,6 +4,7 @@ use super::super::clock::Clock;
 use super::super::engine::{Engine, Save};
 use super::super::io::{LogLevel, SlotKeys};
 use super::super::node::NodeIdx;
+use super::super::slots::Taken;
 use super::{AdminError, AdminReply, SetSlot, SetSlotAction, shown};
 
 impl Engine {
@@ -86,7 +87,7 @@ impl Engine {
             }
             SetSlotAction::Node(_) => {
                 if let Some(target) = target {
-                    self.hand_over(set, target, keys);
+                    self.hand_over(now, set, target, keys);
                     self.slots.note_order(set.slot, now.mono);
                 }
             }
@@ -97,7 +98,7 @@ impl Engine {
     }
 
     /// SETSLOT NODE: the slot is the target's from now on.
-    fn hand_over(&mut self, set: &SetSlot, target: NodeIdx, keys: &dyn SlotKeys) {
+    fn hand_over(&mut self, now: Clock, set: &SetSlot, target: NodeIdx, keys: &dyn SlotKeys) {
         let slot = set.slot;
         let mine = self.myself().primary.unwrap_or(self.me);
         if self.slots.migrating_to(slot).is_some() && keys.count(slot) == 0 {
@@ -111,9 +112,11 @@ impl Engine {
             self.become_replica_of(target, false);
             return;
         }
-        if target == mine && self.slots.importing_from(slot).is_some() {
+        if let Some(source) = self.slots.importing_from(slot).filter(|_| target == mine) {
             self.slots.set_importing(slot, None);
             if mine == self.me {
+                let from = self.nodes[source].id;
+                self.slots.note_taken(slot, Taken { from, ordered: true, at: now.mono });
                 // Nobody else can claim this slot with an epoch as high: the import was agreed on.
                 self.bump_epoch();
             }
