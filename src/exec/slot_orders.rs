@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use super::client::{Client, ClientId, Parked};
 use super::effect::Effect;
 use super::server::Server;
-use crate::base::Millis;
+use crate::base::{Millis, Slot};
 use crate::cluster::{AdminCommand, AdminError, SetSlot};
 use crate::repl::{ReplicaId, ReplicaState, Version};
-use crate::resp::{Args, ErrorReply};
+use crate::resp::{Args, Argv, ErrorReply};
 
 /// How long replicas are waited for if the command does not say so.
 const DEFAULT_TIMEOUT_MS: u64 = 2000;
@@ -157,7 +157,11 @@ impl Server {
             .collect();
         for id in ready {
             let Some(orders) = self.take_slot_orders(id) else { continue };
-            let done = orders.sets.into_iter().map(|set| set.and_then(|set| self.perform_order(set))).collect();
+            let perform = |server: &mut Server, set: SetSlot| {
+                let slot = set.slot;
+                server.perform_order(set).inspect_err(|_| server.take_order_back(slot))
+            };
+            let done = orders.sets.into_iter().map(|set| set.and_then(|set| perform(self, set))).collect();
             self.answer_orders(id, done);
         }
         self.finish_cluster();
@@ -166,13 +170,43 @@ impl Server {
     /// Gives up the orders of a client that wait, with `error`: they are not performed.
     pub(super) fn fail_slot_orders(&mut self, id: ClientId, error: &ErrorReply) {
         let Some(orders) = self.take_slot_orders(id) else { return };
+        self.take_back(&orders);
         let failed = orders.sets.into_iter().map(|set| set.and_then(|_| Err(error.clone()))).collect();
         self.answer_orders(id, failed);
     }
 
     /// Forgets the orders of a client.
     pub(super) fn forget_slot_orders(&mut self, id: ClientId) {
-        self.take_slot_orders(id);
+        if let Some(orders) = self.take_slot_orders(id) {
+            self.take_back(&orders);
+        }
+    }
+
+    fn take_back(&mut self, orders: &Orders) {
+        orders.sets.iter().flatten().for_each(|set| self.take_order_back(set.slot));
+        self.wake_replicas();
+    }
+
+    /// An order that is in the stream and was not performed: whether a slot is open is told anew, so that a replica which was
+    /// cut off, and meets the order later, does not keep what its primary never did. Who owns the slot it hears on the bus.
+    fn take_order_back(&mut self, slot: Slot) {
+        let Some(engine) = self.cluster.as_deref().filter(|_| self.repl.is_primary()) else { return };
+        let number = slot.to_string();
+        let mut argv = Argv::of(&[b"CLUSTER", b"SETSLOT", number.as_bytes()]);
+        match (engine.migrating_to(slot), engine.importing_from(slot)) {
+            (Some(to), _) => {
+                argv.push(b"MIGRATING");
+                argv.push(engine.node(to).node.id.as_bytes());
+            }
+            (None, Some(from)) => {
+                argv.push(b"IMPORTING");
+                argv.push(engine.node(from).node.id.as_bytes());
+            }
+            (None, None) => {
+                argv.push(b"STABLE");
+            }
+        }
+        self.emit(None, argv.args(), true);
     }
 
     fn take_slot_orders(&mut self, id: ClientId) -> Option<Orders> {

@@ -96,7 +96,7 @@ mod tests {
     use crate::commands::bench::Bench;
     use crate::config::Config;
     use crate::exec::{ClientId, Server};
-    use crate::repl::SavedHistory;
+    use crate::repl::{SavedHistory, command};
 
     const OTHER: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
@@ -187,6 +187,11 @@ mod tests {
         bench.pass(1);
         let refusal = "-NOREPLICAS Not enough good replicas to write.";
         assert_eq!(bench.read(client), format!("{refusal}\n{refusal}"));
+        // A replica that meets the orders later is told that they do not hold.
+        bench.server.feed_replica(replica, 1 << 20);
+        let stream = bench.server.clients.get_mut(replica).map(|client| std::mem::take(&mut client.reply.buf)).unwrap();
+        let ends = ["7", "8"].map(|slot| command(&[b"CLUSTER", b"SETSLOT", slot.as_bytes(), b"STABLE"])).concat();
+        assert!(stream.ends_with(&ends), "{}", String::from_utf8_lossy(&stream));
         acknowledge(&mut bench, replica);
         assert_eq!(open_slots(&bench), "");
         // With a time of its own, and for as long as it takes.
