@@ -75,7 +75,7 @@ impl Bench {
     fn run(&mut self, id: ClientId) {
         while let Some(line) = self.sent.get_mut(&id).and_then(VecDeque::pop_front) {
             let (mut parser, mut batch) = (RequestParser::default(), Batch::default());
-            let limits = RequestLimits { bulk_max_bytes: 1 << 20, authenticated: true };
+            let limits = RequestLimits { bulk_max_bytes: 1 << 20, ..RequestLimits::default() };
             let mut buf = format!("{line}\r\n").into_bytes();
             parser.parse(&mut buf, limits, &mut batch).expect("a well-formed line");
             if self.server.run_batch(id, &buf, &batch, 0, self.now) == 0 {
@@ -152,7 +152,7 @@ impl Bench {
         let mut bytes = Vec::new();
         self.server.aof.take(&mut bytes);
         let (mut parser, mut batch) = (RequestParser::default(), Batch::default());
-        let limits = RequestLimits { bulk_max_bytes: 1 << 20, authenticated: true };
+        let limits = RequestLimits { bulk_max_bytes: 1 << 20, ..RequestLimits::default() };
         parser.parse(&mut bytes, limits, &mut batch).expect("well-formed commands");
         let line = |i| {
             let words: Vec<String> =

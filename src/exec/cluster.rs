@@ -53,13 +53,25 @@ impl Server {
 
     /// The dataset is loaded: links may be opened. `saved` is the replication history that an RDB file told.
     pub fn booted(&mut self, saved: Option<crate::repl::SavedHistory>) {
+        if saved.is_none() && self.has_nothing_of_primary() {
+            self.repl.disown_data();
+        }
         self.repl_input(crate::repl::Input::Booted { saved });
+        self.tell_what_lapsed();
         let clock = self.clock();
         if let Some(engine) = &mut self.cluster {
             engine.verify_keys(clock, &self.keyspace);
             self.drain_cluster();
             self.imports_restarted();
         }
+    }
+
+    /// Whether nothing that was read can be the data of the primary that is followed: a replica which was stopped before it
+    /// had them, or which saves nothing. As a primary it would take the place of all there is.
+    fn has_nothing_of_primary(&self) -> bool {
+        let Some(engine) = self.cluster.as_deref().filter(|engine| !engine.am_primary()) else { return false };
+        let primary = engine.shard_primary();
+        !Slot::all().any(|slot| engine.slot_owner(slot) == Some(primary) && self.keyspace.count(slot) > 0)
     }
 
     /// Ten times a second: the engine's own time, with the facts it needs.
@@ -121,8 +133,7 @@ impl Server {
                     self.follow(Endpoint { host: target.ip, port: target.port }, target.try_partial);
                 }
                 Output::PauseWrites { until } => {
-                    let left = until.since(self.mono());
-                    self.pause.failover = Some(self.now + left);
+                    self.pause.failover = Some(until);
                     self.settle_expiry();
                 }
                 Output::Unpause => {

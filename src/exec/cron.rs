@@ -69,7 +69,7 @@ impl Server {
 
     /// Deletes expired keys for one slice. True when there are more.
     fn expire_actively(&mut self) -> bool {
-        if !self.active_expire || self.is_loading() || self.pause.at(self.now).0 {
+        if !self.active_expire || self.is_loading() || self.paused().0 {
             return false;
         }
         let effort = ExpireEffort(self.config.active_expire_effort);
@@ -117,10 +117,9 @@ impl Server {
 
     /// Lets clients go on when a pause is over.
     fn end_pauses(&mut self) {
-        let now = self.now;
-        let over = |until: &Millis| now >= *until;
-        let asked = self.pause.asked.take_if(|(until, _)| over(until)).is_some();
-        let failover = self.pause.failover.take_if(|until| over(until)).is_some();
+        let (now, mono) = (self.now, self.mono());
+        let asked = self.pause.asked.take_if(|(until, _)| now >= *until).is_some();
+        let failover = self.pause.failover.take_if(|until| mono >= *until).is_some();
         if asked || failover {
             self.settle_expiry();
             self.retry_parked();

@@ -159,7 +159,7 @@ impl Server {
         if client.is(ClientFlags::REPLICA) {
             return false;
         }
-        let (writes_wait, all_wait) = self.pause.at(self.now);
+        let (writes_wait, all_wait) = self.paused();
         if all_wait || self.suspended.is_some() {
             return true;
         }

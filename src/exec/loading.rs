@@ -7,7 +7,7 @@ use super::slot_migration::ranges::SlotRanges;
 use super::slot_migration::{JobName, why};
 use crate::base::{Millis, Rng};
 use crate::data::value::Value;
-use crate::keyspace::{Keyspace, SetExpire};
+use crate::keyspace::{Keyspace, LapsedFields, SetExpire};
 use crate::persist::rdb::LoadedEntry;
 use crate::repl::{Input, SavedHistory};
 use crate::resp::Args;
@@ -26,6 +26,8 @@ pub struct Loading {
     pub serving: bool,
     /// The base of a log: what follows it may still be about what has expired meanwhile.
     pub log_base: bool,
+    /// The file says at which point of a history it was written: who was there as well may go on from it.
+    pub has_history: bool,
 }
 
 /// What a file tells of itself.
@@ -50,6 +52,7 @@ impl Server {
     pub fn begin_loading(&mut self, now: Millis, total_bytes: u64, from_primary: bool) {
         self.now = now;
         self.loading = Some(Loading { started: now, total_bytes, from_primary, ..Loading::default() });
+        self.lapsed_in_file.clear();
         self.update_events_wanted();
         if from_primary {
             // What the log had on disk was of another dataset.
@@ -109,6 +112,7 @@ impl Server {
     /// The dataset has been read anew, or as far as that was possible. Who waited for keys may find them now.
     pub fn end_reload(&mut self, now: Millis) {
         self.end_loading(now, &LoadedFacts::default(), Ok(()));
+        self.tell_what_lapsed();
         self.note_ready_in(None);
         self.serve_ready();
     }
@@ -131,17 +135,23 @@ impl Server {
         let LoadedEntry { key, mut value, expire, idle_secs, frequency } = loaded;
         let Some(loading) = &mut self.loading else { return Ok(()) };
         let keeps_expired = loading.from_primary || loading.log_base || !self.repl.is_primary();
+        let mut lapsed = LapsedFields { db, key: Box::default(), fields: Vec::new(), key_gone: false };
         if !keeps_expired && expire.is_some_and(|at| at < loading.started) {
+            lapsed.key_gone = true;
+        } else if let (false, Value::Hash(hash)) = (keeps_expired, &mut value) {
+            let had_fields = !hash.is_empty();
+            lapsed.fields.extend(std::iter::from_fn(|| hash.take_due(loading.started)));
+            lapsed.key_gone = had_fields && hash.is_empty();
+        }
+        let has_lapsed = lapsed.key_gone || !lapsed.fields.is_empty();
+        let key_gone = lapsed.key_gone;
+        if has_lapsed && loading.has_history {
+            lapsed.key = key[..].into();
+            self.lapsed_in_file.push(lapsed);
+        }
+        if key_gone {
             loading.keys_expired += 1;
             return Ok(());
-        }
-        if let (false, Value::Hash(hash)) = (keeps_expired, &mut value) {
-            let had_fields = !hash.is_empty();
-            while hash.take_due(loading.started).is_some() {}
-            if had_fields && hash.is_empty() {
-                loading.keys_expired += 1;
-                return Ok(());
-            }
         }
         loading.keys_loaded += 1;
         let expire = expire.map_or(SetExpire::Never, SetExpire::At);

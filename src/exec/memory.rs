@@ -121,7 +121,7 @@ impl Server {
         }
         let follows = !self.repl.is_primary() && self.config.replica_ignore_maxmemory;
         // While clients are held back for a failover the dataset has to stay as it is.
-        if follows || self.is_loading() || self.pause.at(self.now).0 {
+        if follows || self.is_loading() || self.paused().0 {
             return Room::Enough;
         }
         let Some((by, volatile)) = choice(self.config.maxmemory_policy) else { return Room::Never };

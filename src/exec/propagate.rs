@@ -7,6 +7,7 @@
 use super::server::Server;
 use super::spec::{Command, Flags};
 use crate::base::{Millis, num};
+use crate::keyspace::LapsedFields;
 use crate::persist::aof::feed::push_timestamp;
 use crate::resp::args::push_command;
 use crate::resp::{Args, Argv};
@@ -171,14 +172,30 @@ impl Server {
             self.propagate(db, Argv::of(&[verb, &key]).args());
         }
         for lapsed in self.keyspace.take_lapsed_fields() {
+            self.propagate_lapsed(&lapsed);
+        }
+    }
+
+    /// Replicas may go on from where the file was written that has been read, and have what was left out because its time was
+    /// over: they are told that it is gone.
+    pub(super) fn tell_what_lapsed(&mut self) {
+        for lapsed in std::mem::take(&mut self.lapsed_in_file) {
+            self.propagate_lapsed(&lapsed);
+        }
+    }
+
+    /// Deletes in the stream what is gone of a key: some fields, the rest of it, or all.
+    fn propagate_lapsed(&mut self, lapsed: &LapsedFields) {
+        if !lapsed.fields.is_empty() {
             let mut argv = Argv::of(&[b"HDEL", &lapsed.key]);
             for field in &lapsed.fields {
                 argv.push(field);
             }
             self.propagate(lapsed.db, argv.args());
-            if lapsed.key_gone {
-                self.propagate(lapsed.db, Argv::of(&[verb, &lapsed.key]).args());
-            }
+        }
+        if lapsed.key_gone {
+            let verb = expiry_verb(self.config.lazyfree_lazy_expire);
+            self.propagate(lapsed.db, Argv::of(&[verb, &lapsed.key]).args());
         }
     }
 

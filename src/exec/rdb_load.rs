@@ -110,8 +110,10 @@ impl Reading {
     pub fn take(&mut self, server: &mut Server, event: Event) -> Result<bool, LoadError> {
         match event {
             Event::Aux { name, value } => {
-                if let (Some(loading), b"aof-base") = (&mut server.loading, &name[..]) {
-                    loading.log_base = value == b"1";
+                match (&mut server.loading, &name[..]) {
+                    (Some(loading), b"aof-base") => loading.log_base = value == b"1",
+                    (Some(loading), b"repl-id") => loading.has_history = true,
+                    _ => {}
                 }
                 self.take_aux(&name, &value);
             }

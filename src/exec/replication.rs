@@ -1,5 +1,9 @@
 //! Between the replication engine and the rest of the server: facts in, outputs carried out.
 
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
 use super::client::{Client, ClientFlags, ClientId};
 use super::effect::{Effect, LogLevel};
 use super::server::Server;
@@ -8,6 +12,7 @@ use crate::base::{Millis, NodeId};
 use crate::config::{Config, DisklessLoad, PrimaryAddr};
 use crate::repl::{self, CloseReason, Endpoint, Followed, Input, Output, ReplicaId, SyncRequest, Synced};
 use crate::resp::ErrorReply;
+use crate::resp::error::ProtocolError;
 use crate::resp::request::{Batch, RequestLimits, RequestParser};
 
 /// The primary's command stream being executed: a client without a connection.
@@ -21,6 +26,19 @@ pub struct PrimaryStream {
     applied: usize,
     /// Its next command changes a large value that a snapshot is about to write.
     stalled: bool,
+    /// What was parsed last is no command; those before it may still have to be run.
+    broken: Option<ProtocolError>,
+    /// Commands are being run, and this only stands in their stream's place: what the engine wants of the stream meanwhile
+    /// (a command may ask the primary something, or end the link) comes after what is being run, in order.
+    stands_in: bool,
+    waiting: VecDeque<Turn>,
+}
+
+/// What the engine wants of the stream.
+enum Turn {
+    Begins { db: Option<u32> },
+    Ends,
+    Brings(Bytes),
 }
 
 impl PrimaryStream {
@@ -37,6 +55,28 @@ impl PrimaryStream {
             next: 0,
             applied: 0,
             stalled: false,
+            broken: None,
+            stands_in: false,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// What stands in the place of the stream while its commands run.
+    fn stand_in(&self, now: Millis) -> PrimaryStream {
+        let mut other = PrimaryStream::new(now);
+        other.client.db = self.client.db;
+        other.stands_in = true;
+        other
+    }
+
+    fn take(&mut self, turn: Turn) {
+        match turn {
+            Turn::Begins { db } => {
+                self.reset();
+                self.client.db = db.unwrap_or(self.client.db);
+            }
+            Turn::Ends => self.reset(),
+            Turn::Brings(bytes) => self.buf.extend_from_slice(&bytes),
         }
     }
 
@@ -45,7 +85,7 @@ impl PrimaryStream {
         self.parser = RequestParser::default();
         self.batch.clear();
         self.buf.clear();
-        (self.next, self.applied, self.stalled) = (0, 0, false);
+        (self.next, self.applied, self.stalled, self.broken) = (0, 0, false, None);
         self.client.transaction = None;
     }
 
@@ -96,13 +136,14 @@ impl Server {
                 }
                 Output::PauseWrites(paused) => self.pause_for_failover(paused),
                 Output::StreamBegins { resumed } => {
-                    self.primary_stream.reset();
-                    if !resumed {
-                        self.primary_stream.client.db = self.stream_db;
-                    }
+                    let db = (!resumed).then_some(self.stream_db);
+                    self.turn_stream(Turn::Begins { db });
                 }
-                Output::StreamEnds => self.primary_stream.reset(),
-                Output::Apply(bytes) => self.apply_stream(&bytes),
+                Output::StreamEnds => self.turn_stream(Turn::Ends),
+                Output::Apply(bytes) => {
+                    self.stats.repl_input_bytes += bytes.len() as u64;
+                    self.turn_stream(Turn::Brings(bytes));
+                }
                 Output::Log { level, text } => {
                     let level = match level {
                         crate::repl::LogLevel::Debug => LogLevel::Debug,
@@ -140,7 +181,7 @@ impl Server {
     /// Whether keys whose time is over are deleted here when they are found. A replica leaves that to its primary; while data
     /// is imported nobody but its source decides; and while writes are held back the dataset has to stay as it is.
     pub fn settle_expiry(&mut self) {
-        let (writes_wait, _) = self.pause.at(self.now);
+        let (writes_wait, _) = self.paused();
         self.keyspace.set_replica(!self.repl.is_primary() || self.config.import_mode || writes_wait);
     }
 
@@ -167,11 +208,14 @@ impl Server {
         }
     }
 
-    /// Executes bytes of the primary's stream and reports every finished unit: a command, or all from MULTI to EXEC.
-    fn apply_stream(&mut self, bytes: &[u8]) {
-        self.stats.repl_input_bytes += bytes.len() as u64;
-        self.primary_stream.buf.extend_from_slice(bytes);
-        if !self.primary_stream.stalled {
+    /// Does with the stream what the engine wants, and executes what it brings.
+    fn turn_stream(&mut self, turn: Turn) {
+        if self.primary_stream.stands_in {
+            return self.primary_stream.waiting.push_back(turn);
+        }
+        let brings = matches!(turn, Turn::Brings(_));
+        self.primary_stream.take(turn);
+        if brings && !self.primary_stream.stalled {
             self.go_on_with_stream();
         }
     }
@@ -189,22 +233,23 @@ impl Server {
         }
     }
 
-    /// Executes what has come, up to a command that has to wait for a snapshot.
+    /// Executes what has come, up to a command that has to wait for a snapshot, and reports every finished unit: a command,
+    /// or all from MULTI to EXEC.
     fn go_on_with_stream(&mut self) {
-        let mut stream = std::mem::replace(&mut self.primary_stream, PrimaryStream::new(self.now));
+        let stand_in = self.primary_stream.stand_in(self.now);
+        let mut stream = std::mem::replace(&mut self.primary_stream, stand_in);
         stream.stalled = false;
-        let limits = RequestLimits { bulk_max_bytes: u64::from(u32::MAX), authenticated: true };
-        let mut broken = None;
-        while broken.is_none() && !stream.stalled {
+        let limits = RequestLimits { bulk_max_bytes: u64::from(u32::MAX), authenticated: true, inline: false };
+        while stream.broken.is_none() && !stream.stalled {
             if stream.next == stream.batch.len() {
-                broken = stream.parser.parse(&mut stream.buf, limits, &mut stream.batch).err();
+                stream.broken = stream.parser.parse(&mut stream.buf, limits, &mut stream.batch).err();
                 if stream.batch.is_empty() {
                     break;
                 }
             }
             while stream.next < stream.batch.len() {
                 let args = stream.batch.command(&stream.buf, stream.next);
-                if broken.is_none() && self.stalls_stream(&mut stream.client, args) {
+                if stream.broken.is_none() && self.stalls_stream(&mut stream.client, args) {
                     stream.stalled = true;
                     break;
                 }
@@ -217,19 +262,20 @@ impl Server {
                     stream.applied = end;
                     self.serve_ready();
                 }
+                while let Some(turn) = self.primary_stream.waiting.pop_front() {
+                    stream.take(turn);
+                }
             }
             if !stream.stalled {
                 stream.forget_applied();
             }
         }
-        self.finish_cluster();
+        let broken = stream.broken.take();
         self.primary_stream = stream;
+        self.finish_cluster();
         if let Some(error) = broken {
             self.log(LogLevel::Warning, format!("The stream of the primary cannot be understood: {error}"));
-            if let Some(link) = self.primary_link {
-                self.outbox.push(Effect::ToPrimary(Output::CloseLink(link)));
-                self.repl.handle(self.mono(), Input::LinkDown(link));
-            }
+            self.repl_input(Input::StreamBroken);
         }
     }
 

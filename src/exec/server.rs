@@ -31,7 +31,7 @@ use crate::base::crc64::crc64;
 use crate::base::{Millis, NodeId, Rng};
 use crate::cluster;
 use crate::config::Config;
-use crate::keyspace::{EvictionPool, ExpireCursor, Keyspace};
+use crate::keyspace::{EvictionPool, ExpireCursor, Keyspace, LapsedFields};
 use crate::pubsub::Subscriptions;
 use crate::repl::{self, Endpoint};
 use crate::resp::ErrorReply;
@@ -96,21 +96,23 @@ pub struct Gauges {
 /// Who may run commands now.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pause {
-    /// CLIENT PAUSE: until when, and whether only writes wait.
+    /// CLIENT PAUSE: until when by the wall clock, and whether only writes wait.
     pub asked: Option<(Millis, bool)>,
-    /// A manual failover holds writes back.
+    /// A failover holds writes back until this monotonic time: a wall clock that jumps must not let writes in that the
+    /// replica, which takes over from where it saw the stream stop, will never have.
     pub failover: Option<Millis>,
     /// The server is ending and waits for its replicas.
     pub shutdown: bool,
 }
 
-impl Pause {
-    /// Whether writes (and, if so, everything) wait at `now`.
+impl Server {
+    /// Whether writes (and, if so, everything) wait now.
     #[must_use]
-    pub fn at(&self, now: Millis) -> (bool, bool) {
-        let asked = self.asked.filter(|(until, _)| now < *until);
-        let failover = self.failover.is_some_and(|until| now < until);
-        (asked.is_some() || failover || self.shutdown, asked.is_some_and(|(_, writes_only)| !writes_only))
+    pub fn paused(&self) -> (bool, bool) {
+        let Pause { asked, failover, shutdown } = self.pause;
+        let asked = asked.filter(|(until, _)| self.now < *until);
+        let failover = failover.is_some_and(|until| self.mono() < until);
+        (asked.is_some() || failover || shutdown, asked.is_some_and(|(_, writes_only)| !writes_only))
     }
 }
 
@@ -196,6 +198,8 @@ pub struct Server {
     pub(super) aside: Option<Box<Aside>>,
     /// Keys that the last load brought, and those that had expired meanwhile.
     pub last_load: (u64, u64),
+    /// What the file that is read had of which the time was over.
+    pub(super) lapsed_in_file: Vec<LapsedFields>,
     /// Runs the commands of a log while it is loaded.
     pub(super) loader: Option<Box<Client>>,
     /// The snapshot under way.
@@ -211,8 +215,6 @@ pub struct Server {
     pub primary_stream: PrimaryStream,
     /// The database that the stream after a full synchronisation begins in.
     pub(super) stream_db: u32,
-    /// The link on which the primary's stream comes.
-    pub primary_link: Option<repl::LinkId>,
     /// The client whose command runs, when it is a replica: it is not among the others meanwhile, so what the engine has
     /// for it is kept here.
     pub(super) current_replica: Option<(ClientId, Vec<u8>)>,
@@ -277,7 +279,6 @@ impl Server {
             follows: config.replicaof.is_some(),
             primary_stream: PrimaryStream::new(setup.now),
             stream_db: 0,
-            primary_link: None,
             current_replica: None,
             expire_cursor: ExpireCursor::default(),
             clients: Clients::default(),
@@ -317,6 +318,7 @@ impl Server {
             over_limit_since: None,
             backlog_excess_bytes: 0,
             last_load: (0, 0),
+            lapsed_in_file: Vec::new(),
             lap: None,
             scratch: Vec::new(),
             asked_sleep_usec: 0,

@@ -39,13 +39,12 @@ pub async fn load(shared: &Arc<Shared>, aof: &Aof) -> Result<(), Vec<String>> {
     };
     shared.with(|server| {
         server.end_loading(now(), &facts, Ok(()));
-        if server.keyspace.is_empty() {
-            return;
+        if !server.keyspace.is_empty() {
+            let text = format!("DB loaded from {what}: {:.3} seconds", load::seconds_since(started));
+            server.log(crate::exec::effect::LogLevel::Notice, text);
         }
-        let text = format!("DB loaded from {what}: {:.3} seconds", load::seconds_since(started));
-        server.log(crate::exec::effect::LogLevel::Notice, text);
+        server.booted(facts.saved);
     });
-    shared.with(|server| server.booted(facts.saved));
     Ok(())
 }
 

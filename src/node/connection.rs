@@ -126,7 +126,8 @@ impl<S: Socket> Connection<S> {
             let authenticated = client.is_some_and(|client| client.authenticated);
             let bulk_max_bytes = server.config.proto_max_bulk_len as u64;
             let outgoing = client.map(|client| Arc::clone(&client.outgoing)).unwrap_or_default();
-            (RequestLimits { bulk_max_bytes, authenticated }, server.config.client_query_buffer_limit, outgoing)
+            let limits = RequestLimits { bulk_max_bytes, authenticated, inline: true };
+            (limits, server.config.client_query_buffer_limit, outgoing)
         };
         Connection {
             shared,
@@ -295,6 +296,7 @@ impl<S: Socket> Connection<S> {
             self.written = 0;
         }
         self.limits.authenticated = client.authenticated;
+        self.limits.inline = !client.is(ClientFlags::SLOT_IMPORT);
         let counters = &mut server.stats;
         counters.net_input_bytes += read as u64;
         counters.net_output_bytes += written as u64;

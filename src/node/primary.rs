@@ -61,13 +61,7 @@ impl PrimaryLink {
     fn connect(&mut self, link: LinkId, host: String, port: u16) {
         let (outgoing, queue) = mpsc::unbounded_channel();
         let (shared, ahead) = (Arc::clone(&self.shared), self.incoming.ahead.clone());
-        let way = {
-            let mut server = shared.server();
-            if !link.is_second() {
-                server.primary_link = Some(link);
-            }
-            Way::of(&server.config)
-        };
+        let way = Way::of(&shared.server().config);
         let task = tokio::spawn(async move {
             if let Ok(stream) = way.connect(&host, port).await {
                 let _ = stream.set_nodelay(true);

@@ -127,6 +127,11 @@ impl Engine {
                     }
                 }
             }
+            Input::StreamBroken => {
+                if let Some(follower) = &mut self.follower {
+                    follower.stream_broken(cx);
+                }
+            }
             Input::LoadDone { ok } => self.load_done(now, ok),
             Input::Fsynced(offset) => {
                 self.fsynced = offset;
@@ -161,6 +166,14 @@ impl Engine {
         }
         if let Some(follower) = &mut self.follower {
             follower.connect(cx!(self, now));
+        }
+    }
+
+    /// What was read at the start is nothing of the primary's: until its data come, nothing is here that could be served in its
+    /// place. To be said before [`Input::Booted`].
+    pub fn disown_data(&mut self) {
+        if let Some(follower) = &mut self.follower {
+            follower.foreign = true;
         }
     }
 

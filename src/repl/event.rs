@@ -104,6 +104,9 @@ pub enum Input {
         link: LinkId,
         bytes: Bytes,
     },
+    /// The bytes that were applied are no commands: the place where the stream was resumed is not where a command begins, or
+    /// what came before was not what it should have been.
+    StreamBroken,
     /// The load that ended with [`Output::EndLoad`] succeeded or failed. Not to be sent after [`Output::AbortLoad`].
     LoadDone {
         ok: bool,

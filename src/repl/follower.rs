@@ -176,6 +176,15 @@ impl Follower {
         }
     }
 
+    /// The stream cannot be understood. Whoever went on from the same place would meet the same bytes again: all data are asked
+    /// for anew.
+    pub fn stream_broken(&mut self, cx: &mut Cx<'_>) {
+        if self.is_connected() {
+            self.can_resume = false;
+            self.leave(cx);
+        }
+    }
+
     /// Takes back what the current phase began outside, except for the link itself, and plans the next try.
     fn abandon(&mut self, cx: &mut Cx<'_>) {
         match &self.phase {
@@ -503,6 +512,21 @@ mod tests {
         assert_eq!(bench.said(), ["StreamBegins { resumed: false }", "StreamEnds", "connect 2 primary:6000"]);
         bench.handshake(2);
         assert_eq!(bench.said().last().unwrap(), "up 2: *3|$5|PSYNC|$40|ID|$3|501|");
+    }
+
+    #[test]
+    fn a_stream_that_is_none_is_not_gone_on_with() {
+        let mut bench = Bench::replica(Config::default(), id(1));
+        bench.receive(1, "garbage");
+        bench.said();
+        bench.input(Input::StreamBroken);
+        assert_eq!(bench.said(), ["StreamEnds", "close link 1"]);
+        bench.wait(1000);
+        bench.handshake(2);
+        assert_eq!(bench.said().last().unwrap(), "up 2: *3|$5|PSYNC|$1|?|$2|-1|");
+        // Nothing but the stream can be broken.
+        bench.input(Input::StreamBroken);
+        assert_eq!(bench.said(), NONE);
     }
 
     #[test]

@@ -175,6 +175,8 @@ pub fn shown(bytes: &[u8], max: usize) -> String {
 pub enum ProtocolError {
     #[error("Protocol error: too big inline request")]
     InlineTooBig,
+    #[error("Protocol error: inline protocol in a stream of commands")]
+    NoInline,
     #[error("Protocol error: unbalanced quotes in request")]
     UnbalancedQuotes,
     #[error("Protocol error: too big mbulk count string")]

@@ -17,11 +17,14 @@ pub struct RequestLimits {
     pub bulk_max_bytes: u64,
     /// A connection that has not said who it is may send only little.
     pub authenticated: bool,
+    /// Commands may also be lines of words. From a server that sends a stream of commands these are a sign that the stream
+    /// is broken; only empty lines are well there.
+    pub inline: bool,
 }
 
 impl Default for RequestLimits {
     fn default() -> RequestLimits {
-        RequestLimits { bulk_max_bytes: 512 << 20, authenticated: true }
+        RequestLimits { bulk_max_bytes: 512 << 20, authenticated: true, inline: true }
     }
 }
 
@@ -85,7 +88,8 @@ impl RequestParser {
     pub fn parse(&mut self, buf: &mut [u8], limits: RequestLimits, batch: &mut Batch) -> Result<(), ProtocolError> {
         while self.pos < buf.len() {
             if self.args_left == 0 {
-                let complete = if buf[self.pos] == b'*' { self.count(buf, limits)? } else { self.inline(buf, batch)? };
+                let complete =
+                    if buf[self.pos] == b'*' { self.count(buf, limits)? } else { self.inline(buf, limits, batch)? };
                 if !complete {
                     return Ok(());
                 }
@@ -201,8 +205,11 @@ impl RequestParser {
     }
 
     /// Reads one inline command. False when its line is not complete.
-    fn inline(&mut self, buf: &mut [u8], batch: &mut Batch) -> Result<bool, ProtocolError> {
+    fn inline(&mut self, buf: &mut [u8], limits: RequestLimits, batch: &mut Batch) -> Result<bool, ProtocolError> {
         let start = self.pos;
+        if !limits.inline && !matches!(buf[start], b'\r' | b'\n') {
+            return Err(ProtocolError::NoInline);
+        }
         let Some(newline) = buf[start..].iter().position(|&b| b == b'\n') else {
             return if buf.len() - start > INLINE_MAX_BYTES { Err(ProtocolError::InlineTooBig) } else { Ok(false) };
         };
@@ -284,6 +291,18 @@ mod tests {
             let mut parser = RequestParser::default();
             assert!(parser.parse(&mut input.to_vec(), limits, &mut Batch::default()).is_err());
         }
+    }
+
+    #[test]
+    fn a_stream_has_no_words_in_lines() {
+        let limits = RequestLimits { inline: false, ..RequestLimits::default() };
+        let parse = |text: &[u8]| {
+            let (mut buf, mut batch) = (text.to_vec(), Batch::default());
+            RequestParser::default().parse(&mut buf, limits, &mut batch).map(|()| batch.len())
+        };
+        assert_eq!(parse(b"\n\r\n*1\r\n$4\r\nPING\r\n\n"), Ok(1));
+        assert_eq!(parse(b"PI"), Err(ProtocolError::NoInline));
+        assert_eq!(parse(b"\n*0\r\n:1"), Err(ProtocolError::NoInline));
     }
 
     proptest! {

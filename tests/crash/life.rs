@@ -175,7 +175,7 @@ impl Life {
 
     fn call(&mut self, line: &str) -> Vec<u8> {
         let (mut parser, mut batch) = (RequestParser::default(), Batch::default());
-        let limits = RequestLimits { bulk_max_bytes: 1 << 20, authenticated: true };
+        let limits = RequestLimits { bulk_max_bytes: 1 << 20, ..RequestLimits::default() };
         let mut buf = line.replace(';', "\r\n").into_bytes();
         buf.extend_from_slice(b"\r\n");
         parser.parse(&mut buf, limits, &mut batch).expect("well-formed lines");

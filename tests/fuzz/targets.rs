@@ -32,7 +32,7 @@ const PAYLOAD_VERSION: u16 = 10;
 pub fn request(input: &[u8]) {
     let Some((&piece, bytes)) = input.split_first() else { return };
     let (mut parser, mut batch, mut buf) = (RequestParser::default(), Batch::default(), Vec::new());
-    let limits = RequestLimits { bulk_max_bytes: 1 << 20, authenticated: piece & 1 == 0 };
+    let limits = RequestLimits { bulk_max_bytes: 1 << 20, authenticated: piece & 1 == 0, inline: piece & 2 == 0 };
     for part in bytes.chunks(usize::from(piece) + 1) {
         buf.extend_from_slice(part);
         if parser.parse(&mut buf, limits, &mut batch).is_err() {

@@ -7,6 +7,7 @@ use trib::data::value::ValueRef;
 use trib::exec::{ClientId, Server};
 
 use crate::client::{Claim, Claims, version_of};
+use crate::machine::DUMP;
 use crate::net::End;
 use crate::oaths::Oaths;
 use crate::owners::Beliefs;
@@ -23,6 +24,8 @@ struct Watched {
     /// The last of its own epochs as a primary, over all its lives.
     own_epoch: u64,
     life: u32,
+    /// It had a primary's data in this life.
+    synced: bool,
     /// Which node it is: one that was reset hard is another.
     id: Option<NodeId>,
     /// What its memory must hold: writes that it acknowledged to a primary.
@@ -121,10 +124,12 @@ impl World {
         // One that was reset: the epoch that it had once as a primary was not on its disk while it was a replica.
         let begins_anew = engine.known_nodes() == 1 && engine.node(engine.me()).slot_count == 0;
         let life = machine.life;
+        let synced = machine.server().is_some_and(|server| server.repl.is_link_up());
         let watched = &mut self.checks.watched[node];
         if watched.life != life {
             watched.life = life;
             watched.current_epoch = 0;
+            watched.synced = false;
             watched.holds.clear();
             watched.was_primary = primary;
             self.checks.beliefs[node].forget();
@@ -136,6 +141,7 @@ impl World {
         }
         self.check_owners(node);
         let watched = &mut self.checks.watched[node];
+        watched.synced |= synced;
         let before = watched.current_epoch;
         if current < before {
             return self.fail(|| format!("node {node}: its current epoch went back from {before} to {current}"));
@@ -175,6 +181,15 @@ impl World {
             }
         }
         self.check_holds(node);
+    }
+
+    /// Whether a machine has nothing at all: neither from its disk, nor from a primary.
+    pub fn has_nothing(&self, node: usize) -> bool {
+        let machine = &self.nodes[node];
+        let Some(server) = machine.server() else { return true };
+        // A file may hold the data of a primary that had none.
+        let has_file = !machine.config.appendonly && machine.disk.read(DUMP).is_some();
+        !has_file && !self.checks.watched[node].synced && server.keyspace.is_empty() && server.repl.offset() == 0
     }
 
     /// What a machine has acknowledged must be in its memory, as far as the slot is still its own.
@@ -250,7 +265,10 @@ impl World {
         let now = self.now;
         for end in ends.into_iter().filter(|end| self.net.is_alive(*end)) {
             let Some((replica, _)) = self.net.owner(end) else { continue };
-            let touched = self.checks.touched[key_slot(key.as_bytes()).index()] + 1_000_000 > now;
+            let slot = key_slot(key.as_bytes());
+            // It may have left with its keys before the answer was here.
+            let left = self.nodes[host].engine().is_none_or(|engine| !engine.owns(slot));
+            let touched = left || self.checks.touched[slot.index()] + 1_000_000 > now;
             let Some(process) = &mut self.nodes[replica].process else { continue };
             // It may follow somebody else by now.
             if !process.server.repl.is_link_up() || process.primary_link.is_none_or(|(_, open)| open != end) {

@@ -196,7 +196,9 @@ impl World {
         let id = server.connect(String::new(), String::new(), now)?;
         let (mut parser, mut batch) = (RequestParser::default(), Batch::default());
         let mut buf = format!("{line}\r\n").into_bytes();
-        parser.parse(&mut buf, RequestLimits { bulk_max_bytes: 1 << 20, authenticated: true }, &mut batch).ok()?;
+        parser
+            .parse(&mut buf, RequestLimits { bulk_max_bytes: 1 << 20, ..RequestLimits::default() }, &mut batch)
+            .ok()?;
         server.run_batch(id, &buf, &batch, 0, now);
         let mut replies = ReplyParser::default();
         replies.feed(&server.clients.get(id)?.reply.buf);

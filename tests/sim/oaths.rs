@@ -57,6 +57,9 @@ impl World {
         if asked <= known {
             return self.fail(|| format!("node {node} asks for votes of epoch {asked}, and knew of {known} before"));
         }
+        if self.has_nothing(node) {
+            return self.fail(|| format!("node {node} asks for votes and has nothing"));
+        }
         let Some(server) = self.nodes[node].server() else { return };
         // Whoever orders a failover may know better.
         let ordered = header.mflags.contains(MsgFlags::FORCE_ACK);

@@ -144,7 +144,6 @@ impl World {
             repl::Output::Connect { link, to } => {
                 let target = self.host_of(&to.host);
                 let Some(process) = &mut self.nodes[node].process else { return };
-                process.server.primary_link = Some(link);
                 let old = process.primary_link.take();
                 let Some(target) = target else {
                     return process.server.repl_input(repl::Input::LinkDown(link));

@@ -37,7 +37,7 @@ impl Session {
     /// When they are no commands: clients here know the protocol.
     pub fn take(&mut self, bytes: &[u8]) {
         self.buf.extend_from_slice(bytes);
-        let limits = RequestLimits { bulk_max_bytes: 64 << 20, authenticated: true };
+        let limits = RequestLimits { bulk_max_bytes: 64 << 20, ..RequestLimits::default() };
         self.parser.parse(&mut self.buf, limits, &mut self.batch).expect("a client sends commands");
     }
 

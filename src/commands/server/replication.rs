@@ -145,12 +145,13 @@ fn become_replica(ctx: &mut Ctx<'_>, kind: SyncKind<'_>) -> Done {
 
 #[cfg(test)]
 mod tests {
-    use crate::base::Rng;
+    use crate::base::{Millis, Rng};
     use crate::commands::bench::Bench;
     use crate::config::{Config, PrimaryAddr};
+    use crate::exec::effect::Effect;
     use crate::exec::loading::LoadedFacts;
     use crate::persist::rdb::LoadedEntry;
-    use crate::repl::{Input, LinkId, ReplId, SavedHistory};
+    use crate::repl::{Input, LinkId, Output, ReplId, SavedHistory, command};
 
     /// Whether a key whose time is over is deleted (by a primary), or hidden until its primary deletes it.
     fn expires(bench: &mut Bench) -> bool {
@@ -253,5 +254,68 @@ mod tests {
         let reply = bench.server.clients.get(replica).map(|client| client.reply.buf.clone()).unwrap_or_default();
         let stream = "+CONTINUE\r\n*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*2\r\n$6\r\nUNLINK\r\n$1\r\nk\r\n";
         assert_eq!(String::from_utf8_lossy(&reply), stream);
+    }
+    /// A replica whose snapshot is here, and which has not been told to load it yet.
+    fn loading(bench: &mut Bench, offset: u64) -> LinkId {
+        let client = bench.client();
+        assert_eq!(bench.call(client, "REPLICAOF 127.0.0.1 1"), "OK");
+        bench.server.booted(None);
+        let link = LinkId(1);
+        bench.server.repl_input(Input::LinkUp(link));
+        let id = ReplId::random(&mut Rng::seeded(7));
+        let full = format!("+FULLRESYNC {id} {offset}\r\n$1\r\nX");
+        for bytes in ["+PONG\r\n", "+OK\r\n+OK\r\n+OK\r\n", &full] {
+            bench.server.repl_input(Input::FromPrimary { link, bytes: bytes.to_owned().into() });
+        }
+        link
+    }
+
+    /// It is told to.
+    fn finish_load(bench: &mut Bench) {
+        bench.server.begin_loading(bench.now, 1, true);
+        bench.server.end_loading(bench.now, &LoadedFacts::default(), Ok(()));
+    }
+
+    #[test]
+    fn what_comes_while_a_snapshot_is_loaded_runs_in_order() {
+        let mut bench = Bench::start();
+        let link = loading(&mut bench, 500);
+        let set = |key: &str| command(&[b"SET", key.as_bytes(), b"1"]);
+        let mut stream = set("a");
+        // The answer to it leaves at once, while the rest of what came waits.
+        stream.extend(command(&[b"REPLCONF", b"GETACK", b"*"]));
+        stream.extend(["b", "c", "d"].map(set).concat());
+        let at = stream.len();
+        let cuts = [0, at - 60, at - 35, at];
+        for cut in cuts.windows(2) {
+            let bytes = stream[cut[0]..cut[1]].to_vec().into();
+            bench.server.repl_input(Input::FromPrimary { link, bytes });
+        }
+        finish_load(&mut bench);
+        assert_eq!((bench.server.keyspace.len(), bench.server.repl.offset()), (4, 500 + at as u64));
+    }
+
+    #[test]
+    fn a_stream_that_cannot_be_understood_leads_to_a_full_synchronisation() {
+        let mut bench = Bench::start();
+        let link = loading(&mut bench, 500);
+        finish_load(&mut bench);
+        bench.effects();
+        let bytes = [&command(&[b"SET", b"a", b"1"])[..], b"SET b 1\r\n"].concat();
+        bench.server.repl_input(Input::FromPrimary { link, bytes: bytes.into() });
+        assert_eq!(bench.server.keyspace.len(), 1);
+        bench.cron();
+        let closed = |effect: &Effect| matches!(effect, Effect::ToPrimary(Output::CloseLink(gone)) if *gone == link);
+        assert!(bench.effects().iter().any(closed));
+        bench.server.repl.handle(Millis(2000), Input::Tick);
+        let next = LinkId(2);
+        bench.server.repl_input(Input::LinkUp(next));
+        for bytes in ["+PONG\r\n", "+OK\r\n+OK\r\n+OK\r\n"] {
+            bench.server.repl_input(Input::FromPrimary { link: next, bytes: bytes.into() });
+        }
+        bench.cron();
+        let asks = command(&[b"PSYNC", b"?", b"-1"]);
+        let asked = |effect: &Effect| matches!(effect, Effect::ToPrimary(Output::SendToPrimary { bytes, .. }) if bytes[..] == asks[..]);
+        assert!(bench.effects().iter().any(asked));
     }
 }

@@ -174,7 +174,7 @@ impl Server {
         let Some(sending) = self.migrations.exports.get_mut(&name) else { return };
         let mut buf = std::mem::take(&mut sending.received);
         let mut batch = Batch::default();
-        let limits = RequestLimits { bulk_max_bytes: MESSAGE_MAX_BYTES, authenticated: true };
+        let limits = RequestLimits { bulk_max_bytes: MESSAGE_MAX_BYTES, authenticated: true, inline: false };
         let parsed = sending.parser.parse(&mut buf, limits, &mut batch);
         let done = batch.done_bytes(batch.len());
         for i in 0..batch.len() {

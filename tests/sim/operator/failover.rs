@@ -25,17 +25,12 @@ impl Operator {
             return self.misplace_replica(&view, down).await;
         }
         let failovers = self.desk.below(3) > 0;
-        let mut hosts = self.some_two(|line| line.primary != failovers).await?;
+        let hosts = self.some_two(|line| line.primary != failovers).await?;
         if !failovers {
             self.desk.say_all(&hosts, "CLUSTER BUMPEPOCH", PATIENCE).await;
             return Ok(());
         }
         self.did(Deed::Forces);
-        for host in std::mem::take(&mut hosts) {
-            if self.has_data(host).await? {
-                hosts.push(host);
-            }
-        }
         self.desk.say_all(&hosts, "CLUSTER FAILOVER FORCE", PATIENCE).await;
         Ok(())
     }
@@ -62,22 +57,13 @@ impl Operator {
         Ok(hosts)
     }
 
-    /// A replica that has never had its primary's data must not be made a primary of them.
-    async fn has_data(&self, replica: usize) -> Result<bool, NoReply> {
-        let role = self.tell(replica, "ROLE").await?;
-        let state = role.as_items().and_then(|items| items.get(3)?.as_bytes());
-        Ok(state == Some(b"connected"))
-    }
-
     async fn order(&self, line: &str) -> Result<(), NoReply> {
         let view = self.view(self.some_host()).await?;
         let replicas: Vec<usize> =
             view.iter().filter(|line| !line.primary && !line.failing).map(|line| line.host).collect();
         if !replicas.is_empty() {
             let replica = replicas[self.desk.below(replicas.len() as u64) as usize];
-            if self.has_data(replica).await? {
-                self.tell(replica, line).await?;
-            }
+            self.tell(replica, line).await?;
         }
         Ok(())
     }

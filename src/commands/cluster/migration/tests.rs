@@ -222,7 +222,7 @@ impl Pair {
             let pull = self.nodes[wire.source].server.export_pull(wire.link, now, &mut chunk);
             wire.rung = matches!(pull, Pull::More | Pull::Later);
             wire.buf.extend_from_slice(&chunk);
-            let limits = RequestLimits { bulk_max_bytes: 1 << 20, authenticated: true };
+            let limits = RequestLimits { bulk_max_bytes: 1 << 20, ..RequestLimits::default() };
             let mut batch = Batch::default();
             wire.parser.parse(&mut wire.buf, limits, &mut batch).expect("well-formed commands");
             let target = &mut self.nodes[1 - wire.source].server;

@@ -1,6 +1,7 @@
 //! INFO server, clients, cpu and cluster: the process and who is connected to it.
 
 use super::Info;
+use crate::base::Millis;
 use crate::exec::client::{Client, ClientFlags};
 use crate::exec::state::COMPAT_VERSION;
 
@@ -66,10 +67,11 @@ pub(super) fn clients(info: &mut Info<'_>) {
 
 /// Who holds commands back, which of them, and for how long still.
 fn paused(info: &mut Info<'_>) {
-    let (pause, now) = (&info.server.pause, info.server.now);
-    let (writes_wait, all_wait) = pause.at(now);
-    let asked = pause.asked.filter(|(until, _)| now < *until).map(|(until, _)| until);
-    let failover = pause.failover.filter(|until| now < *until);
+    let (pause, clock) = (&info.server.pause, info.server.clock());
+    let (writes_wait, all_wait) = info.server.paused();
+    let left = |until: Millis, now: Millis| Some(until.since(now)).filter(|left| *left > 0);
+    let asked = pause.asked.and_then(|(until, _)| left(until, clock.wall));
+    let failover = pause.failover.and_then(|until| left(until, clock.mono));
     let reason = match (asked, failover) {
         (Some(_), _) => "client_pause",
         (None, Some(_)) => "failover_in_progress",
@@ -83,10 +85,10 @@ fn paused(info: &mut Info<'_>) {
     } else {
         "none"
     };
-    let until = asked.into_iter().chain(failover).max();
+    let left = asked.into_iter().chain(failover).max();
     info.field("paused_reason", reason);
     info.field("paused_actions", actions);
-    info.field("paused_timeout_milliseconds", until.map_or(0, |until| until.since(now)));
+    info.field("paused_timeout_milliseconds", left.unwrap_or(0));
 }
 
 pub(super) fn cpu(info: &mut Info<'_>) {
