@@ -1,6 +1,6 @@
 //! The engine: its state, its door, and the order in which consequences leave it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -79,6 +79,8 @@ pub struct Engine {
     pub(super) election: Election,
     pub(super) manual: ManualFailover,
     pub(super) granted: super::hand_over::Granted,
+    /// Nodes that I suspect, and some that I suspect no longer.
+    pub(super) suspects: BTreeSet<NodeIdx>,
     pub(super) blacklist: Blacklist,
     pub(super) stats: BusStats,
     pub(super) todo: Todo,
@@ -113,6 +115,7 @@ impl Engine {
     /// An engine around tables that were made or loaded.
     pub(super) fn assemble(cfg: Config, rng: Rng, nodes: NodeTable, me: NodeIdx, slots: SlotTable) -> Engine {
         let members = nodes.members();
+        let suspects = nodes.iter().filter(|(_, node)| node.is(NodeFlags::PFAIL)).map(|(idx, _)| idx).collect();
         let mut engine = Engine {
             cfg,
             rng,
@@ -128,6 +131,7 @@ impl Engine {
             election: Election::default(),
             manual: ManualFailover::default(),
             granted: super::hand_over::Granted::default(),
+            suspects,
             blacklist: Blacklist::default(),
             stats: BusStats::default(),
             todo: Todo::default(),
@@ -493,6 +497,7 @@ impl Engine {
             self.nodes[other].reports.remove(&idx);
         }
         self.manual.forget(idx);
+        self.suspects.remove(&idx);
         self.nodes.remove(idx);
         self.todo.state = true;
         self.save_soon();

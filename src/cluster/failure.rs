@@ -12,12 +12,14 @@ impl Engine {
     /// I have not heard of a node for T although I asked.
     pub(super) fn suspect(&mut self, now: Clock, idx: NodeIdx) {
         self.nodes[idx].flags |= NodeFlags::PFAIL;
+        self.suspects.insert(idx);
         let label = self.nodes[idx].label();
         self.log(LogLevel::Debug, format!("*** NODE {label} possibly failing"));
         self.todo.state = true;
         self.save_soon();
         if self.is_voting(self.me) {
-            self.consider_fail(now, idx);
+            let quorum = self.quorum();
+            self.consider_fail(now, idx, quorum);
         }
     }
 
@@ -31,7 +33,8 @@ impl Engine {
     }
 
     pub(super) fn withdraw_report(&mut self, idx: NodeIdx, reporter: NodeIdx) {
-        if self.nodes[idx].reports.remove(&reporter).is_some() {
+        let reports = &mut self.nodes[idx].reports;
+        if !reports.is_empty() && reports.remove(&reporter).is_some() {
             let (reporter, label) = (self.nodes[reporter].label(), self.nodes[idx].label());
             self.log(LogLevel::Verbose, format!("Node {reporter} reported node {label} is back online"));
         }
@@ -45,14 +48,15 @@ impl Engine {
         reports.len()
     }
 
-    /// Declares a node failed if I suspect it and a majority of the voting primaries does.
-    pub(super) fn consider_fail(&mut self, now: Clock, idx: NodeIdx) {
+    /// Declares a node failed if I suspect it and a majority of the voting primaries, which is `quorum`, does.
+    pub(super) fn consider_fail(&mut self, now: Clock, idx: NodeIdx, quorum: usize) {
         let node = &self.nodes[idx];
         if !node.is(NodeFlags::PFAIL) || node.is_failed() {
             return;
         }
-        let agreed = self.count_reports(now, idx) + usize::from(self.is_voting(self.me));
-        if agreed < self.quorum() {
+        let own = usize::from(self.is_voting(self.me));
+        // With old reports they are not enough: nothing has to be looked at.
+        if node.reports.len() + own < quorum || self.count_reports(now, idx) + own < quorum {
             return;
         }
         let label = self.nodes[idx].label();

@@ -7,7 +7,7 @@ use super::engine::Engine;
 use super::flags::NodeFlags;
 use super::io::{LinkId, LogLevel};
 use super::node::{Attributes, NodeIdx};
-use super::packet::{self, Extension, Extensions, Gossip, GossipEntry, Header, MessageType};
+use super::packet::{self, Extension, Extensions, Gossip, GossipEntry, Header, MessageType, RawEntry};
 use crate::base::{Millis, NodeId};
 
 /// Entries a packet carries at least, if there are that many nodes.
@@ -16,6 +16,16 @@ const GOSSIP_MIN: usize = 3;
 const GOSSIP_MIN_NEWS: usize = 32;
 /// How far a PONG time told by others may lie in the future.
 const PONG_SKEW_MS: i64 = 500;
+
+/// What one packet says about others, and what of this is the same for all of them.
+struct Hearsay {
+    now: Clock,
+    sender: NodeIdx,
+    /// The sender's word counts.
+    votes: bool,
+    /// How many voting primaries are a majority, once that was needed.
+    quorum: Option<usize>,
+}
 
 impl Engine {
     /// Sends PING or MEET to a node over its outbound link.
@@ -88,8 +98,9 @@ impl Engine {
             take
         });
         let unfit = NodeFlags::HANDSHAKE | NodeFlags::NOADDR;
-        let suspects = self.nodes.iter().filter(|(_, node)| node.is(NodeFlags::PFAIL) && !node.is(unfit));
-        chosen.extend(suspects.map(|(idx, _)| idx));
+        let (nodes, suspects) = (&self.nodes, &mut self.suspects);
+        suspects.retain(|idx| nodes[*idx].is(NodeFlags::PFAIL));
+        chosen.extend(suspects.iter().filter(|idx| !nodes[**idx].is(unfit)));
         chosen
     }
 
@@ -143,22 +154,28 @@ impl Engine {
 
     /// Reads what a known node says about others. One malformed entry spoils all.
     pub(super) fn on_gossip(&mut self, now: Clock, sender: NodeIdx, gossip: Gossip<'_>) {
-        if gossip.iter().any(|entry| entry.id.is_none()) {
-            return;
+        let mut known = Vec::with_capacity(gossip.len());
+        for entry in gossip.raw() {
+            let Some(id) = entry.id() else { return };
+            known.push((id, self.nodes.find(&id)));
         }
-        for entry in gossip.iter() {
-            let Some(id) = entry.id else { continue };
-            match self.nodes.find(&id) {
+        let mut hearsay = Hearsay { now, sender, votes: self.is_voting(sender), quorum: None };
+        for (entry, (id, idx)) in gossip.raw().zip(known) {
+            // What an entry leads to may have changed the table.
+            let idx = idx.filter(|idx| self.nodes.has(*idx, &id)).or_else(|| self.nodes.find(&id));
+            match idx {
                 Some(idx) if idx == self.me => {}
-                Some(idx) => self.on_rumour(now, sender, idx, &entry),
-                None => self.learn_from_gossip(now, id, &entry),
+                Some(idx) => self.on_rumour(&mut hearsay, idx, entry),
+                None => self.learn_from_gossip(now, id, &entry.read()),
             }
         }
     }
 
-    fn on_rumour(&mut self, now: Clock, sender: NodeIdx, idx: NodeIdx, entry: &GossipEntry<'_>) {
-        let failing = entry.flags.intersects(NodeFlags::FAILING);
-        if self.is_voting(sender) && sender != idx {
+    fn on_rumour(&mut self, hearsay: &mut Hearsay, idx: NodeIdx, entry: RawEntry<'_>) {
+        let Hearsay { now, sender, votes, .. } = *hearsay;
+        let flags = entry.flags();
+        let failing = flags.intersects(NodeFlags::FAILING);
+        if votes && sender != idx {
             if failing {
                 self.add_report(now, idx, sender);
             } else {
@@ -166,20 +183,26 @@ impl Engine {
             }
         }
         if failing {
-            self.consider_fail(now, idx);
+            if self.nodes[idx].is(NodeFlags::PFAIL) {
+                let quorum = *hearsay.quorum.get_or_insert_with(|| self.quorum());
+                self.consider_fail(now, idx, quorum);
+            }
             return;
         }
         let node = &mut self.nodes[idx];
         let healthy = !node.is(NodeFlags::FAILING);
         if healthy && node.ping_sent.is_none() && node.reports.is_empty() {
-            let told = Millis(i64::from(entry.pong_received_s) * 1000);
+            let told = Millis(i64::from(entry.pong_received_s()) * 1000);
             if told.0 <= now.wall.0 + PONG_SKEW_MS && node.pong_received.is_none_or(|at| told > at.wall) {
                 node.pong_received = Some(Clock { wall: told, mono: now.mono - (now.wall - told) });
             }
         }
-        if !healthy && !entry.flags.contains(NodeFlags::NOADDR) && !entry.ip.is_empty() {
-            let addr = self.addr_from_wire(entry.ip, entry.port, entry.pport, entry.cport);
-            self.update_addr(now, idx, addr);
+        if !healthy && !flags.contains(NodeFlags::NOADDR) {
+            let entry = entry.read();
+            if !entry.ip.is_empty() {
+                let addr = self.addr_from_wire(entry.ip, entry.port, entry.pport, entry.cport);
+                self.update_addr(now, idx, addr);
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 //! A node has an index for life, and an id that is random until its handshake is over. The table is
 //! walked in the order of ids, so that the same history gives the same packets.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::ops::{Index, IndexMut};
@@ -160,12 +161,18 @@ impl Node {
     }
 }
 
+/// The first bytes of an id, in its order.
+fn prefix(id: &NodeId) -> u64 {
+    id.as_bytes().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
 /// All known nodes, myself included.
 #[derive(Debug, Default)]
 pub struct NodeTable {
     places: Vec<Option<Node>>,
     free: Vec<NodeIdx>,
-    by_id: BTreeMap<NodeId, NodeIdx>,
+    /// In the order of ids, each beside the first bytes of its id: nearly every look-up ends within this one small vector.
+    order: Vec<(u64, NodeIdx)>,
     /// The same indices in an order that sampling shuffles as it goes.
     deck: Vec<NodeIdx>,
 }
@@ -173,7 +180,21 @@ pub struct NodeTable {
 impl NodeTable {
     #[must_use]
     pub fn count(&self) -> usize {
-        self.by_id.len()
+        self.order.len()
+    }
+
+    /// Where an id stands in the order, or where it would.
+    fn place_of(&self, id: &NodeId) -> Result<usize, usize> {
+        let prefix = prefix(id);
+        let first = self.order.partition_point(|(other, _)| *other < prefix);
+        for (i, (other, idx)) in self.order[first..].iter().enumerate() {
+            match (*other == prefix).then(|| self[*idx].id.cmp(id)) {
+                Some(Ordering::Equal) => return Ok(first + i),
+                Some(Ordering::Less) => {}
+                _ => return Err(first + i),
+            }
+        }
+        Err(self.order.len())
     }
 
     /// Nodes that are past their handshake, myself included.
@@ -184,12 +205,19 @@ impl NodeTable {
 
     #[must_use]
     pub fn find(&self, id: &NodeId) -> Option<NodeIdx> {
-        self.by_id.get(id).copied()
+        self.place_of(id).ok().map(|place| self.order[place].1)
+    }
+
+    /// Whether `idx` still refers to the node with this id.
+    #[must_use]
+    pub fn has(&self, idx: NodeIdx, id: &NodeId) -> bool {
+        self.places[idx.position()].as_ref().is_some_and(|node| node.id == *id)
     }
 
     /// Adds a node whose id is not in the table.
     pub fn insert(&mut self, node: Node) -> NodeIdx {
-        let id = node.id;
+        let place = self.place_of(&node.id).expect_err("an id is in the table once");
+        let prefix = prefix(&node.id);
         let idx = if let Some(idx) = self.free.pop() {
             self.places[idx.position()] = Some(node);
             idx
@@ -197,50 +225,44 @@ impl NodeTable {
             self.places.push(Some(node));
             NodeIdx::from_position(self.places.len() - 1)
         };
-        let previous = self.by_id.insert(id, idx);
-        assert!(previous.is_none(), "an id is in the table once");
+        self.order.insert(place, (prefix, idx));
         self.deck.push(idx);
         idx
     }
 
     /// Takes a node out. The caller must hold no other copy of `idx` afterwards.
     pub fn remove(&mut self, idx: NodeIdx) -> Node {
-        let node = self.places[idx.position()].take().expect("an index refers to a node");
-        self.by_id.remove(&node.id);
+        self.order.retain(|(_, other)| *other != idx);
         self.deck.retain(|other| *other != idx);
         self.free.push(idx);
-        node
+        self.places[idx.position()].take().expect("an index refers to a node")
     }
 
     /// Gives a node its real id, which is not in the table.
     pub fn rename(&mut self, idx: NodeIdx, id: NodeId) {
-        let old = std::mem::replace(&mut self[idx].id, id);
-        self.by_id.remove(&old);
-        let previous = self.by_id.insert(id, idx);
-        assert!(previous.is_none(), "an id is in the table once");
+        self.order.retain(|(_, other)| *other != idx);
+        self[idx].id = id;
+        let place = self.place_of(&id).expect_err("an id is in the table once");
+        self.order.insert(place, (prefix(&id), idx));
     }
 
     /// All nodes in the order of their ids.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (NodeIdx, &Node)> {
-        self.by_id.values().map(|idx| (*idx, &self[*idx]))
+        self.order.iter().map(|(_, idx)| (*idx, &self[*idx]))
     }
 
     /// The indices of all nodes in the order of their ids, for walks that change the table.
     #[must_use]
     pub fn indices(&self) -> Vec<NodeIdx> {
-        self.by_id.values().copied().collect()
+        self.order.iter().map(|(_, idx)| *idx).collect()
     }
 
     /// Up to `most` indices from `after` on in the order of ids, wrapping around at the end.
     #[must_use]
     pub fn round_robin(&self, after: &NodeId, most: usize) -> Vec<NodeIdx> {
-        use std::ops::Bound::{Excluded, Included, Unbounded};
-        self.by_id
-            .range((Excluded(*after), Unbounded))
-            .chain(self.by_id.range((Unbounded, Included(*after))))
-            .take(most)
-            .map(|(_, idx)| *idx)
-            .collect()
+        let next = self.place_of(after).map_or_else(|place| place, |place| place + 1);
+        let (before, behind) = self.order.split_at(next);
+        behind.iter().chain(before).take(most).map(|(_, idx)| *idx).collect()
     }
 
     /// Draws nodes at random, each at most once, until `take` (told of each) has accepted `wanted`.

@@ -27,8 +27,8 @@ pub fn kill_many(seed: u64, primaries: usize, victims: usize, limit: Micros) -> 
         let next = world.now + LOOK_EVERY;
         world.run(next, |_| false);
     }
-    // Replicas have their primaries' data, and everybody has been heard of.
-    let settled = world.now + 10 * SEC;
+    // Two node timeouts: replicas have their primaries' data, and everybody has been heard of.
+    let settled = world.now + 2 * world.plan.node_timeout;
     world.run(settled, |_| false);
     let begun = world.now;
     for victim in 0..victims {

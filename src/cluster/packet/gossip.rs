@@ -23,6 +23,35 @@ pub struct GossipEntry<'a> {
     pub pport: u16,
 }
 
+/// An entry as it came. Most are about nodes that are known and well, and of those not all is of interest.
+#[derive(Clone, Copy, Debug)]
+pub struct RawEntry<'a>(pub(super) &'a [u8]);
+
+impl<'a> RawEntry<'a> {
+    /// `None`: not a valid id.
+    #[must_use]
+    pub fn id(self) -> Option<NodeId> {
+        NodeId::parse(&self.0[..40])
+    }
+
+    #[must_use]
+    pub fn flags(self) -> NodeFlags {
+        NodeFlags::from_bits_retain(u16_at(self.0, 98))
+    }
+
+    /// Unix seconds; 0 if never.
+    #[must_use]
+    pub fn pong_received_s(self) -> u32 {
+        u32_at(self.0, 44)
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn read(self) -> GossipEntry<'a> {
+        read(self.0)
+    }
+}
+
 pub(super) fn read(bytes: &[u8]) -> GossipEntry<'_> {
     GossipEntry {
         id: NodeId::parse(&bytes[..40]),

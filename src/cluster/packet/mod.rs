@@ -9,7 +9,7 @@ mod read;
 mod write;
 
 pub use ext::Extension;
-pub use gossip::GossipEntry;
+pub use gossip::{GossipEntry, RawEntry};
 pub use header::{Header, MsgFlags, ReplicaOf};
 pub use read::{Extensions, Gossip, PacketError, decode};
 pub use write::{encode_bare, encode_fail, encode_ping, encode_publish, encode_publish_light, encode_update};

@@ -3,7 +3,7 @@
 use super::header::{OFF_COUNT, OFF_EXTENSIONS, OFF_TOTLEN, bitmap_at, u16_at, u32_at, u64_at};
 use super::{
     Body, Extension, GOSSIP_LEN, GossipEntry, HEADER_LEN, LIGHT_BIT, LIGHT_HEADER_LEN, MessageType, MsgFlags, Packet,
-    SIGNATURE, VERSION, ext, gossip, header,
+    RawEntry, SIGNATURE, VERSION, ext, gossip, header,
 };
 use crate::base::NodeId;
 
@@ -35,6 +35,11 @@ impl<'a> Gossip<'a> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The entries as they came.
+    pub fn raw(&self) -> impl Iterator<Item = RawEntry<'a>> + use<'a> {
+        self.0.chunks_exact(GOSSIP_LEN).map(RawEntry)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = GossipEntry<'a>> + use<'a> {
