@@ -175,7 +175,8 @@ impl Ward {
         };
         if last.code != 0 && unfinished().is_none() {
             // It had not begun, or took back what it had done.
-            eventually(&format!("{words:?} can be done now"), || self.run(&words, None).0.code == 0);
+            let again = || self.run(&words, None).0.code == 0 || unfinished().is_some();
+            eventually(&format!("{words:?} can be done now"), again);
         }
         eventually(&format!("{words:?} is brought to its end"), || {
             let Some(id) = unfinished() else {

@@ -196,31 +196,22 @@ fn plan(
             repairs.extend(group);
         }
     }
-    for &slot in &problems.open {
-        if let Some(repair) = fix::repair(slot, nodes) {
+    let open = problems.open.iter().map(|slot| (*slot, true));
+    for (slot, is_open) in open.chain(problems.contested.iter().map(|slot| (*slot, false))) {
+        let Some(repair) = fix::repair(slot, nodes) else { continue };
+        if is_open {
             show_open(ui, view, &repair);
-            show_evidence(ui, view, nodes, slot);
-            let kind = Allow::of(&repair, false, false);
-            if args.allows(kind) {
-                repairs.push(repair);
-            } else {
-                leave(format!("Slot {slot} is"), kind);
-                left += 1;
-            }
-        }
-    }
-    for &slot in &problems.contested {
-        if let Some(repair) = fix::repair(slot, nodes) {
+        } else {
             ui.heading(format!(">>> Fixing multiple owners for slot {slot}..."));
             ui.heading(format!(">>> Setting slot {slot} owner: {}", addr(view, &repair.owner)));
-            show_evidence(ui, view, nodes, slot);
-            let kind = Allow::of(&repair, false, false);
-            if args.allows(kind) {
-                repairs.push(repair);
-            } else {
-                leave(format!("Slot {slot} is"), kind);
-                left += 1;
-            }
+        }
+        show_evidence(ui, view, nodes, slot);
+        let kind = Allow::of(&repair, false, false);
+        if args.allows(kind) {
+            repairs.push(repair);
+        } else {
+            leave(format!("Slot {slot} is"), kind);
+            left += 1;
         }
     }
     Ok(Planned { repairs, left })
