@@ -4,6 +4,10 @@
 //! `cargo test --test sim -- --seeds 1000` runs a thousand seeds; `--seed 17` runs one and prints its log if an invariant
 //! breaks. Situations with a name are transcripts: see `transcript/mod.rs`; `cargo test --test sim -- partition` runs those
 //! with that in their names.
+//!
+//! A large cluster that loses a tenth of its machines at once is one command, too, which takes minutes and 4 GB of memory:
+//! `cargo test --profile quick --test sim -- --nodes 1000 hundred_nodes`. Without `--nodes` it is a hundred nodes and a third
+//! of the primaries.
 
 mod actors;
 mod args;
