@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::addr::Addr;
-use super::client::{command, join_all};
+use super::client::{command, info_field, join_all, text_of};
 use super::cmd::Context;
 use super::error::{Error, Failure, INTERRUPTED, Kind};
 use super::fresh::Fresh;
@@ -211,37 +211,48 @@ impl Founding<'_> {
     async fn come_up(&self) -> Result<ClusterView, Error> {
         let ctx = self.ctx;
         let started = Instant::now();
-        let mut serving_since: Option<Instant> = None;
         let mut said = false;
-        let result = wait::until(None, self.limit, async || {
-            let view = ClusterView::load(&ctx.pool, &self.nodes[0].addr).await?;
-            let vitals = Vitals::load(&ctx.pool, &view).await;
-            if Health::examine(&view, Some(&vitals)).is_well() && view.nodes.len() == self.nodes.len() {
-                return Ok(Look::Done(view));
+        let served = wait::closely(self.limit, async || {
+            let Some(first) = self.first_that_does_not_serve().await else { return Ok(Look::Done(())) };
+            if !said && started.elapsed() > Duration::from_millis(300) && ctx.ui.wording() == Wording::Trib {
+                said = true;
+                ctx.ui.note(
+                    "Waiting for cluster_state:ok on every node: the servers' own rejoin delay (the node timeout, at \
+                     most 5 s) has to pass before they serve...",
+                );
             }
-            let mut lacking = view.nodes.iter().filter_map(|node| {
-                let vital = vitals.get(&node.id);
-                vital.is_none_or(|vital| !vital.serves).then(|| node.addr.to_string())
-            });
-            if let Some(first) = lacking.next() {
-                if !said && started.elapsed() > Duration::from_millis(300) && ctx.ui.wording() == Wording::Trib {
-                    said = true;
-                    ctx.ui.note(
-                        "Waiting for cluster_state:ok on every node: the servers' own rejoin delay (the node timeout, \
-                         at most 5 s) has to pass before they serve...",
-                    );
+            Ok(Look::NotYet(format!("{first} does not report cluster_state:ok")))
+        });
+        let linked = async || {
+            let serving_since = Instant::now();
+            wait::until(None, self.limit, async || {
+                let view = ClusterView::load(&ctx.pool, &self.nodes[0].addr).await?;
+                let vitals = Vitals::load(&ctx.pool, &view).await;
+                let is_well = Health::examine(&view, Some(&vitals)).is_well() && view.nodes.len() == self.nodes.len();
+                // Where it takes writes already, the final check says which replicas are not linked.
+                match is_well || serving_since.elapsed() >= LINK_GRACE {
+                    true => Ok(Look::Done(view)),
+                    false => Ok(Look::NotYet("a replica has no link to its primary".to_owned())),
                 }
-                return Ok(Look::NotYet(format!("{first} does not report cluster_state:ok")));
-            }
-            let since = *serving_since.get_or_insert_with(Instant::now);
-            if since.elapsed() >= LINK_GRACE {
-                // The cluster takes writes; the final check says which replicas are not linked.
-                return Ok(Look::Done(view));
-            }
-            Ok(Look::NotYet("a replica has no link to its primary".to_owned()))
-        })
-        .await;
+            })
+            .await
+        };
+        let result = match served.await {
+            Ok(()) => linked().await,
+            Err(error) => Err(error),
+        };
         result.map_err(|error| error.hint("the nodes have joined; see 'trib check' for what they are missing"))
+    }
+
+    /// Asks for nothing but that, since it is asked often.
+    async fn first_that_does_not_serve(&self) -> Option<&Addr> {
+        let addrs = self.nodes.iter().map(|node| &node.addr);
+        let replies = self.ctx.pool.call_all(addrs.clone(), &command("CLUSTER INFO")).await;
+        let serves = |reply: &Result<redis::Value, Failure>| {
+            let info = reply.as_ref().ok().and_then(text_of).unwrap_or_default();
+            info_field(&info, "cluster_state") == Some("ok")
+        };
+        addrs.zip(&replies).find_map(|(addr, reply)| (!serves(reply)).then_some(addr))
     }
 
     /// Makes the nodes strangers again, and says what came of it. They were empty, so a hard reset loses nothing and
@@ -254,7 +265,7 @@ impl Founding<'_> {
         let keyspaces =
             self.ctx.pool.call_all(self.nodes.iter().map(|node| &node.addr), &command("INFO keyspace")).await;
         let holds_keys = |reply: &Result<redis::Value, Failure>| {
-            let text = reply.as_ref().ok().and_then(super::client::text_of).unwrap_or_default();
+            let text = reply.as_ref().ok().and_then(text_of).unwrap_or_default();
             text.lines().any(|line| line.starts_with("db"))
         };
         let (full, empty): (Vec<_>, Vec<_>) =
@@ -268,7 +279,7 @@ impl Founding<'_> {
             tokio::time::sleep(Duration::from_millis(200)).await;
             let lists = self.ctx.pool.call_all(left.iter().map(|node| &node.addr), &list).await;
             let alone = |reply: &redis::Value| {
-                super::client::text_of(reply).is_some_and(|text| text.lines().filter(|l| !l.is_empty()).count() == 1)
+                text_of(reply).is_some_and(|text| text.lines().filter(|l| !l.is_empty()).count() == 1)
             };
             // Who does not answer is not asked again: that would take the time limit every round.
             let mut answers = lists.iter().map(|list| !matches!(list, Err(failure) if failure.reply().is_none()));

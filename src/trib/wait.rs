@@ -12,8 +12,12 @@ pub enum Look<T> {
     NotYet(String),
 }
 
-/// Pause between two looks. A look that takes long is not repeated more often than half of the time.
-const PAUSE: Duration = Duration::from_millis(20);
+/// Pauses between two looks: what is nearly so is not missed, what takes long is not asked for all the time. A look that
+/// takes long itself is not repeated more often than half of the time.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LAST_PAUSE: Duration = Duration::from_millis(20);
+/// The same where a look is cheap.
+const CLOSE_PAUSE: Duration = Duration::from_millis(3);
 const DOT_EVERY: Duration = Duration::from_secs(1);
 
 /// Looks until `look` is done. Prints a dot for every second when there is a line for them. The error of
@@ -21,9 +25,24 @@ const DOT_EVERY: Duration = Duration::from_secs(1);
 pub async fn until<T>(
     dots: Option<&Ui>,
     limit: Duration,
+    look: impl AsyncFnMut() -> Result<Look<T>, Error>,
+) -> Result<T, Error> {
+    paced(dots, limit, LAST_PAUSE, look).await
+}
+
+/// The same for a look that costs the nodes next to nothing: it is repeated so often that hardly any time is lost.
+pub async fn closely<T>(limit: Duration, look: impl AsyncFnMut() -> Result<Look<T>, Error>) -> Result<T, Error> {
+    paced(None, limit, CLOSE_PAUSE, look).await
+}
+
+async fn paced<T>(
+    dots: Option<&Ui>,
+    limit: Duration,
+    longest_pause: Duration,
     mut look: impl AsyncFnMut() -> Result<Look<T>, Error>,
 ) -> Result<T, Error> {
     let started = Instant::now();
+    let mut pause = FIRST_PAUSE;
     let mut dots_shown = 0;
     loop {
         let looked = Instant::now();
@@ -44,7 +63,8 @@ pub async fn until<T>(
                 dots_shown += 1;
             }
         }
-        tokio::time::sleep(PAUSE.max(looked.elapsed())).await;
+        tokio::time::sleep(pause.max(looked.elapsed())).await;
+        pause = (pause * 2).min(longest_pause);
     }
 }
 

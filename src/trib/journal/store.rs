@@ -52,13 +52,17 @@ impl Store {
 
     /// All jobs, the oldest first.
     pub fn jobs(&self) -> Result<Vec<Job>, Error> {
+        self.read_those(|_| true)
+    }
+
+    fn read_those(&self, is_wanted: impl Fn(&Path) -> bool) -> Result<Vec<Job>, Error> {
         let files = match fs::read_dir(&self.dir) {
             Ok(files) => files,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(e) => return Err(Error::failed(format!("[ERR] {}: {e}", self.dir.display()))),
         };
         let paths = files.flatten().map(|file| file.path());
-        let ours = paths.filter(|path| path.extension().is_some_and(|ending| ending == ENDING));
+        let ours = paths.filter(|path| path.extension().is_some_and(|ending| ending == ENDING) && is_wanted(path));
         let mut jobs: Vec<Job> = ours.filter_map(|path| Job::read(&fs::read_to_string(path).ok()?)).collect();
         jobs.sort_by(|a, b| (a.header.at_ms, &a.header.id).cmp(&(b.header.at_ms, &b.header.id)));
         Ok(jobs)
@@ -111,7 +115,13 @@ impl Store {
 
     fn prune(&self, now_ms: u64) {
         let limit = now_ms.saturating_sub(u64::try_from(KEPT_FOR.as_millis()).unwrap_or(u64::MAX));
-        for job in self.jobs().unwrap_or_default() {
+        // Reading all that is kept would take longer with every job; what was written to of late is not long over.
+        let written_before = UNIX_EPOCH + Duration::from_millis(limit);
+        let is_old = |path: &Path| {
+            let written = fs::metadata(path).and_then(|file| file.modified());
+            written.is_ok_and(|written| written < written_before)
+        };
+        for job in self.read_those(is_old).unwrap_or_default() {
             if job.header.at_ms < limit && job.end.is_some() {
                 // One that stays is only one that is listed.
                 let _ = fs::remove_file(self.path(&job.header.id));
@@ -179,6 +189,10 @@ mod tests {
         assert_eq!(store.job("aa1").unwrap().state("here"), State::Done);
         assert!(!again.is_torn());
         // Long over, and long interrupted: only the first is forgotten.
+        for id in ["aa1", "bb1"] {
+            let file = OpenOptions::new().append(true).open(store.path(id)).unwrap();
+            file.set_modified(UNIX_EPOCH + Duration::from_secs(24 * 3600)).unwrap();
+        }
         begin(&store, "cc1", 100 * 24 * 3600 * 1000);
         assert_eq!(ids(&store), ["bb1", "cc1"]);
     }

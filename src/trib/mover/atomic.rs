@@ -29,7 +29,8 @@ pub enum Dialect {
 
 /// What both ends know, if they know one of them.
 pub async fn dialect(link: &Link<'_>) -> Result<Option<Dialect>, Failure> {
-    let (source, target) = (dialects(link.pool, link.source).await?, dialects(link.pool, link.target).await?);
+    let (source, target) = tokio::join!(dialects(link.pool, link.source), dialects(link.pool, link.target));
+    let (source, target) = (source?, target?);
     Ok(source.into_iter().find(|dialect| target.contains(dialect)))
 }
 

@@ -134,9 +134,9 @@ impl<'d, 'a> Drain<'d, 'a> {
         let pages: Vec<(Slot, Vec<Vec<u8>>)> = slots.iter().copied().zip(pages).collect();
         let mut parcels = Parcels { pages: &pages, page: 0, key: 0 };
         let bursts = std::iter::from_fn(|| parcels.burst(self.guide.pace));
-        let busy_until = Cell::new(Instant::now());
+        let source = Source::new();
         let mut results =
-            stream::iter(bursts).map(|burst| self.send(&client, database, burst, &busy_until)).buffered(UNDER_WAY);
+            stream::iter(bursts).map(|burst| self.send(&client, database, burst, &source)).buffered(UNDER_WAY);
         while let Some(result) = results.next().await {
             for (slot, keys, reply) in result? {
                 match reply {
@@ -161,7 +161,7 @@ impl<'d, 'a> Drain<'d, 'a> {
         client: &Client,
         database: u32,
         burst: Vec<Parcel<'_>>,
-        busy_until: &Cell<Instant>,
+        source: &Source,
     ) -> Result<Vec<(Slot, u64, Result<Value, Failure>)>, Trouble> {
         let keys: Vec<&Vec<u8>> = burst.iter().flat_map(|parcel| parcel.keys).collect();
         self.admit(database, &keys).await?;
@@ -171,12 +171,13 @@ impl<'d, 'a> Drain<'d, 'a> {
         for parcel in &burst {
             self.sent.borrow_mut().entry(parcel.slot).or_default();
         }
-        let begun = Instant::now();
+        let expected = self.guide.pace.expected(cmds.len(), keys.len());
+        source.turn(expected).await;
+        let begun = source.begin();
         let replies = client.pipeline(self.patience(client, cmds.len()), &cmds).await?;
-        // The source began with this burst when it was done with the one before.
-        let took = begun.max(busy_until.get()).elapsed();
-        busy_until.set(Instant::now());
-        self.guide.pace.learn(keys.len(), took);
+        if let Some(took) = source.end(begun, expected) {
+            self.guide.pace.learn(cmds.len(), keys.len(), took);
+        }
         Ok(burst.iter().zip(replies).map(|(parcel, reply)| (parcel.slot, parcel.keys.len() as u64, reply)).collect())
     }
 
@@ -291,6 +292,50 @@ impl<'d, 'a> Drain<'d, 'a> {
     }
 }
 
+/// When the source was given bursts, and when it was done with them.
+struct Source {
+    under_way: Cell<usize>,
+    last_sent: Cell<Instant>,
+    busy_until: Cell<Instant>,
+    is_in_doubt: Cell<bool>,
+}
+
+impl Source {
+    /// Less than this is not worth waiting for.
+    const SHORT: Duration = Duration::from_millis(2);
+
+    fn new() -> Source {
+        let now = Instant::now();
+        let (last_sent, busy_until) = (Cell::new(now), Cell::new(now));
+        Source { under_way: Cell::new(0), last_sent, busy_until, is_in_doubt: Cell::new(false) }
+    }
+
+    /// Waits until a burst that takes so long may be sent. A server reads all that has come and answers when it is done
+    /// with all of it: bursts that arrive together are one, which is twice as long, and then it has nothing to do until
+    /// the next two are on their way.
+    async fn turn(&self, takes: Duration) {
+        if takes >= Self::SHORT && self.under_way.get() > 0 {
+            tokio::time::sleep((takes / 2).saturating_sub(self.last_sent.get().elapsed())).await;
+        }
+    }
+
+    fn begin(&self) -> Instant {
+        self.under_way.set(self.under_way.get() + 1);
+        self.last_sent.set(Instant::now());
+        self.last_sent.get()
+    }
+
+    /// How long the source was busy with the burst, where that can be said: it began with it when it was done with the one
+    /// before. Of two that were answered together the second seems to have taken no time at all.
+    fn end(&self, begun: Instant, expected: Duration) -> Option<Duration> {
+        self.under_way.set(self.under_way.get() - 1);
+        let took = begun.max(self.busy_until.replace(Instant::now())).elapsed();
+        let is_in_doubt = took < expected / 8 && !self.is_in_doubt.get();
+        self.is_in_doubt.set(is_in_doubt);
+        (!is_in_doubt).then_some(took)
+    }
+}
+
 /// Where the next burst begins.
 struct Parcels<'k> {
     pages: &'k [(Slot, Vec<Vec<u8>>)],
@@ -301,20 +346,22 @@ struct Parcels<'k> {
 impl<'k> Parcels<'k> {
     /// The next burst, as many keys as the pace allows; `None` when all keys have gone.
     fn burst(&mut self, pace: &Pace) -> Option<Vec<Parcel<'k>>> {
-        let mut room = pace.burst();
+        let mut sum = 0;
         let mut burst = Vec::new();
-        while room > 0
-            && let Some((slot, keys)) = self.pages.get(self.page)
-        {
+        while let Some((slot, keys)) = self.pages.get(self.page) {
             let rest = &keys[self.key..];
             if rest.is_empty() {
                 (self.page, self.key) = (self.page + 1, 0);
                 continue;
             }
-            let take = rest.len().min(room).min(pace.batch());
+            let take = rest.len().min(pace.batch());
+            // No slot is cut just to fill a burst: that would cost one more round trip.
+            if !burst.is_empty() && !pace.fits(burst.len() + 1, sum + take) {
+                break;
+            }
             burst.push(Parcel { slot: *slot, keys: &rest[..take] });
             self.key += take;
-            room -= take;
+            sum += take;
         }
         (!burst.is_empty()).then_some(burst)
     }
@@ -380,6 +427,6 @@ mod tests {
         let bursts: Vec<Vec<(u16, usize)>> = std::iter::from_fn(|| parcels.burst(&pace))
             .map(|burst| burst.iter().map(|parcel| (parcel.slot.get(), parcel.keys.len())).collect())
             .collect();
-        assert_eq!(bursts, [vec![(1, 3), (3, 10), (3, 3)], vec![(3, 10), (3, 6)], vec![(3, 10), (3, 1)]]);
+        assert_eq!(bursts, [vec![(1, 3), (3, 10)], vec![(3, 10)], vec![(3, 10)], vec![(3, 10)]]);
     }
 }

@@ -57,11 +57,12 @@ impl Link<'_> {
     /// Hands the slots over: the target owns them from its own reply on, the others are told so.
     pub async fn hand_over(&self, slots: &[Slot]) -> Result<(), Failure> {
         all_ok(self.assign(self.target, slots).await?)?;
-        for reply in self.assign(self.source, slots).await? {
+        // Whoever of the others cannot be told hears it from the target: the caller waits for that.
+        let others = join_all(self.others.iter().map(|node| self.assign(node, slots)));
+        let (told, _) = tokio::join!(self.assign(self.source, slots), others);
+        for reply in told? {
             reply.map(drop).or_else(|failure| if is_harmless(&failure) { Ok(()) } else { Err(failure) })?;
         }
-        // Whoever cannot be told hears it from the target: the caller waits for that.
-        join_all(self.others.iter().map(|node| self.assign(node, slots))).await;
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use redis::Value;
 
 use super::super::addr::Addr;
-use super::super::client::command;
+use super::super::client::{command, join_all};
 use super::super::error::Failure;
 use super::super::vitals;
 use super::Trouble;
@@ -42,8 +42,9 @@ pub async fn check<'l, 'v: 'l>(links: impl Iterator<Item = &'l Link<'v>>) -> Res
     for link in links {
         by_target.entry(&link.target.addr).or_default().push(link);
     }
-    for (addr, links) in by_target {
-        let vital = vitals::ask(&links[0].target().await?).await?;
+    let asked = join_all(by_target.values().map(|links| async { vitals::ask(&links[0].target().await?).await })).await;
+    for ((addr, links), vital) in by_target.into_iter().zip(asked) {
+        let vital = vital?;
         let memory = Memory { limit: vital.memory_limit_bytes, used: vital.memory_bytes };
         if memory.limit == 0 {
             continue;

@@ -9,15 +9,18 @@ use std::time::{Duration, Instant};
 use super::super::addr::Addr;
 use super::super::client::{Pool, join_all};
 use super::super::error::Error;
+use super::super::harmony;
 use super::super::plan::SlotMove;
 use super::super::slots::SlotSet;
-use super::super::view::{self, ClusterView, Report};
+use super::super::view::{self, ClusterView, Node, Report};
 use super::super::wait::{self, Look};
-use crate::base::NodeId;
+use crate::base::{NodeId, Slot};
 
 /// Gossip needs half a node timeout at most, and those are rarely longer than this.
 const LIMIT: Duration = Duration::from_secs(60);
 const SAY_AFTER: Duration = Duration::from_secs(1);
+/// Packets on their way have arrived by then; also between two tries.
+const TELL_AFTER: Duration = Duration::from_millis(300);
 
 /// Waits until all nodes of the view that still answer, replicas included, know the new owners of the
 /// slots that have moved. `waiting` is called once when it takes longer than a moment.
@@ -37,6 +40,7 @@ pub async fn settle(
     let mut behind: Vec<&Addr> = view.reachable().map(|node| &node.addr).collect();
     let begun = Instant::now();
     let mut said = false;
+    let mut told = begun;
     let result = wait::until(None, LIMIT, async || {
         let reports = join_all(behind.iter().map(|addr| view::ask(pool, addr))).await;
         // A node that has died meanwhile has no opinion.
@@ -48,9 +52,39 @@ pub async fn settle(
             said = true;
             waiting();
         }
+        if told.elapsed() > TELL_AFTER {
+            tell_again(pool, view, &owners).await;
+            told = Instant::now();
+        }
         Ok(Look::NotYet(format!("{first} has not heard of the new owners")))
     });
     result.await.map_err(|error| error.hint("the slots are moved; see 'trib check' for who disagrees"))
+}
+
+/// Tells primaries once more who owns what. Whoever cannot be told is waited for like everybody else.
+async fn tell_again(pool: &Pool, view: &ClusterView, owners: &BTreeMap<NodeId, SlotSet>) {
+    let Ok(now) = ClusterView::load(pool, &view.seed().addr).await else { return };
+    let missing = unheard(&now, owners);
+    join_all(missing.iter().map(|(node, owners)| harmony::tell(pool, node, owners))).await;
+}
+
+/// Primaries that take others for the owners, with the slots, where nobody else says that a slot is his own.
+fn unheard<'v>(
+    view: &'v ClusterView,
+    owners: &BTreeMap<NodeId, SlotSet>,
+) -> Vec<(&'v Node, BTreeMap<NodeId, SlotSet>)> {
+    let is_free = |slot: Slot, owner: &NodeId| view.owners_of(slot).all(|other| other.id == *owner);
+    let missing = |node: &Node| -> BTreeMap<NodeId, SlotSet> {
+        let Ok(report) = &node.report else { return BTreeMap::new() };
+        let of_one = owners.iter().map(|(owner, slots)| {
+            let known = report.line(owner).map(|line| &line.slots);
+            let is_missing = |slot: &Slot| !known.is_some_and(|known| known.contains(*slot)) && is_free(*slot, owner);
+            (*owner, slots.iter().filter(is_missing).collect::<SlotSet>())
+        });
+        of_one.filter(|(_, slots)| !slots.is_empty()).collect()
+    };
+    let told = view.primaries().map(|node| (node, missing(node)));
+    told.filter(|(_, owners)| !owners.is_empty()).collect()
 }
 
 fn owns(report: &Report, owner: &NodeId, slots: &SlotSet) -> bool {
@@ -59,9 +93,8 @@ fn owns(report: &Report, owner: &NodeId, slots: &SlotSet) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::view::tests::{id, small};
+    use super::super::super::view::tests::{id, small, view};
     use super::*;
-    use crate::base::Slot;
 
     #[test]
     fn an_owner_owns_at_least_the_slots_in_question() {
@@ -71,5 +104,23 @@ mod tests {
         assert!(owns(report, &id('a'), &slots(&[0, 8191])));
         assert!(!owns(report, &id('a'), &slots(&[0, 8192])));
         assert!(!owns(report, &id('z'), &slots(&[0])));
+    }
+
+    #[test]
+    fn who_lost_a_slot_again_is_told_unless_somebody_claims_it() {
+        // 3 and 4 have moved from b to a, who does not know of 3, and b has kept 4.
+        let view = view(
+            "10.0.0.1:7000",
+            &[
+                "a 10.0.0.1:7000 myself,master - 0 0 3 connected 0-2\n\
+                 b 10.0.0.2:7000 master - 0 0 2 connected 3-9",
+                "b 10.0.0.2:7000 myself,master - 0 0 2 connected 4-9\n\
+                 a 10.0.0.1:7000 master - 0 0 3 connected 0-3",
+            ],
+        );
+        let slots = |numbers: &[u16]| numbers.iter().filter_map(|&n| Slot::new(n)).collect::<SlotSet>();
+        let found = unheard(&view, &BTreeMap::from([(id('a'), slots(&[3, 4]))]));
+        let found: Vec<_> = found.iter().map(|(node, owners)| (node.id, owners[&id('a')].to_string())).collect();
+        assert_eq!(found, [(id('a'), "3".to_owned())]);
     }
 }
