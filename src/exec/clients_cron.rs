@@ -97,8 +97,8 @@ mod tests {
         let mut client = Client::new(ClientId(1), String::new(), String::new(), Millis::ZERO);
         client.reply.buf.reserve_exact(10_000);
         client.reply_peak_bytes = 8000;
-        assert!(!wants_trim(&mut client, &switches, Millis(PEAK_RESET_MS - 1)), "the peak is near");
         client.peak_reset_due = Millis(PEAK_RESET_MS);
+        assert!(!wants_trim(&mut client, &switches, Millis(PEAK_RESET_MS - 1)), "the peak is near");
         assert!(!wants_trim(&mut client, &switches, Millis(PEAK_RESET_MS)), "it counts for the last time");
         assert_eq!(client.reply_peak_bytes, 0);
         assert!(wants_trim(&mut client, &switches, Millis(PEAK_RESET_MS + 1)));

@@ -68,7 +68,7 @@ impl Server {
 
     /// Whether nothing that was read can be the data of the primary that is followed: a replica which was stopped before it
     /// had them, or which saves nothing. As a primary it would take the place of all there is.
-    fn has_nothing_of_primary(&self) -> bool {
+    pub(super) fn has_nothing_of_primary(&self) -> bool {
         let Some(engine) = self.cluster.as_deref().filter(|engine| !engine.am_primary()) else { return false };
         let primary = engine.shard_primary();
         !Slot::all().any(|slot| engine.slot_owner(slot) == Some(primary) && self.keyspace.count(slot) > 0)

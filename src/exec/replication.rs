@@ -322,6 +322,10 @@ impl Server {
         let followed = if related { self.repl.follow(now, to) } else { self.repl.follow_unrelated(now, to) };
         if matches!(followed, Followed::Started) {
             self.fail_all_waits();
+            // A primary that began without its data, and heard then that another has taken its place.
+            if self.repl.offset() == 0 && self.has_nothing_of_primary() {
+                self.repl.disown_data();
+            }
         }
         self.drain_repl();
         followed

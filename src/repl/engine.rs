@@ -169,8 +169,8 @@ impl Engine {
         }
     }
 
-    /// What was read at the start is nothing of the primary's: until its data come, nothing is here that could be served in its
-    /// place. To be said before [`Input::Booted`].
+    /// What is here is nothing of the primary's: until its data come, nothing is here that could be served in its place. To
+    /// be said before [`Input::Booted`], or when it is followed.
     pub fn disown_data(&mut self) {
         if let Some(follower) = &mut self.follower {
             follower.foreign = true;
