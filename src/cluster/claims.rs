@@ -100,8 +100,11 @@ impl Engine {
     /// had: mine is made the higher one, else the slot would go back to where its keys are no more, and those here be deleted.
     /// A node that has granted me its slot lets it go whatever the epochs, or has taken it back with a higher one: which of
     /// the two, it says in packets that are younger than the hand-over.
+    ///
+    /// A node of my own shard that claims my slots is my successor, wherever it comes from.
     fn taken_from_shard_of(&self, slot: Slot, sender: NodeIdx) -> Option<Taken> {
-        let taken = self.slots.taken(slot).filter(|_| self.myself().is_primary())?;
+        let taken =
+            self.slots.taken(slot).filter(|_| self.myself().is_primary() && !self.same_shard(sender, self.me))?;
         let from = self.nodes.find(&taken.from)?;
         (from == sender || self.same_shard(from, sender)).then_some(taken)
     }
