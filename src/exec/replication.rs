@@ -323,7 +323,7 @@ impl Server {
         if matches!(followed, Followed::Started) {
             self.fail_all_waits();
             // A primary that began without its data, and heard then that another has taken its place.
-            if self.repl.offset() == 0 && self.has_nothing_of_primary() {
+            if self.repl.is_booted() && self.repl.offset() == 0 && self.has_nothing_of_primary() {
                 self.repl.disown_data();
             }
         }

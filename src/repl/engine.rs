@@ -169,6 +169,12 @@ impl Engine {
         }
     }
 
+    /// Whether the dataset that was there at the start is loaded.
+    #[must_use]
+    pub fn is_booted(&self) -> bool {
+        self.booted
+    }
+
     /// What is here is nothing of the primary's: until its data come, nothing is here that could be served in its place. To
     /// be said before [`Input::Booted`], or when it is followed.
     pub fn disown_data(&mut self) {
