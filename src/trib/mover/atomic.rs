@@ -2,14 +2,14 @@
 //! between and no client sent back and forth.
 
 use std::cell::Cell;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::Value;
 
 use super::super::client::{Pool, command, pairs_of};
 use super::super::error::Failure;
 use super::super::slots::SlotSet;
-use super::super::view::Node;
+use super::super::view::{self, Node};
 use super::link::Link;
 use super::{Stop, Trouble, fetch};
 use crate::base::Slot;
@@ -17,6 +17,9 @@ use crate::base::Slot;
 /// Between two looks at a migration: short ones are over at once, long ones need no haste.
 pub const FIRST_PAUSE: Duration = Duration::from_millis(2);
 pub const LAST_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long it may take until it is known how a migration has ended.
+const IN_DOUBT: Duration = Duration::from_secs(3);
 
 /// How the servers move slots.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,6 +71,9 @@ pub async fn migrate(link: &Link<'_>, slots: &[Slot], stop: &Cell<Stop>) -> Resu
             Some(job) if job.state == "success" => return Ok(()),
             Some(job) if job.state == "cancelled" && cancelled => return Err(Trouble::Stopped),
             Some(job) if ["failed", "cancelled"].contains(&job.state.as_str()) => {
+                if has_arrived(link, slots, job.is_in_doubt()).await? {
+                    return Ok(());
+                }
                 return Err(refused(format!("{}: {}", job.state, job.message)));
             }
             Some(_) => {}
@@ -80,6 +86,22 @@ pub async fn migrate(link: &Link<'_>, slots: &[Slot], stop: &Cell<Stop>) -> Resu
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LAST_PAUSE);
+    }
+}
+
+/// Whether the slots are the target's after all. A source that was let go on before it heard of the end does not know
+/// (`in_doubt`): it hears of it soon, or the target gives up.
+async fn has_arrived(link: &Link<'_>, slots: &[Slot], in_doubt: bool) -> Result<bool, Failure> {
+    let until = Instant::now() + if in_doubt { IN_DOUBT } else { Duration::ZERO };
+    loop {
+        let report = view::ask(link.pool, &link.target.addr).await?;
+        if slots.iter().all(|slot| report.own().slots.contains(*slot)) {
+            return Ok(true);
+        }
+        if Instant::now() >= until {
+            return Ok(false);
+        }
+        tokio::time::sleep(LAST_PAUSE).await;
     }
 }
 
@@ -112,6 +134,13 @@ struct Job {
     slots: SlotSet,
     state: String,
     message: String,
+}
+
+impl Job {
+    /// It has failed, as far as the source knows, at a time when the target may have taken the slots.
+    fn is_in_doubt(&self) -> bool {
+        self.message.contains("may have succeeded")
+    }
 }
 
 /// The jobs of a reply; what is no job is left out.
