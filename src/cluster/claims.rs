@@ -18,6 +18,8 @@ impl Engine {
             return;
         }
         let same = self.claims_match(owner, header.slots);
+        let id = self.nodes[sender].id;
+        self.slots.note_let_go(&id, if primary { header.slots } else { &bitmap::EMPTY });
         if primary {
             if !same {
                 self.claim_slots(sender, header.config_epoch, header.slots, self.sent_after(sender, link));
@@ -132,8 +134,6 @@ impl Engine {
     /// would take it with a newer epoch, and the owner would delete the keys that have not left. So it takes a packet
     /// that is younger than the order.
     fn note_unclaimed(&mut self, sender: NodeIdx, claimed: &Bitmap, sent_after: Option<Millis>) {
-        let id = self.nodes[sender].id;
-        self.slots.note_let_go(&id, claimed);
         let may_be_older =
             |slot| self.slots.ordered_at(slot).is_some_and(|at| sent_after.is_none_or(|sent| sent <= at));
         let dropped: Vec<Slot> =
