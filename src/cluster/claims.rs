@@ -103,10 +103,16 @@ impl Engine {
     /// A node that has granted me its slot lets it go whatever the epochs, or has taken it back with a higher one: which of
     /// the two, it says in packets that are younger than the hand-over.
     ///
-    /// A node of my own shard that claims my slots is my successor, wherever it comes from.
+    /// A node of my own shard that claims my slots is my successor, wherever it comes from. And who is to have the slot back
+    /// from me claims it by right.
     fn taken_from_shard_of(&self, slot: Slot, sender: NodeIdx) -> Option<Taken> {
-        let taken =
-            self.slots.taken(slot).filter(|_| self.myself().is_primary() && !self.same_shard(sender, self.me))?;
+        let taken = self.slots.taken(slot)?;
+        let to_have_it = self.same_shard(sender, self.me)
+            || self.is_granted(slot, sender)
+            || self.slots.migrating_to(slot) == Some(sender);
+        if to_have_it || !self.myself().is_primary() {
+            return None;
+        }
         let from = self.nodes.find(&taken.from)?;
         (from == sender || self.same_shard(from, sender)).then_some(taken)
     }
@@ -337,5 +343,61 @@ mod tests {
         assert_eq!(net.owner_of(0, 16383), Some(target));
         // The source, which has granted nothing here, goes on claiming the slot, and says so when it is asked.
         net.run_until(10_000, "the source has it again", |net| net.owner_of(0, 16383) == Some(source));
+    }
+
+    #[test]
+    fn a_slot_goes_back_to_where_it_came_from_when_that_is_ordered_or_granted() {
+        let mut net = Net::new(3, 1, |c| c.node_timeout_ms = 1000);
+        net.create(3);
+        let (here, there) = (net.id(0), net.id(2));
+        let slot = Slot::new(16383).unwrap();
+        net.must(0, &format!("SETSLOT 16383 IMPORTING {there}"));
+        net.must(2, &format!("SETSLOT 16383 MIGRATING {here}"));
+        net.must(0, &format!("SETSLOT 16383 NODE {here}"));
+        net.must(2, &format!("SETSLOT 16383 NODE {here}"));
+        let without = net.engine(2).slots.bitmap_of(net.engine(2).me);
+        let mut with = without.clone();
+        bitmap::insert(&mut with, slot);
+        let epoch = net.engine(0).current_epoch();
+
+        // Back by the next order, before the one that had it was heard without it.
+        net.must(0, &format!("SETSLOT 16383 MIGRATING {there}"));
+        hear(&mut net, 0, there, epoch + 1, &with);
+        assert_eq!(net.owner_of(0, 16383), Some(there));
+    }
+
+    #[test]
+    fn who_is_heard_without_a_slot_may_claim_it_anew() {
+        let mut net = Net::new(3, 1, |c| c.node_timeout_ms = 1000);
+        net.create(3);
+        let there = net.id(2);
+        let slot = Slot::new(16383).unwrap();
+        let with = net.engine(2).slots.bitmap_of(net.engine(2).me);
+        let mut without = with.clone();
+        bitmap::remove(&mut without, slot);
+        net.with_engine(0, |engine, now| engine.take_over(now, [slot]));
+        let epoch = net.engine(0).current_epoch();
+        // What it says is what is known of it.
+        hear(&mut net, 0, there, 1, &without);
+        hear(&mut net, 0, there, epoch + 1, &with);
+        assert_eq!(net.owner_of(0, 16383), Some(there));
+    }
+
+    #[test]
+    fn a_successor_gets_all_slots_also_those_that_came_from_itself() {
+        let mut net = Net::new(4, 1, |c| c.node_timeout_ms = 1000);
+        net.create(3);
+        let (here, there) = (net.id(0), net.id(2));
+        net.with_engine(0, |engine, now| engine.take_over(now, [Slot::new(16383).unwrap()]));
+        let claimed = net.engine(0).slots.bitmap_of(net.engine(0).me);
+        let epoch = net.engine(0).current_epoch();
+        // Since then it has become a replica of the one that has its slot, and takes its place.
+        net.with_engine(0, |engine, _| {
+            let idx = engine.nodes.find(&there).expect("it is known");
+            engine.nodes[idx].shard_id = engine.myself().shard_id;
+        });
+        hear(&mut net, 0, there, epoch + 1, &claimed);
+        assert_eq!(net.owner_of(0, 16383), Some(there));
+        assert_ne!(net.owner_of(0, 0), Some(here));
     }
 }
