@@ -35,8 +35,8 @@ pub(super) fn persistence(info: &mut Info<'_>) {
     info.field("rdb_last_load_keys_expired", expired);
     info.field("rdb_last_load_keys_loaded", loaded);
     info.flag("aof_enabled", server.config.appendonly);
-    info.flag("aof_rewrite_in_progress", rewriting.is_some());
     let growth = &server.log_growth;
+    info.flag("aof_rewrite_in_progress", rewriting.is_some() || growth.beginning);
     info.flag("aof_rewrite_scheduled", growth.scheduled);
     info.field("aof_last_rewrite_time_sec", growth.last_seconds.unwrap_or(-1));
     info.field("aof_current_rewrite_time_sec", rewriting.unwrap_or(-1));
