@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 
 use super::engine::Engine;
+use super::node::NodeIdx;
 use crate::base::{NodeId, Slot, num};
 
 impl Engine {
@@ -24,7 +25,8 @@ impl Engine {
     }
 
     /// Takes over the open slots of the primary that this node replicates. Entries that cannot be understood, or whose node is
-    /// not known here, are left out: the slots are then closed, as if nobody had told of them.
+    /// not known here, are left out, and those that were true when the snapshot was taken and are not any more: the slots are
+    /// then closed, as if nobody had told of them.
     pub fn take_open_slots(&mut self, text: &[u8]) {
         if self.am_primary() {
             return;
@@ -34,6 +36,9 @@ impl Engine {
         for entry in text.split(|&byte| byte == b',') {
             let Some((slot, comes, node)) = read(entry) else { continue };
             let Some(node) = self.nodes.find(&node).filter(|node| *node != self.me) else { continue };
+            if self.has_changed_hands(slot, comes, node) {
+                continue;
+            }
             if comes {
                 self.slots.set_importing(slot, Some(node));
             } else {
@@ -42,6 +47,16 @@ impl Engine {
         }
         if was_open || !text.is_empty() {
             self.save_soon();
+        }
+    }
+
+    /// Whether a slot that came from, or went to, `node` has arrived, for all that is known here.
+    fn has_changed_hands(&self, slot: Slot, comes: bool, node: NodeIdx) -> bool {
+        let Some(owner) = self.slots.owner(slot) else { return false };
+        if comes {
+            self.same_shard(owner, self.me) && !self.same_shard(node, self.me)
+        } else {
+            self.same_shard(owner, node) && !self.same_shard(node, self.me)
         }
     }
 }

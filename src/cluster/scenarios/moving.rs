@@ -362,8 +362,18 @@ fn open_slots_travel_as_text() {
     }
     assert_eq!(net.engine(0).open_slots_text(), text);
     assert_eq!(net.engine(3).open_slots_text(), format!("9<{a},16383<{b},7>{b},"));
+    // What has arrived since the text was written is open no more.
+    let arrived = format!("{}>{b},{}<{b},", owned_by(&net, b), owned_by(&net, a));
+    net.with_engine(3, |engine, _| engine.take_open_slots(arrived.as_bytes()));
+    assert_eq!(net.engine(3).open_slots_text(), "");
+    net.with_engine(3, |engine, _| engine.take_open_slots(text.as_bytes()));
     net.with_engine(3, |engine, _| engine.take_open_slots(b""));
     assert_eq!(net.engine(3).open_slots_text(), "");
+}
+
+/// A slot that everybody takes for this node's.
+fn owned_by(net: &Net, id: NodeId) -> u16 {
+    (0..16384).find(|number| net.owner_of(3, *number) == Some(id)).expect("it has slots")
 }
 
 fn grant(net: &mut Net, source: usize, number: u16, target: NodeId) {
