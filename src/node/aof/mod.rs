@@ -338,7 +338,7 @@ impl Aof {
                 }
                 inner.log.close();
                 inner.failing = None;
-                shared.with(|server| {
+                let end = shared.with(|server| {
                     server.aof.switch(false);
                     server.aof_error = None;
                     server.cancel_rewrite();
@@ -348,10 +348,11 @@ impl Aof {
                     } else {
                         server.log_is_off();
                     }
+                    server.aof.offset
                 });
-                // Nobody is to wait for a log that there is not.
-                self.tell_written(taken.offset);
-                self.advance(taken.offset);
+                // Nobody is to wait for a log that there is not: neither who wrote before the last sync, nor during it.
+                self.tell_written(end);
+                self.advance(end);
             }
         }
     }
