@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::client::{Pool, command, text_of};
+use super::client::{Pool, command, info_field, text_of};
 use super::error::{Error, Failure, Kind};
 use super::view::{self, Node};
 use super::vitals::{Vital, Vitals};
@@ -11,6 +11,9 @@ use crate::base::NodeId;
 
 /// A server gives a failover that does not come about up after 5 s; then it may be asked again.
 const AGAIN_AFTER: Duration = Duration::from_secs(6);
+
+/// Whole seconds that a server has to be up before it is made a primary: it counts them from the full second.
+const NEWBORN_SECS: u64 = 4;
 
 /// Who has to agree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +51,13 @@ impl Promotion<'_> {
         }
     }
 
+    /// Whether the replica has been up for so short a time that it would take no writes as a primary (2 s in Redis).
+    async fn is_newborn(&self) -> Result<bool, Failure> {
+        let info = text_of(&self.pool.call(&self.replica.addr, &command("INFO server")).await?).unwrap_or_default();
+        let up = info_field(&info, "uptime_in_seconds").and_then(|secs| secs.parse::<u64>().ok());
+        Ok(up.is_some_and(|secs| secs < NEWBORN_SECS))
+    }
+
     /// Asks, and returns when the replica is the primary, and its old primary has heard of it. One that gives up is
     /// asked again.
     ///
@@ -66,6 +76,9 @@ impl Promotion<'_> {
                         Ok(Look::NotYet(format!("{} has not heard of its successor", self.primary.addr)))
                     }
                 };
+            }
+            if self.how == How::Agreed && asked.is_none() && self.is_newborn().await? {
+                return Ok(Look::NotYet(format!("{} has just been started", self.replica.addr)));
             }
             if asked.is_none_or(|at| at.elapsed() >= pause) {
                 asked = Some(Instant::now());
