@@ -17,8 +17,8 @@ use crate::base::crc64::crc64;
 use crate::persist::rdb::ReadOptions;
 use crate::persist::rdb::records::{Record, RecordReader};
 
-/// A server that makes its snapshot sends an empty line every second; one that is silent for so long is gone.
-const SILENCE: Duration = Duration::from_secs(30);
+/// A server that makes its snapshot sends an empty line every second: one that is silent for less may well be there.
+const LEAST_SILENCE: Duration = Duration::from_secs(2);
 /// Longest line of the replication protocol that is waited for.
 const LINE_MAX: u64 = 4096;
 const CHUNK: usize = 64 * 1024;
@@ -38,28 +38,36 @@ pub struct Received {
 
 /// Receives the snapshot of the node at `addr` into a new file at `path`. `sized` is told the length as soon as it is
 /// known, which it is not where the server sends the snapshot while it makes it.
+///
+/// It may take as long as it likes, as long as something comes: a server that sends nothing at all for as long as an
+/// answer may take ([`Timeouts::reply`](super::access::Timeouts)) is a [`Failure::Timeout`].
 pub async fn receive(
     addr: &Addr,
     access: &Access,
     path: &Path,
     sized: impl FnOnce(Option<u64>),
 ) -> Result<Received, Failure> {
-    let lost = |reason: String| Failure::Lost { node: addr.clone(), reason };
+    let answer_limit = access.timeouts.reply;
+    let silence = answer_limit.max(LEAST_SILENCE);
+    let lost = |waited: Duration, error: &io::Error| match error.kind() {
+        io::ErrorKind::TimedOut => Failure::Timeout { node: addr.clone(), waited },
+        _ => Failure::Lost { node: addr.clone(), reason: dial::without_number(&error.to_string()).to_owned() },
+    };
     let mut stream = BufReader::new(dial::connect(addr, access).await?);
     let refused = |text: String| Failure::Reply { node: addr.clone(), text };
     if let Some(auth) = auth_command(access.login_for(addr)) {
-        let answer = ask(&mut stream, &auth).await.map_err(|e| lost(e.to_string()))?;
+        let answer = ask(&mut stream, answer_limit, &auth).await.map_err(|e| lost(answer_limit, &e))?;
         if let Some(text) = answer.strip_prefix('-') {
             return Err(refused(text.to_owned()));
         }
     }
     // Servers that do not know these options send a little more than is needed.
     for option in ["REPLCONF capa eof", "REPLCONF rdb-only 1"] {
-        ask(&mut stream, &command(option)).await.map_err(|e| lost(e.to_string()))?;
+        ask(&mut stream, answer_limit, &command(option)).await.map_err(|e| lost(answer_limit, &e))?;
     }
-    stream.write_all(&command("SYNC").get_packed_command()).await.map_err(|e| lost(e.to_string()))?;
+    stream.write_all(&command("SYNC").get_packed_command()).await.map_err(|e| lost(silence, &e))?;
     let head = loop {
-        let line = read_line(&mut stream).await.map_err(|e| lost(e.to_string()))?;
+        let line = read_line(&mut stream, silence).await.map_err(|e| lost(silence, &e))?;
         match line.chars().next() {
             None => {}
             Some('$') => break line,
@@ -71,7 +79,7 @@ pub async fn receive(
         .ok_or_else(|| Failure::Unexpected { node: addr.clone(), reason: format!("SYNC sent '{head}'") })?;
     sized(if let End::After(length) = end { Some(length) } else { None });
     let partial = path.with_extension("rdb.partial");
-    let written = write(&mut stream, end, &partial).await;
+    let written = write(&mut stream, silence, end, &partial).await;
     let checked = match written {
         Ok(()) => {
             let file = partial.clone();
@@ -84,7 +92,7 @@ pub async fn receive(
         Ok(received) => Ok(received),
         Err(e) => {
             let _ = std::fs::remove_file(&partial);
-            Err(lost(dial::without_number(&e.to_string()).to_owned()))
+            Err(lost(silence, &e))
         }
     }
 }
@@ -106,15 +114,15 @@ impl End {
     }
 }
 
-async fn ask(stream: &mut (impl AsyncBufRead + AsyncWrite + Unpin), cmd: &Cmd) -> io::Result<String> {
+async fn ask(stream: &mut (impl AsyncBufRead + AsyncWrite + Unpin), limit: Duration, cmd: &Cmd) -> io::Result<String> {
     stream.write_all(&cmd.get_packed_command()).await?;
-    read_line(stream).await
+    read_line(stream, limit).await
 }
 
 /// The next line, without its end.
-async fn read_line(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<String> {
+async fn read_line(stream: &mut (impl AsyncBufRead + Unpin), limit: Duration) -> io::Result<String> {
     let mut line = Vec::new();
-    in_time(stream.take(LINE_MAX).read_until(b'\n', &mut line)).await?;
+    in_time(limit, stream.take(LINE_MAX).read_until(b'\n', &mut line)).await?;
     match line.pop() {
         Some(b'\n') => Ok(String::from_utf8_lossy(line.trim_ascii_end()).into_owned()),
         Some(_) => Err(io::Error::other("a line without an end")),
@@ -122,14 +130,12 @@ async fn read_line(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Strin
     }
 }
 
-async fn in_time<T>(read: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    match tokio::time::timeout(SILENCE, read).await {
-        Ok(result) => result,
-        Err(_) => Err(io::Error::other(format!("nothing was sent for {} s", SILENCE.as_secs()))),
-    }
+async fn in_time<T>(limit: Duration, read: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout(limit, read).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-async fn write(stream: &mut (impl AsyncBufRead + Unpin), end: End, path: &Path) -> io::Result<()> {
+/// Writes what comes, up to its end, into a new file. Gives up when nothing comes for `silence`.
+async fn write(stream: &mut (impl AsyncBufRead + Unpin), silence: Duration, end: End, path: &Path) -> io::Result<()> {
     let mut file = tokio::fs::File::create(path).await?;
     match end {
         End::After(length) => {
@@ -137,7 +143,7 @@ async fn write(stream: &mut (impl AsyncBufRead + Unpin), end: End, path: &Path) 
             let mut chunk = vec![0; CHUNK];
             let mut left = length;
             while left > 0 {
-                let read = in_time(rest.read(&mut chunk)).await?;
+                let read = in_time(silence, rest.read(&mut chunk)).await?;
                 if read == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
@@ -152,7 +158,7 @@ async fn write(stream: &mut (impl AsyncBufRead + Unpin), end: End, path: &Path) 
                 let sure = held.len().saturating_sub(MARK);
                 file.write_all(&held[..sure]).await?;
                 held.drain(..sure);
-                if in_time(stream.read_buf(&mut held)).await? == 0 {
+                if in_time(silence, stream.read_buf(&mut held)).await? == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
             }
@@ -217,6 +223,8 @@ mod tests {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
     }
 
+    const LONG: Duration = Duration::from_secs(60);
+
     fn snapshot(length: usize) -> Vec<u8> {
         let mut bytes = b"REDIS0011".to_vec();
         bytes.extend((0..length).map(|n| n as u8));
@@ -233,18 +241,48 @@ mod tests {
         for length in [0, 10, 31, 32, 33, CHUNK - 17, CHUNK, 3 * CHUNK + 5] {
             let bytes = snapshot(length);
             let mut stream = BufReader::new(&bytes[..]);
-            in_runtime(write(&mut stream, End::After(bytes.len() as u64), &path)).unwrap();
+            in_runtime(write(&mut stream, LONG, End::After(bytes.len() as u64), &path)).unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), bytes);
             let marked = [&bytes[..], &mark].concat();
-            in_runtime(write(&mut BufReader::new(&marked[..]), End::Mark(mark), &path)).unwrap();
+            in_runtime(write(&mut BufReader::new(&marked[..]), LONG, End::Mark(mark), &path)).unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), bytes);
             let crc = u64::from_le_bytes(bytes[bytes.len() - 8..].try_into().unwrap());
             let sha256 = Sha256::digest(&bytes).into();
             let expected = Received { bytes: bytes.len() as u64, crc64: Some(crc), sha256, offset: None };
             assert_eq!(check(&path).unwrap(), expected);
-            let cut = in_runtime(write(&mut BufReader::new(&bytes[..]), End::Mark(mark), &path)).unwrap_err();
+            let cut = in_runtime(write(&mut BufReader::new(&bytes[..]), LONG, End::Mark(mark), &path)).unwrap_err();
             assert_eq!(cut.kind(), io::ErrorKind::UnexpectedEof);
         }
+    }
+
+    #[test]
+    fn only_silence_ends_the_patience_with_a_transfer() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        let silence = Duration::from_millis(300);
+        let bytes = snapshot(8);
+        in_runtime(async {
+            // All of it takes longer than the silence that is allowed.
+            let (mut there, here) = tokio::io::duplex(1);
+            let sent = bytes.clone();
+            let pause = silence / 10;
+            let sending = tokio::spawn(async move {
+                for byte in sent {
+                    tokio::time::sleep(pause).await;
+                    there.write_all(&[byte]).await.unwrap();
+                }
+                there
+            });
+            let begun = std::time::Instant::now();
+            let mut here = BufReader::new(here);
+            write(&mut here, silence, End::After(bytes.len() as u64), &path).await.unwrap();
+            assert!(begun.elapsed() > silence);
+            let still_open = sending.await.unwrap();
+            let given_up = write(&mut here, silence, End::After(1), &path).await.unwrap_err();
+            assert_eq!(given_up.kind(), io::ErrorKind::TimedOut);
+            drop(still_open);
+        });
+        assert_eq!(std::fs::read(&path).unwrap(), b"");
     }
 
     #[test]

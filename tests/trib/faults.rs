@@ -113,6 +113,39 @@ fn a_node_that_hangs_in_the_middle_of_an_import() {
     assert_eq!((keys_in(&servers), source.text("DBSIZE").as_str()), (20_000, "0"));
 }
 
+#[test]
+fn a_node_that_hangs_in_the_middle_of_a_backup() {
+    if !ServerKind::Stock.is_available() {
+        return;
+    }
+    // Every key takes a moment, and all of a node's take longer than an answer may.
+    let servers = cluster(3, 0, "cluster-node-timeout 60000\nrdb-key-save-delay 3000");
+    for (n, slots) in [0..1000, 6000..7000, 12_000..13_000].into_iter().enumerate() {
+        let mut pipeline = redis::pipe();
+        for slot in slots {
+            pipeline.cmd("SET").arg(key_in(slot)).arg(vec![b'x'; 1000]).ignore();
+        }
+        pipeline.query::<()>(&mut servers[n].connect()).unwrap();
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let name = |n: usize| format!("redis-node-127.0.0.1-{}-{}.rdb", servers[n].port, id_of(&servers[n]));
+    let names = [0, 1, 2].map(name);
+    let saving = begin(format!("backup --read-timeout 2 {} {}", servers[0].addr(), dir.path().display()));
+    let partial = dir.path().join(format!("{}.partial", names[1]));
+    eventually("some of it has come", || partial.metadata().is_ok_and(|file| file.len() > 0));
+    signal(&servers[1], "-STOP");
+    eventually("the command ends", || saving.is_finished());
+    signal(&servers[1], "-CONT");
+    let (ran, took) = saving.join().unwrap();
+    assert!(ran.code == 1 && took < Duration::from_secs(20), "{took:?} {ran:?}");
+    let why = format!("[ERR] node {} did not answer within 2000 ms\n", servers[1].addr());
+    assert!(ran.stdout.contains(&why), "{ran:?}");
+    // The others had their time.
+    assert!(took > Duration::from_secs(3), "{took:?}");
+    assert_eq!([0, 1, 2].map(|n: usize| dir.path().join(&names[n]).exists()), [true, false, true]);
+    assert!(!partial.exists());
+}
+
 /// A cluster to which things happen while `trib` works on it, and what is needed to put it in order again.
 struct Ward {
     servers: Vec<Server>,
