@@ -26,7 +26,7 @@ use super::ui::{Ui, Wording};
 /// Creates, checks, repairs, reshards and watches Redis clusters
 ///
 /// Works with any Redis or Valkey server. Also understands the options of 'redis-cli --cluster'. A cluster may be named, as
-/// in 'trib @prod check': see --inventory.
+/// in 'trib @prod check', and 'trib @' lists the names: see --inventory.
 #[derive(Parser)]
 #[command(
     name = "trib",
@@ -128,7 +128,7 @@ impl SheetArgs {
         if ui.is_json() {
             ui.json(data);
         } else if self.csv {
-            ui.line(sheet.csv());
+            ui.csv(&sheet.csv());
         } else {
             ui.line(sheet.table());
         }

@@ -3,7 +3,7 @@
 //! Reports (`>>>`, `M:`, `[OK]`, `[ERR]`) go to stdout, because scripts read them there; hints and waiting
 //! messages go to stderr. Colour only on a terminal. Questions are part of the transcript that people
 //! keep, so they go to stdout as well, unless stdout is redirected and someone sits at the terminal. With
-//! `--json` stdout carries data alone, and all the rest goes to stderr.
+//! `--json` stdout carries data alone, and all the rest goes to stderr; so it is from the first line of `--csv` on.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -82,9 +82,13 @@ pub struct Ui {
     colour_err: bool,
     assume_yes: Cell<bool>,
     verbose: bool,
+    /// Whether somebody watches the report as it is written.
+    is_watched: bool,
     answers: Answers,
     /// Where data goes that was asked for as JSON.
     data: Option<RefCell<Box<dyn Write>>>,
+    /// Whether stdout has been given to data, so that the report goes to stderr.
+    is_aside: Cell<bool>,
 }
 
 impl Ui {
@@ -108,8 +112,10 @@ impl Ui {
             colour_err,
             assume_yes: Cell::new(options.yes),
             verbose: options.verbose,
+            is_watched: if options.json { stderr_tty } else { stdout_tty },
             answers,
             data: options.json.then(|| RefCell::new(Box::new(io::stdout()) as Box<dyn Write>)),
+            is_aside: Cell::new(false),
         }
     }
 
@@ -124,8 +130,10 @@ impl Ui {
             colour_err: false,
             assume_yes: Cell::new(true),
             verbose: false,
+            is_watched: false,
             answers: Answers::Lines(RefCell::new(Box::new(io::empty()))),
             data: None,
+            is_aside: Cell::new(false),
         }
     }
 
@@ -137,6 +145,13 @@ impl Ui {
     #[must_use]
     pub fn is_verbose(&self) -> bool {
         self.verbose
+    }
+
+    /// Whether the report has a line or a mark for each slot. redis-cli's has, whoever reads it; in our own words only
+    /// somebody at a terminal sees them, and who asks for more (`--verbose`): a log of thousands of dots tells nothing.
+    #[must_use]
+    pub fn shows_each(&self) -> bool {
+        self.wording == Wording::RedisCli || self.is_watched || self.verbose
     }
 
     /// Whether questions are answered yes without being asked (`--yes`).
@@ -163,6 +178,14 @@ impl Ui {
         let _ = serde_json::to_writer_pretty(&mut *out, data);
         let _ = out.write_all(b"\n");
         let _ = out.flush();
+    }
+
+    /// Prints data for another program (CSV). From then on stdout carries data alone, and the report goes to stderr.
+    pub fn csv(&self, text: &str) {
+        let mut out = self.out.borrow_mut();
+        let _ = writeln!(out, "{text}");
+        let _ = out.flush();
+        self.is_aside.set(true);
     }
 
     /// One of two texts, by the wording in use.
@@ -206,7 +229,7 @@ impl Ui {
 
     /// Bytes as they came from a node.
     pub fn bytes(&self, bytes: &[u8]) {
-        let mut out = self.out.borrow_mut();
+        let mut out = self.report().borrow_mut();
         // A reader that has gone away must not stop a change that is half done.
         let _ = out.write_all(bytes);
         let _ = out.flush();
@@ -226,9 +249,15 @@ impl Ui {
         }
     }
 
+    /// Where the report goes.
+    fn report(&self) -> &RefCell<Box<dyn Write>> {
+        if self.is_aside.get() { &self.err } else { &self.out }
+    }
+
     fn report_line(&self, text: &str, colour: Option<Colour>) {
-        let mut out = self.out.borrow_mut();
-        let _ = match colour.filter(|_| self.colour_out) {
+        let is_coloured = if self.is_aside.get() { self.colour_err } else { self.colour_out };
+        let mut out = self.report().borrow_mut();
+        let _ = match colour.filter(|_| is_coloured) {
             Some(colour) => writeln!(out, "{}{text}\x1b[0m", colour.escape()),
             None => writeln!(out, "{text}"),
         };
@@ -439,8 +468,10 @@ pub(crate) mod tests {
             colour_err: false,
             assume_yes: Cell::new(false),
             verbose: false,
+            is_watched: false,
             answers: Answers::Lines(RefCell::new(Box::new(io::Cursor::new(answers)))),
             data: None,
+            is_aside: Cell::new(false),
         };
         (ui, out, err)
     }
@@ -470,6 +501,17 @@ pub(crate) mod tests {
         ui.data = Some(RefCell::new(Box::new(data.clone())));
         ui.json(&["a"]);
         assert_eq!(data.text(), "[\n  \"a\"\n]\n");
+    }
+
+    #[test]
+    fn beside_commas_the_report_goes_to_stderr() {
+        let (ui, out, err) = captured(Wording::Trib, "");
+        ui.csv("a,b\n1,2");
+        ui.ok("[OK] fine");
+        ui.part("...\n");
+        ui.csv("3,4");
+        assert_eq!(out.text(), "a,b\n1,2\n3,4\n");
+        assert_eq!(err.text(), "[OK] fine\n...\n");
     }
 
     #[test]

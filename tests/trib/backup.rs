@@ -134,6 +134,11 @@ fn a_backup_is_restored_into_a_cluster_of_another_shape() {
     assert!(ran.code == 0 && ran.stdout.ends_with("is whole.\n"), "{ran:?}");
     let ran = trib(&format!("verify --json {dir} {}", servers[2].addr()));
     assert!(ran.code == 0 && ran.stdout.contains("\"arrived\": 401"), "{ran:?}");
+    let ran = trib(&format!("verify --csv {dir} {}", servers[2].addr()));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let is_data = |line: &str| line.matches(',').count() == 7;
+    assert!(ran.stdout.lines().count() == 4 && ran.stdout.lines().all(is_data), "{ran:?}");
+    assert!(ran.stderr.contains("*** 401 keys verified in "), "{ran:?}");
 
     let others = cluster(4, 0, "");
     let seed = others[1].addr();

@@ -1,12 +1,13 @@
 //! `trib reshard` and `trib rebalance`: slots and keys in motion, under load and in trouble.
 
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use crate::support::cluster_client::{ClusterClient, Writer};
 use crate::support::{Ran, Server, ServerKind, eventually, redis_cli_is_available};
 use crate::{assert_in_order, cluster, trib, trib_with};
-use trib::base::key_slot;
+use trib::base::{SLOTS, key_slot};
 
 pub fn id_of(server: &Server) -> String {
     server.text("CLUSTER MYID")
@@ -28,7 +29,23 @@ pub fn slots_of(server: &Server) -> usize {
 
 /// A key of this slot.
 pub fn key_in(slot: u16) -> String {
-    (0..).map(|n| format!("k{n}")).find(|key| key_slot(key.as_bytes()).get() == slot).expect("some key hashes there")
+    static KEYS: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let mut keys = vec![String::new(); SLOTS];
+        let mut missing = SLOTS;
+        for n in 0.. {
+            let key = format!("k{n}");
+            let place = &mut keys[key_slot(key.as_bytes()).index()];
+            if place.is_empty() {
+                *place = key;
+                missing -= 1;
+            }
+            if missing == 0 {
+                break;
+            }
+        }
+        keys
+    });
+    KEYS[usize::from(slot)].clone()
 }
 
 /// Writes `count` keys to all slots.
@@ -59,7 +76,7 @@ fn a_reshard_is_over_when_all_nodes_agree() {
         assert_eq!(ran.code, 0, "{ran:?}");
         assert_in_order(
             &ran.stdout,
-            &["[OK] All 16384 slots covered.", "Ready to move 300 slots.", "  Resharding plan:\n", "Moving slot "],
+            &["[OK] All 16384 slots covered.", "Ready to move 300 slots.", "  Resharding plan:\n", "    Moving slots "],
         );
         // A replica that has not heard of it would make this fail, here and with redis-cli.
         let ran = trib(&format!("check {}", servers[5].addr()));
@@ -70,10 +87,8 @@ fn a_reshard_is_over_when_all_nodes_agree() {
     assert_eq!(slots_of(&servers[0]), 5461 - 300);
     let ran = trib(&format!("rebalance --threshold 0 {seed}"));
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert_in_order(
-        &ran.stdout,
-        &[">>> Rebalancing across 3 nodes. Total weight = 3.00\n", "Moving 300 slots from", "#"],
-    );
+    assert_in_order(&ran.stdout, &[">>> Rebalancing across 3 nodes. Total weight = 3.00\n", "Moving 300 slots from"]);
+    assert!(!ran.stdout.contains('#'), "a log has no marks: {ran:?}");
     assert_eq!([slots_of(&servers[0]), slots_of(&servers[1]), slots_of(&servers[2])], [5461, 5462, 5461]);
     assert_eq!(keys_in(&servers[..3]), 2000);
     let ran = trib(&format!("--cluster rebalance {seed}"));
@@ -105,7 +120,7 @@ fn the_dialog_is_read_from_a_pipe() {
                 "Ready to move 5 slots.\n  Source nodes:\n",
                 "  Destination node:\n",
                 "Do you want to proceed with the proposed reshard plan (yes/no)? ",
-                "Moving slot ",
+                if grammar == "reshard" { "Moving 5 slots from " } else { "Moving slot " },
             ],
         );
         let no = trib_with(&line, &format!("5\n{to}\nall\nno\n"), &[]);
@@ -248,7 +263,7 @@ fn keys_in_the_way_are_compared() {
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_in_order(
         &ran.stdout,
-        &[">>> Case 1: Moving slot 1 from", "Moving slot 1 from", "[OK] All 16384 slots covered."],
+        &[">>> Case 1: Moving slot 1 from", "Moving 1 slot from", "[OK] All 16384 slots covered."],
     );
     assert_eq!([value_of(0), value_of(1)], [right.clone(), right]);
     assert_eq!(slots_of(&servers[1]), 5464);

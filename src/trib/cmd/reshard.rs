@@ -13,6 +13,7 @@ use crate::trib::plan::reshard::{self, ReshardError};
 use crate::trib::plan::{self, Primary, Transfer};
 use crate::trib::planned;
 use crate::trib::report;
+use crate::trib::slots::SlotSet;
 use crate::trib::ui::{Ui, Wording};
 use crate::trib::view::{ClusterView, Node};
 
@@ -211,8 +212,15 @@ fn show(ui: &Ui, view: &ClusterView, sources: &[&Node], target: &Node, transfers
     ui.line("  Destination node:");
     report::node_indented(ui, view, target, "    ");
     ui.line("  Resharding plan:");
-    for step in transfers.iter().flat_map(plan::moves) {
-        ui.line(format!("    Moving slot {} from {}", step.slot, step.from));
+    if ui.shows_each() {
+        for step in transfers.iter().flat_map(plan::moves) {
+            ui.line(format!("    Moving slot {} from {}", step.slot, step.from));
+        }
+        return;
+    }
+    for transfer in transfers {
+        let slots: SlotSet = transfer.slots.iter().copied().collect();
+        ui.line(format!("    Moving slots {slots} from {}", transfer.from));
     }
 }
 
@@ -267,6 +275,18 @@ mod tests {
         assert_eq!(ids("b,a"), Err(Error::failed(TARGET_IS_SOURCE)));
         assert_eq!(ids(","), Err(no_sources()));
         assert!(ids("c").is_err());
+    }
+
+    #[test]
+    fn a_log_has_the_plan_by_ranges() {
+        let view = small();
+        let (source, target) = (pick::primary(&view, "b").unwrap(), pick::primary(&view, "a").unwrap());
+        let (ui, out, _) = captured(Wording::Trib, "");
+        let mut transfers = plan(&ui, &[source], target, 4).unwrap();
+        transfers[0].slots.remove(2);
+        show(&ui, &view, &[source], target, &transfers);
+        let end = format!("  Resharding plan:\n    Moving slots 8192-8193,8195 from {}\n", id('b'));
+        assert!(out.text().ends_with(&end), "{}", out.text());
     }
 
     #[test]

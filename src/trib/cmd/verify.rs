@@ -84,9 +84,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
             .hint("a file that is damaged is not restored; an older backup, or a replica, may have what it held"));
     }
     let Some(node) = &args.node else {
-        if !args.sheet.csv {
-            ui.ok(format!("[OK] The backup in {} is whole.", args.dir.display()));
-        }
+        ui.ok(format!("[OK] The backup in {} is whole.", args.dir.display()));
         return Ok(());
     };
     let view = ClusterView::load(&ctx.pool, node).await?;

@@ -48,6 +48,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 
 use super::addr::Addr;
 use super::cli::MoveArgs;
@@ -234,6 +235,9 @@ impl Outcome {
     }
 }
 
+/// How often the observer hears that time goes by.
+const BEAT: Duration = Duration::from_secs(10);
+
 /// How urgently to stop.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stop {
@@ -269,6 +273,7 @@ impl<'a> Mover<'a> {
         let watch = self.brake.watch(self.pool, self.ends(jobs));
         tokio::pin!(work, watch);
         let mut terminate = signal(SignalKind::terminate()).ok();
+        let mut beat = tokio::time::interval_at(Instant::now() + BEAT, BEAT);
         loop {
             let interrupted = async {
                 tokio::select! {
@@ -279,6 +284,7 @@ impl<'a> Mover<'a> {
             tokio::select! {
                 outcome = &mut work => return outcome,
                 never = &mut watch => match never {},
+                _ = beat.tick() => self.observer.still_moving(),
                 () = interrupted => {
                     self.stop.set(if self.stop.get() == Stop::No { Stop::Soon } else { Stop::Now });
                     self.observer.stopping();

@@ -2,9 +2,9 @@
 //!
 //! The report goes to stdout line by line, in the words of the classic tools: a slot is a line when it is
 //! done, since several move at a time. Someone at a terminal also sees a bar with the time that is left,
-//! on stderr.
+//! on stderr. A log gets a line for each pair of nodes, and on stderr now and then one that says how far it is.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{Job, Trouble};
 use crate::base::Slot;
 use crate::trib::addr::Addr;
+use crate::trib::table::count;
 use crate::trib::ui::Ui;
 use crate::trib::view::ClusterView;
 
@@ -31,6 +32,8 @@ pub trait Observer {
     fn paused(&self, _node: &Addr, _p99: Duration) {}
     /// Ctrl-C was pressed; what is in flight is finished first.
     fn stopping(&self) {}
+    /// Some seconds have gone by.
+    fn still_moving(&self) {}
 }
 
 /// How the report looks.
@@ -49,6 +52,21 @@ pub struct Reporter<'a> {
     pairs: Vec<(Addr, Addr, usize)>,
     hashes: RefCell<Hashes>,
     bar: ProgressBar,
+    keys: Count,
+    slots: Count,
+}
+
+/// So many of so many.
+#[derive(Default)]
+struct Count {
+    done: Cell<u64>,
+    all: Cell<u64>,
+}
+
+impl Count {
+    fn advance(&self, by: u64) {
+        self.done.set(self.done.get() + by);
+    }
 }
 
 /// Lines of `#` that must not mix, though their jobs run at the same time: one is written as it grows, the
@@ -72,8 +90,10 @@ impl<'a> Reporter<'a> {
         let addr = |id| view.node(id).map_or_else(|| Addr::new("?", 0), |node| node.addr.clone());
         let pairs = jobs.iter().map(|job| (addr(&job.from), addr(&job.to), job.slots.len())).collect();
         let bar = if std::io::stderr().is_terminal() { new_bar() } else { ProgressBar::hidden() };
-        bar.set_length(jobs.iter().map(|job| job.slots.len() as u64).sum());
-        Reporter { ui, style, pairs, hashes: RefCell::default(), bar }
+        let slots = Count::default();
+        slots.all.set(jobs.iter().map(|job| job.slots.len() as u64).sum());
+        bar.set_length(slots.all.get());
+        Reporter { ui, style, pairs, hashes: RefCell::default(), bar, keys: Count::default(), slots }
     }
 
     fn write(&self, text: &str) {
@@ -96,9 +116,15 @@ impl Observer for Reporter<'_> {
     fn counted(&self, keys: u64) {
         self.bar.inc_length(keys);
         self.bar.set_message(format!("{keys} keys in all"));
+        self.keys.all.set(keys);
     }
 
     fn begun(&self, job: usize) {
+        if !self.ui.shows_each() {
+            let (from, to, slots) = &self.pairs[job];
+            self.write(&format!("Moving {} from {from} to {to}\n", count(*slots, "slot")));
+            return;
+        }
         if self.style != Style::Hashes {
             return;
         }
@@ -113,10 +139,15 @@ impl Observer for Reporter<'_> {
 
     fn keys_moved(&self, keys: u64) {
         self.bar.inc(keys);
+        self.keys.advance(keys);
     }
 
     fn slot_moved(&self, job: usize, slot: Slot, keys: u64) {
         self.bar.inc(1);
+        self.slots.advance(1);
+        if !self.ui.shows_each() {
+            return;
+        }
         match self.style {
             Style::Slots => {
                 let (from, to, _) = &self.pairs[job];
@@ -135,7 +166,7 @@ impl Observer for Reporter<'_> {
     }
 
     fn ended(&self, job: usize) {
-        if self.style != Style::Hashes {
+        if self.style != Style::Hashes || !self.ui.shows_each() {
             return;
         }
         let mut hashes = self.hashes.borrow_mut();
@@ -168,6 +199,15 @@ impl Observer for Reporter<'_> {
         self.bar.suspend(|| {
             self.ui.note("Stopping when the slots in flight are done; press Ctrl-C once more to stop at once.");
         });
+    }
+
+    fn still_moving(&self) {
+        if self.ui.shows_each() || !self.bar.is_hidden() {
+            return;
+        }
+        let [slots, keys] =
+            [&self.slots, &self.keys].map(|found| format!("{} of {}", found.done.get(), found.all.get()));
+        self.ui.note(format!("... {slots} slots and {keys} keys have been moved"));
     }
 }
 
@@ -208,6 +248,31 @@ mod tests {
             "Moving slot 0 from 127.0.0.1:7000 to 10.0.0.2:7000: ...\n\
              Moving slot 9000 from 10.0.0.2:7000 to 127.0.0.1:7000: \n"
         );
+    }
+
+    #[test]
+    fn a_log_has_a_line_for_each_pair_and_says_how_far_it_is() {
+        for style in [Style::Slots, Style::Hashes] {
+            let (ui, out, err) = captured(Wording::Trib, "");
+            let jobs = jobs();
+            let reporter = Reporter::new(&ui, &small(), &jobs, style);
+            reporter.counted(70);
+            for job in [0, 1] {
+                reporter.begun(job);
+                reporter.keys_moved(30);
+                reporter.slot_moved(job, jobs[job].slots[0], 30);
+            }
+            reporter.ended(0);
+            if reporter.bar.is_hidden() {
+                reporter.still_moving();
+                assert_eq!(err.text(), "... 2 of 5 slots and 60 of 70 keys have been moved\n");
+            }
+            assert_eq!(
+                out.text(),
+                "Moving 2 slots from 127.0.0.1:7000 to 10.0.0.2:7000\n\
+                 Moving 3 slots from 10.0.0.2:7000 to 127.0.0.1:7000\n"
+            );
+        }
     }
 
     #[test]
