@@ -94,6 +94,13 @@ impl Vitals {
 }
 
 #[cfg(test)]
+impl Vitals {
+    pub(crate) fn set_zone(&mut self, node: NodeId, zone: &str) {
+        self.by_node.entry(node).or_default().zone = zone.to_owned();
+    }
+}
+
+#[cfg(test)]
 impl From<HashMap<NodeId, Vital>> for Vitals {
     fn from(by_node: HashMap<NodeId, Vital>) -> Vitals {
         Vitals { by_node }

@@ -300,6 +300,11 @@ fn roles(stage: &Stage) {
     t.run(&format!("rebalance-roles --dry-run --prefer {old} {seed}"));
     t.run(&format!("rebalance-roles --prefer {old} {seed}"));
     t.run(&format!("rebalance-roles {seed}"));
+    let zones = ["--zone 127.0.0.1=east".to_owned(), format!("--zone {}=west", stage.members[3].addr())].join(" ");
+    t.run(&format!("rebalance-roles --dry-run {zones} {seed}"));
+    t.run(&format!("rebalance-roles {zones} {seed}"));
+    t.run(&format!("rebalance-roles {zones} --by host {seed}"));
+    t.run(&format!("rebalance-roles --prefer {} {seed}", stage.members[0].addr()));
     t.run(&format!("roll --dry-run --restart restart-{{port}} {seed}"));
     t.run(&format!("roll --restart true {seed}"));
     t.end();

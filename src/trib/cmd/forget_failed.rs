@@ -52,11 +52,12 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     }
     let ids: Vec<NodeId> = gone.iter().map(|node| node.id).collect();
     let homes = rehome::plan(&view, &ids)?;
+    let steps = rehome::steps(&homes).chain(forget::steps(&gone)).collect();
+    // A dry run ends here, with the steps as a table.
+    ctx.pass_with(args.plan.dry_run, Vec::new(), planned::digest(&view), steps)?;
     for node in &gone {
         ui.line(format!("{} {} ({}) is to be forgotten", node.id, node.addr, node.flags_text));
     }
-    let steps = rehome::steps(&homes).chain(forget::steps(&gone)).collect();
-    ctx.pass_with(args.plan.dry_run, Vec::new(), planned::digest(&view), steps)?;
     if !ui.confirm("Forget these nodes? (type 'yes' to accept): ")? {
         return Err(Error { kind: Kind::Declined, ..Error::failed("*** Aborting...") });
     }

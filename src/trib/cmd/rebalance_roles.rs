@@ -14,18 +14,22 @@ use crate::trib::promote::{self, How, Promotion};
 use crate::trib::report;
 use crate::trib::view::{ClusterView, Node};
 use crate::trib::vitals::Vitals;
+use crate::trib::zones::ZoneArgs;
 
 /// Spread the primaries evenly over hosts or zones, by the fewest failovers
 ///
 /// Every failover is an orderly one (see 'trib failover'), one after the other. Only replicas that are in sync are
-/// chosen.
+/// chosen. A zone is what the server tells of its own, or what --zone says, which also asks for --by zone; then the
+/// primaries of a zone are not spread over its hosts as well.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
     seed: SeedArgs,
-    /// What the primaries are spread over
-    #[arg(long, value_enum, default_value_t)]
-    by: By,
+    /// What the primaries are spread over [default: host, or zone where --zone is given]
+    #[arg(long, value_enum)]
+    by: Option<By>,
+    #[command(flatten)]
+    zones: ZoneArgs,
     /// Nodes that are to be primaries whatever else is even, separated by commas
     #[arg(long, value_name = "NODE,...", value_delimiter = ',')]
     prefer: Vec<String>,
@@ -36,12 +40,31 @@ pub struct Args {
 }
 
 /// What primaries are spread over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum By {
-    #[default]
     Host,
-    /// The availability zones that the servers tell
+    /// The availability zones that the servers tell, or --zone
     Zone,
+}
+
+impl Args {
+    fn by(&self) -> Result<By, Error> {
+        match (self.by, self.zones.is_empty()) {
+            (None, true) => Ok(By::Host),
+            (None, false) => Ok(By::Zone),
+            (Some(By::Host), false) => Err(Error::usage("[ERR] --zone is for --by zone.")),
+            (Some(by), _) => Ok(by),
+        }
+    }
+}
+
+impl By {
+    fn name(self) -> &'static str {
+        match self {
+            By::Host => "host",
+            By::Zone => "zone",
+        }
+    }
 }
 
 /// A replica that lacks no more than this is in sync: the stream never stands still.
@@ -52,7 +75,7 @@ type Swap<'v> = (&'v Node, &'v Node);
 
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let ui = ctx.ui;
-    let seed = args.seed.addr()?;
+    let (seed, by) = (args.seed.addr()?, args.by()?);
     let view = ctx.hold(harmony::load(&ctx.pool, &seed).await?, args.plan.dry_run).await?;
     let vitals = Vitals::load(&ctx.pool, &view).await;
     ui.heading(format!(">>> Performing Cluster Check (using node {seed})"));
@@ -60,20 +83,28 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         ui.line("*** Please fix your cluster problems first");
         return Err(Error::reported(Kind::Unhealthy).hint(format!("trib fix {seed}")));
     }
+    args.zones.check(view.nodes.iter().map(|node| &node.addr))?;
     let mut preferred = Vec::new();
     for name in &args.prefer {
         preferred.push(pick::any(&view, name).map_err(|bad| Error::failed(bad.to_string()))?);
     }
-    let swaps = plan(&view, &vitals, args.by, &preferred)?;
+    let place = |node: &Node| place(node, &vitals, by, &args.zones);
+    let Spread { swaps, held } = plan(&view, &vitals, place, &preferred)?;
+    for (name, [now, then]) in &held {
+        let all = held.values().map(|[now, _]| now).sum::<usize>();
+        let change = if now == then { String::new() } else { format!(", it will have {then}") };
+        ui.line(format!("{} {name} has {now} of {all} primaries{change}", by.name()));
+    }
     if swaps.is_empty() {
         ui.ok("[OK] The primaries are spread as evenly as they can be.");
         return Ok(());
     }
+    let step = |&(replica, primary): &Swap<'_>| Step::Promote { node: replica.into(), primary: primary.into() };
+    // A dry run ends here, with the steps as a table.
+    ctx.pass(args.plan.dry_run, planned::digest(&view), swaps.iter().map(step).collect())?;
     for (replica, primary) in &swaps {
         ui.line(format!("{} is to take over from {}", replica.addr, primary.addr));
     }
-    let step = |&(replica, primary): &Swap<'_>| Step::Promote { node: replica.into(), primary: primary.into() };
-    ctx.pass(args.plan.dry_run, planned::digest(&view), swaps.iter().map(step).collect())?;
     for (done, (replica, primary)) in swaps.iter().enumerate() {
         ui.heading(format!(">>> Failover of {} to {}", primary.addr, replica.addr));
         let promotion = Promotion { pool: &ctx.pool, replica, primary, how: How::Agreed, limit: args.wait.wait };
@@ -86,10 +117,23 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     Ok(())
 }
 
-/// Who takes over from whom.
-fn plan<'v>(view: &'v ClusterView, vitals: &Vitals, by: By, preferred: &[&'v Node]) -> Result<Vec<Swap<'v>>, Error> {
+/// Who takes over from whom, and what comes of it.
+#[derive(Debug)]
+struct Spread<'v> {
+    swaps: Vec<Swap<'v>>,
+    /// How many primaries each place has now, and then.
+    held: BTreeMap<String, [usize; 2]>,
+}
+
+/// Spreads the primaries over the places that `place` tells.
+fn plan<'v>(
+    view: &'v ClusterView,
+    vitals: &Vitals,
+    place: impl Fn(&Node) -> Result<String, Error>,
+    preferred: &[&'v Node],
+) -> Result<Spread<'v>, Error> {
     let primaries: Vec<&Node> = view.primaries().filter(|node| !node.slots.is_empty()).collect();
-    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let mut shards = Vec::new();
     let mut members: Vec<Vec<(&Node, usize)>> = Vec::new();
     for primary in &primaries {
@@ -101,9 +145,8 @@ fn plan<'v>(view: &'v ClusterView, vitals: &Vitals, by: By, preferred: &[&'v Nod
             [*primary].into_iter().chain(view.replicas_of(&primary.id).filter(in_sync)).collect();
         let mut placed = Vec::new();
         for node in candidates {
-            let name = place(node, vitals, by)?;
             let next = places.len();
-            placed.push((node, *places.entry(name).or_insert(next)));
+            placed.push((node, *places.entry(place(node)?).or_insert(next)));
         }
         let now = placed[0].1;
         let wanted: Vec<(&Node, usize)> =
@@ -128,21 +171,29 @@ fn plan<'v>(view: &'v ClusterView, vitals: &Vitals, by: By, preferred: &[&'v Nod
         }
     }
     let chosen = roles::plan(&shards, places.len());
+    let held = |at: usize| {
+        let now = shards.iter().filter(|shard| shard.now == at).count();
+        [now, chosen.iter().filter(|&&place| place == at).count()]
+    };
+    let held = places.into_iter().map(|(name, at)| (name, held(at))).collect();
     let swaps = primaries.iter().zip(members).zip(chosen).filter_map(|((&primary, members), place)| {
         // The present primary comes first: it stays where its place is the chosen one.
         let (node, _) = members.into_iter().find(|&(_, at)| at == place)?;
         (node.id != primary.id).then_some((node, primary))
     });
-    Ok(swaps.collect())
+    Ok(Spread { swaps: swaps.collect(), held })
 }
 
-fn place<'v>(node: &'v Node, vitals: &'v Vitals, by: By) -> Result<&'v str, Error> {
-    let zone = vitals.get(&node.id).map(|vital| vital.zone.as_str());
-    match (by, zone) {
-        (By::Host, _) => Ok(&node.announced.host),
-        (By::Zone, Some(zone)) if !zone.is_empty() => Ok(zone),
-        (By::Zone, _) => Err(Error::failed(format!("[ERR] Node {} does not tell its zone.", node.addr))
-            .hint("set availability-zone in its configuration, or use --by host")),
+/// The host or the zone of a node.
+fn place(node: &Node, vitals: &Vitals, by: By, zones: &ZoneArgs) -> Result<String, Error> {
+    if by == By::Host {
+        return Ok(node.announced.host.clone());
+    }
+    let told = vitals.get(&node.id).map_or("", |vital| vital.zone.as_str());
+    match zones.of(&node.addr, told) {
+        zone if zone.is_empty() => Err(Error::failed(format!("[ERR] Nobody knows the zone of {}.", node.addr))
+            .hint("name it with --zone ADDRESS=ZONE, or set availability-zone in its configuration")),
+        zone => Ok(zone),
     }
 }
 
@@ -185,8 +236,49 @@ mod tests {
     fn planned(behind: &[char], preferred: &[char]) -> Result<Vec<(NodeId, NodeId)>, Error> {
         let view = lopsided();
         let preferred: Vec<&Node> = preferred.iter().filter_map(|&letter| view.node(&id(letter))).collect();
-        let swaps = plan(&view, &vitals(behind), By::Host, &preferred)?;
-        Ok(swaps.iter().map(|(replica, primary)| (replica.id, primary.id)).collect())
+        let vitals = vitals(behind);
+        let by_host = |node: &Node| place(node, &vitals, By::Host, &ZoneArgs::default());
+        let spread = plan(&view, &vitals, by_host, &preferred)?;
+        Ok(spread.swaps.iter().map(|(replica, primary)| (replica.id, primary.id)).collect())
+    }
+
+    fn args(words: &[&str]) -> Args {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: Args,
+        }
+        <Line as clap::Parser>::parse_from(["x", "h:1"].iter().chain(words)).args
+    }
+
+    #[test]
+    fn zones_are_told_by_the_servers_or_said() {
+        let view = lopsided();
+        let held = |vitals: &Vitals, words: &[&str]| {
+            let args = args(words);
+            let by = args.by().unwrap();
+            let place = |node: &Node| place(node, vitals, by, &args.zones);
+            plan(&view, vitals, place, &[]).map(|spread| (spread.swaps.len(), spread.held))
+        };
+        let named = |zones: [&str; 4]| {
+            let mut told = vitals(&[]);
+            for (letter, zone) in "abcd".chars().zip(zones) {
+                told.set_zone(id(letter), zone);
+            }
+            told
+        };
+        let even = |names: [&str; 2], now: [usize; 2]| {
+            BTreeMap::from([(names[0].to_owned(), [now[0], 1]), (names[1].to_owned(), [now[1], 1])])
+        };
+        // One host is two zones: there the primaries are even already.
+        assert_eq!(held(&named(["x", "y", "y", "x"]), &["--by", "zone"]), Ok((0, even(["x", "y"], [1, 1]))));
+        assert_eq!(held(&named(["x", "x", "y", "y"]), &["--by", "zone"]), Ok((1, even(["x", "y"], [2, 0]))));
+        let said = ["--zone", "10.0.0.1=east", "--zone", "10.0.0.2:1=west", "--zone", "10.0.0.2:2=west"];
+        assert_eq!(held(&vitals(&[]), &said), Ok((1, even(["east", "west"], [2, 0]))));
+        let unknown = held(&vitals(&[]), &said[..2]).unwrap_err();
+        assert!(unknown.hint.unwrap().contains("--zone"));
+        assert_eq!(args(&["--by", "host", "--zone", "a=b"]).by().unwrap_err().kind, Kind::Usage);
+        assert_eq!(args(&[]).by(), Ok(By::Host));
     }
 
     #[test]
@@ -202,7 +294,5 @@ mod tests {
         assert_eq!(planned(&[], &['a']).unwrap(), [(id('d'), id('b'))]);
         assert!(planned(&[], &['a', 'c']).is_err(), "of one shard");
         assert!(planned(&['c'], &['c']).is_err(), "not in sync");
-        let zones = plan(&lopsided(), &vitals(&[]), By::Zone, &[]).unwrap_err();
-        assert!(zones.hint.unwrap().contains("availability-zone"));
     }
 }

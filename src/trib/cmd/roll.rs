@@ -103,10 +103,11 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         return Ok(());
     }
     let steps: Vec<Step> = acts.iter().map(|act| step(&view, act)).collect();
+    // A dry run ends here, with the steps as a table.
+    ctx.pass_with(args.plan.dry_run, Vec::new(), planned::digest(&view), steps)?;
     for act in &acts {
         ui.line(describe(&view, act));
     }
-    ctx.pass_with(args.plan.dry_run, Vec::new(), planned::digest(&view), steps)?;
     if !ui.confirm("Can I restart the nodes in this order? (type 'yes' to accept): ")? {
         return Err(Error { kind: Kind::Declined, ..Error::failed("*** Aborting...") });
     }
