@@ -48,6 +48,12 @@ impl Pool {
         self.client_in(addr, 0).await
     }
 
+    /// Dials those that there is no connection to yet, all at the same time. What does not come up is dialled again, and
+    /// complained about, when it is used.
+    pub async fn warm_up(&self, addrs: &[Addr]) {
+        join_all(addrs.iter().map(|addr| self.client(addr))).await;
+    }
+
     /// The connection to `addr` on which this database is selected.
     pub async fn client_in(&self, addr: &Addr, database: u32) -> Result<Client, Failure> {
         let place = (addr.clone(), database);

@@ -152,6 +152,10 @@ impl Founding<'_> {
             }))
         })
         .await;
+        if result.is_err() && !explained && !missed.is_empty() {
+            self.ctx.ui.part("\n");
+            join::explain(self.ctx.ui, &missed);
+        }
         result.map_err(|error| match error.kind {
             Kind::TimedOut if !missed.is_empty() => error
                 .hint("open the cluster bus ports (by default the port + 10000) between all nodes, in both directions"),

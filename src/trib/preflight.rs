@@ -109,7 +109,7 @@ pub async fn examine(pool: &Pool, addr: &Addr) -> Result<Candidate, Vec<Error>> 
     if others || answers.keyspace.lines().any(|line| line.starts_with("db")) {
         complaints.push(not_empty(addr));
     }
-    let Some(report) = cluster else { return Err(complaints) };
+    let Some(report) = cluster else { return Err(advise_once(complaints)) };
     let own = report.own();
     if !own.slots.is_empty() {
         complaints.push(
@@ -118,7 +118,7 @@ pub async fn examine(pool: &Pool, addr: &Addr) -> Result<Candidate, Vec<Error>> 
         );
     }
     if !complaints.is_empty() {
-        return Err(complaints);
+        return Err(advise_once(complaints));
     }
     let bus_port = addr.bus_port.or(own.addr.bus_port);
     let port = pool.access().map.inside(addr).port;
@@ -172,6 +172,14 @@ async fn dial_bus(addr: &Addr) -> Result<(), String> {
         Ok(Err(e)) => Err(dial::without_number(&e.to_string()).to_owned()),
         Err(_) => Err(format!("no connection within {} s", BUS_LIMIT.as_secs())),
     }
+}
+
+/// The first piece of advice is the one to follow: what it leaves, if anything, is seen at the next try.
+fn advise_once(mut complaints: Vec<Error>) -> Vec<Error> {
+    for complaint in complaints.iter_mut().skip(1) {
+        complaint.hint = None;
+    }
+    complaints
 }
 
 fn not_empty(addr: &Addr) -> Error {

@@ -453,8 +453,21 @@ fn errors_of_a_bus_that_cannot_be_reached() {
     let no_answer =
         format!("[WARNING] The cluster bus port {port} of {c} does not answer from here (Connection refused)");
     check(vec![
-        row(&create, 1, Err, no_answer).stands_for("Cluster bus ports must be reachable by every node."),
-        row(&create, 1, Out, "[ERR] not within 2 s: 127.0.0.1:")
-            .stands_for(" - The port %d of node %s may be unreachable from:"),
+        row(&create, 1, Err, no_answer),
+        row(
+            &create,
+            1,
+            Out,
+            format!(
+                "Warning: 1 node(s) may be unreachable\n - The port {port} of node {c} may be unreachable from:\n   127.0.0.1:"
+            ),
+        ),
+        row(
+            &create,
+            1,
+            Out,
+            "Cluster bus ports must be reachable by every node.\nRemember that cluster bus ports are different from \
+             standard instance ports.\n\n[ERR] not within 2 s: 127.0.0.1:",
+        ),
     ]);
 }

@@ -133,12 +133,21 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         ui.heading(">>> Creating cluster");
     }
     let mut plan = args.plan()?;
-    ctx.hold_nodes(&args.addrs(), args.plan.dry_run).await?;
-    let candidates = preflight::examine_all(ui, &ctx.pool, &args.addrs()).await?;
+    // What the nodes say counts when the lock is held, but the ways to them can be there by then.
+    let addrs = args.addrs();
+    let warm_up = async {
+        // They would be idle, and closed perhaps, while another run is waited for.
+        if ctx.options.lock.wait.is_zero() {
+            ctx.pool.warm_up(&addrs).await;
+        }
+    };
+    let (held, ()) = tokio::join!(ctx.hold_nodes(&addrs, args.plan.dry_run), warm_up);
+    held?;
+    let candidates = preflight::examine_all(ui, &ctx.pool, &addrs).await?;
     let nodes: Vec<Fresh> = candidates.iter().map(|candidate| candidate.node.clone()).collect();
     if let Some(spread) = args.spread {
         let places = args.places(spread, &candidates)?;
-        plan = create::plan_spread(&args.addrs(), args.replicas, args.least(), &places)
+        plan = create::plan_spread(&addrs, args.replicas, args.least(), &places)
             .map_err(|refusal| refuse(&refusal, args))?;
         show(ui, &nodes, &plan);
         show_spread(ui, spread, &nodes, &places, &plan);
