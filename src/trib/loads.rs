@@ -1,7 +1,11 @@
 //! What every slot costs its primary: keys, memory, time of the processor.
 //!
 //! Servers that count by slot are asked for what they count (CLUSTER SLOT-STATS). Elsewhere keys are counted slot by
-//! slot, and memory is estimated from a few keys of each. Time is known to nobody but the server.
+//! slot, and memory is estimated from a few keys of each. Time is known to nobody but the server; since its counters
+//! never go back, they are read twice, and what counts is what has come in between: a slot that was busy last week is
+//! not busy now.
+
+use std::time::{Duration, Instant};
 
 use redis::{Cmd, Value};
 
@@ -22,19 +26,19 @@ pub enum By {
     Keys,
     /// Bytes of memory, estimated from a few keys of each slot where the server does not count them
     Memory,
-    /// Time of the processor since the server counts it (Valkey 8 and later, with cluster-slot-stats-enabled)
+    /// Time of the processor, measured for a while (Valkey 8 and later, with cluster-slot-stats-enabled)
     Ops,
 }
 
 impl By {
-    /// Several of what it counts.
+    /// Several of what it counts, where time is measured for so long.
     #[must_use]
-    pub fn unit(self) -> &'static str {
+    pub fn unit(self, sample: Duration) -> String {
         match self {
-            By::Slots => "slots",
-            By::Keys => "keys",
-            By::Memory => "bytes",
-            By::Ops => "usec of CPU",
+            By::Slots => "slots".to_owned(),
+            By::Keys => "keys".to_owned(),
+            By::Memory => "bytes".to_owned(),
+            By::Ops => format!("usec of CPU in {} s", sample.as_secs_f64()),
         }
     }
 }
@@ -43,13 +47,56 @@ impl By {
 const SAMPLE: usize = 3;
 const PIPELINE: usize = 1024;
 
-/// The slots of each primary in ascending order, with what they cost; in the order of the nodes.
-pub async fn load(pool: &Pool, primaries: &[&Node], by: By) -> Result<Vec<Vec<(Slot, u64)>>, Error> {
-    let loads = join_all(primaries.iter().map(|node| of_node(pool, node, by))).await;
-    loads.into_iter().collect()
+/// The slots of one primary in ascending order, with what each costs.
+pub type Loads = Vec<(Slot, u64)>;
+
+/// What the slots cost, in the order of the nodes. Where that is time, it takes as long as `sample`.
+pub async fn load(pool: &Pool, primaries: &[&Node], by: By, sample: Duration) -> Result<Vec<Loads>, Error> {
+    let read = async || -> Result<Vec<Reading>, Error> {
+        let readings = join_all(primaries.iter().map(|node| async {
+            Ok::<_, Error>(Reading { loads: of_node(pool, node, by).await?, at: Instant::now() })
+        }));
+        readings.await.into_iter().collect()
+    };
+    if by == By::Ops {
+        return between(read, tokio::time::sleep(sample), sample).await;
+    }
+    Ok(read().await?.into_iter().map(|reading| reading.loads).collect())
 }
 
-async fn of_node(pool: &Pool, node: &Node, by: By) -> Result<Vec<(Slot, u64)>, Error> {
+/// What a node told, and when.
+struct Reading {
+    at: Instant,
+    loads: Loads,
+}
+
+impl Reading {
+    /// What has come since an earlier reading of the same node, as if that had been exactly `sample` ago.
+    fn since(&self, earlier: &Reading, sample: Duration) -> Loads {
+        let passed = self.at.saturating_duration_since(earlier.at).as_secs_f64();
+        let scale = if passed > 0.0 { sample.as_secs_f64() / passed } else { 1.0 };
+        let grown = |(&(slot, now), &(_, before)): (&(Slot, u64), &(Slot, u64))| {
+            // One that has become less was set to zero in between.
+            let more = now.checked_sub(before).unwrap_or(now);
+            (slot, (more as f64 * scale).round() as u64)
+        };
+        self.loads.iter().zip(&earlier.loads).map(grown).collect()
+    }
+}
+
+/// Reads, pauses and reads again: what has come in between.
+async fn between(
+    read: impl AsyncFn() -> Result<Vec<Reading>, Error>,
+    pause: impl Future<Output = ()>,
+    sample: Duration,
+) -> Result<Vec<Loads>, Error> {
+    let first = read().await?;
+    pause.await;
+    let second = read().await?;
+    Ok(second.iter().zip(&first).map(|(now, before)| now.since(before, sample)).collect())
+}
+
+async fn of_node(pool: &Pool, node: &Node, by: By) -> Result<Loads, Error> {
     let slots: Vec<Slot> = node.slots.iter().collect();
     let loads = match by {
         By::Slots => vec![1; slots.len()],
@@ -150,4 +197,59 @@ async fn ask(client: &Client, cmds: impl Iterator<Item = Cmd>) -> Result<Vec<Val
         }
     }
     Ok(replies)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn loads(counts: &[u64]) -> Loads {
+        Slot::all().zip(counts.iter().copied()).collect()
+    }
+
+    /// What two readings of two nodes come to, the second so much later.
+    fn measured(first: [&[u64]; 2], second: [&[u64]; 2], later: [Duration; 2], sample: Duration) -> [Vec<u64>; 2] {
+        let begun = Instant::now();
+        let paused = Cell::new(false);
+        let read = async || {
+            let (counts, at) = match paused.get() {
+                false => (first, [begun; 2]),
+                true => (second, later.map(|later| begun + later)),
+            };
+            Ok(counts.iter().zip(at).map(|(counts, at)| Reading { at, loads: loads(counts) }).collect())
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let found = runtime.block_on(between(read, async { paused.set(true) }, sample)).unwrap();
+        let found: Vec<Vec<u64>> = found.iter().map(|loads| loads.iter().map(|(_, load)| *load).collect()).collect();
+        found.try_into().unwrap()
+    }
+
+    #[test]
+    fn what_was_busy_before_weighs_nothing() {
+        let two = Duration::from_secs(2);
+        // The first slot has worked for an hour, but not now.
+        let found = measured([&[3_600_000_000, 5, 0], &[7]], [&[3_600_000_000, 905, 1], &[7]], [two; 2], two);
+        assert_eq!(found, [vec![0, 900, 1], vec![0]]);
+    }
+
+    #[test]
+    fn nodes_that_were_read_at_other_times_are_compared_by_their_rates() {
+        let two = Duration::from_secs(2);
+        let found = measured([&[0], &[0]], [&[400], &[400]], [two, two * 2], two);
+        assert_eq!(found, [[400], [200]]);
+    }
+
+    #[test]
+    fn counters_that_were_set_to_zero_count_from_there() {
+        let two = Duration::from_secs(2);
+        assert_eq!(measured([&[1000], &[5]], [&[30], &[5]], [two, Duration::ZERO], two), [[30], [0]]);
+    }
+
+    #[test]
+    fn the_unit_says_for_how_long_was_measured() {
+        assert_eq!(By::Ops.unit(Duration::from_millis(500)), "usec of CPU in 0.5 s");
+        assert_eq!(By::Keys.unit(Duration::from_secs(2)), "keys");
+    }
 }

@@ -223,6 +223,19 @@ pub fn transfers(view: &ClusterView, transfers: &[Transfer]) -> Vec<Step> {
     transfers.iter().map(step).collect()
 }
 
+/// The slot moves among the steps of a plan: what [`transfers`] made of them.
+pub fn moves(steps: &[Step]) -> Result<Vec<Transfer>, Error> {
+    let unreadable = || Error::usage("[ERR] The plan moves slots that cannot be read.");
+    let mut moves = Vec::new();
+    for step in steps {
+        let Step::MoveSlots { from, to, slots } = step else { continue };
+        let id = |member: &Member| NodeId::parse(member.id.as_bytes()).ok_or_else(unreadable);
+        let slots: SlotSet = slots.parse().map_err(|_| unreadable())?;
+        moves.push(Transfer { from: id(from)?, to: id(to)?, slots: slots.iter().collect() });
+    }
+    Ok(moves)
+}
+
 /// The steps of repairs, those of one kind between the same nodes put together.
 #[must_use]
 pub fn repairs(view: &ClusterView, repairs: &[Repair]) -> Vec<Step> {

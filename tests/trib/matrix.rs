@@ -1,5 +1,7 @@
 //! The life of a cluster on every kind of server: stock servers, nodes, and both in one.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::slots::{fill, id_of, key_in, keys_in};
 use crate::support::cluster_client::ClusterClient;
 use crate::support::{Ran, Server, ServerKind, eventually};
@@ -89,15 +91,40 @@ fn what_slots_cost_on_nodes_that_count_it() {
     let servers = Server::start_many(ServerKind::Node, 3, "cluster-slot-stats-enabled yes");
     done(&format!("create --yes {}", addrs(&servers)));
     let seed = servers[0].addr();
-    // One slot of the first node does all the work of the cluster, another one half of it.
-    for (slot, times) in [(3u16, 400), (4, 200), (5, 200)] {
-        let key = key_in(slot);
-        for _ in 0..times {
-            assert_eq!(servers[0].text(&format!("SET {key} value")), "OK");
-        }
+    // What the first node has done counts for nothing by now, and the second has two slots that are used.
+    for _ in 0..400 {
+        assert_eq!(servers[0].text(&format!("SET {} value", key_in(3))), "OK");
     }
-    let ran = trib(&format!("rebalance --by ops --dry-run {seed}"));
-    assert!(ran.code == 4 && ran.stdout.contains("usec of CPU"), "{ran:?}");
+    let ran = trib(&format!("rebalance --by ops --sample 100ms {seed}"));
+    assert!(ran.code == 1 && ran.stdout.contains("[ERR] No slot was used within 0.1 s"), "{ran:?}");
+    let is_enough = AtomicBool::new(false);
+    let ran = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut connection = servers[1].connect();
+            while !is_enough.load(Ordering::Relaxed) {
+                for slot in [6000, 6001] {
+                    let _: () = redis::cmd("SET").arg(key_in(slot)).arg("value").query(&mut connection).unwrap();
+                }
+            }
+        });
+        let ran = trib(&format!("rebalance --by ops --sample 500ms --dry-run --json {seed}"));
+        is_enough.store(true, Ordering::Relaxed);
+        ran
+    });
+    assert_eq!(ran.code, 4, "{ran:?}");
+    let idle = format!("{} has 0 usec of CPU in 0.5 s, its share is ", servers[0].addr());
+    assert!(ran.stderr.contains("Measuring for 0.5 s") && ran.stderr.contains(&idle), "{ran:?}");
+    let plan: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let steps = plan["steps"].as_array().unwrap();
+    let gives = |step: &serde_json::Value| step["from"]["id"] == id_of(&servers[1]);
+    assert!(!steps.is_empty() && steps.iter().all(gives), "{plan}");
+    // It is done as it was agreed to, though nothing is used any more.
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("plan.json");
+    std::fs::write(&file, &ran.stdout).unwrap();
+    done(&format!("apply {}", file.display()));
+    assert!(crate::slots::slots_of(&servers[1]) < 5462);
+    done(&format!("rebalance --threshold 0 {seed}"));
     let zones: Vec<String> =
         servers.iter().zip(["a", "b", "b"]).map(|(server, zone)| format!("--zone {}={zone}", server.addr())).collect();
     let ran = done(&format!("rebalance {} {seed}", zones.join(" ")));

@@ -1,11 +1,12 @@
 //! `trib rebalance`: to every primary the slots that its weight asks for.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::Context;
 use crate::base::NodeId;
 use crate::trib::agreement;
-use crate::trib::cli::{EngineArgs, MoveArgs, PlanArgs, SeedArgs, WaitArgs};
+use crate::trib::cli::{EngineArgs, MoveArgs, PlanArgs, SeedArgs, WaitArgs, parse_time};
 use crate::trib::client::{command, info_field, text_of};
 use crate::trib::error::{Error, Failure, Kind};
 use crate::trib::harmony;
@@ -27,6 +28,7 @@ use crate::trib::zones::ZoneArgs;
 /// A share is in proportion to a node's weight, 1 unless given. A weight of 0 drains the node. Primaries
 /// without slots take part only with --use-empty-masters. Nothing is moved while every node is within the
 /// threshold. With --by a share is one of keys, memory or time; as little of it is moved as can be, in runs of slots.
+/// Time is what the slots cost while it is measured (--sample), whatever they did before.
 /// Where the nodes' zones are known, slots go to nodes of the same zone first, with --same-zone to no others.
 #[derive(clap::Args)]
 pub struct Args {
@@ -41,6 +43,9 @@ pub struct Args {
     /// What to share out
     #[arg(long, value_enum, default_value_t)]
     by: By,
+    /// With --by ops, how long is measured what the slots cost: seconds, or with a unit (500ms, 1m) [default: 2s]
+    #[arg(long, value_name = "TIME", value_parser = parse_sample)]
+    sample: Option<Duration>,
     #[command(flatten)]
     zones: ZoneArgs,
     /// Move no slot to a node of another zone: each zone is balanced for itself
@@ -72,8 +77,23 @@ fn parse_threshold(text: &str) -> Result<f64, String> {
     }
 }
 
+/// How long time is measured unless the operator says it.
+const SAMPLE: Duration = Duration::from_secs(2);
+/// Less than that shows chance, and more holds the lock for long.
+const SAMPLE_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
+
+fn parse_sample(text: &str) -> Result<Duration, String> {
+    match parse_time(text)? {
+        time if SAMPLE_RANGE.contains(&time) => Ok(time),
+        _ => Err("it is between 100ms and 1h".to_owned()),
+    }
+}
+
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let ui = ctx.ui;
+    if args.sample.is_some() && args.by != By::Ops {
+        return Err(Error::usage("[ERR] --sample is for --by ops."));
+    }
     let view = harmony::load(&ctx.pool, &args.seed.addr()?).await?;
     let view = ctx.hold(view, args.plan.dry_run || args.simulate).await?;
     let weights = weigh(ctx, &view, args).await?;
@@ -91,8 +111,10 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
             .hint("name it with --zone ADDRESS=ZONE, or set availability-zone in its configuration"));
     }
     let has_zones = zones.iter().collect::<BTreeSet<_>>().len() > 1;
-    let transfers = match args.by {
-        By::Slots if !has_zones => by_slots(ui, &view, &weights, args.threshold)?,
+    let transfers = match (args.by, &ctx.agreed) {
+        // What was measured when the plan was made cannot be measured again.
+        (By::Ops, Some(agreed)) => planned::moves(&agreed.steps)?,
+        (By::Slots, _) if !has_zones => by_slots(ui, &view, &weights, args.threshold)?,
         _ => by_load(ctx, &view, &weights, zones, args).await?,
     };
     if transfers.is_empty() {
@@ -129,12 +151,22 @@ async fn by_load(
 ) -> Result<Vec<Transfer>, Error> {
     let ui = ctx.ui;
     let primaries: Vec<&Node> = view.primaries().collect();
+    let sample = args.sample.unwrap_or(SAMPLE);
     let mut by = args.by;
-    let mut loads = loads::load(&ctx.pool, &primaries, by).await?;
+    if by == By::Ops {
+        ui.note(format!("Measuring for {} s what the slots cost...", sample.as_secs_f64()));
+    }
+    let mut loads = loads::load(&ctx.pool, &primaries, by, sample).await?;
     if loads.iter().flatten().all(|(_, load)| *load == 0) {
-        ui.note(format!("There are no {} to share out: sharing out slots.", by.unit()));
+        if by == By::Ops {
+            let why = format!("[ERR] No slot was used within {} s: there is nothing to weigh.", sample.as_secs_f64());
+            return Err(
+                Error::failed(why).hint("measure for longer with --sample, or share out something else: --by slots")
+            );
+        }
+        ui.note(format!("There are no {} to share out: sharing out slots.", by.unit(sample)));
         by = By::Slots;
-        loads = loads::load(&ctx.pool, &primaries, by).await?;
+        loads = loads::load(&ctx.pool, &primaries, by, sample).await?;
     }
     let laden =
         |(((node, slots), &weight), zone): (((&&Node, _), &f64), String)| Laden { id: node.id, zone, weight, slots };
@@ -144,7 +176,7 @@ async fn by_load(
         false => balance::plan(&nodes, args.threshold),
     };
     let plan = planned.map_err(|why| Error::failed(format!("*** {why}.")))?;
-    show_loads(ui, view, &nodes, &plan, by, args.threshold);
+    show_loads(ui, view, &nodes, &plan, &by.unit(sample), args.threshold);
     Ok(plan.transfers)
 }
 
@@ -203,7 +235,7 @@ fn show(ui: &Ui, view: &ClusterView, nodes: &[Weighted], plan: &Rebalance, thres
 }
 
 /// Who has how much, and what is done about it.
-fn show_loads(ui: &Ui, view: &ClusterView, nodes: &[Laden], plan: &Balanced, by: By, threshold: f64) {
+fn show_loads(ui: &Ui, view: &ClusterView, nodes: &[Laden], plan: &Balanced, unit: &str, threshold: f64) {
     let is_off = plan.standings.iter().any(|standing| standing.is_off(threshold));
     if plan.transfers.is_empty() && !is_off {
         ui.warning(format!("*** No rebalancing needed! All nodes are within the {threshold:.2}% threshold."));
@@ -213,10 +245,12 @@ fn show_loads(ui: &Ui, view: &ClusterView, nodes: &[Laden], plan: &Balanced, by:
     let total: f64 = nodes.iter().map(|node| node.weight).sum();
     ui.heading(format!(">>> Rebalancing across {involved} nodes. Total weight = {total:.2}"));
     for standing in &plan.standings {
-        let (addr, unit) = (addr(view, &standing.id), by.unit());
         ui.line(format!(
-            "{addr} has {} {unit}, its share is {:.0}, it will have {}",
-            standing.load, standing.share, standing.after
+            "{} has {} {unit}, its share is {:.0}, it will have {}",
+            addr(view, &standing.id),
+            standing.load,
+            standing.share,
+            standing.after
         ));
     }
     if plan.transfers.is_empty() {
@@ -266,7 +300,7 @@ mod tests {
         let shown = |loads: [u64; 2]| {
             let nodes: Vec<Laden> = view.primaries().zip(loads).map(laden).collect();
             let (ui, out, _) = captured(Wording::Trib, "");
-            show_loads(&ui, &view, &nodes, &balance::plan(&nodes, 2.0).unwrap(), By::Keys, 2.0);
+            show_loads(&ui, &view, &nodes, &balance::plan(&nodes, 2.0).unwrap(), "keys", 2.0);
             out.text()
         };
         insta::assert_snapshot!(shown([30, 10]), @r"
@@ -275,6 +309,15 @@ mod tests {
         10.0.0.2:7000 has 30 keys, its share is 60, it will have 60
         ");
         assert_eq!(shown([10, 10]), "*** No rebalancing needed! All nodes are within the 2.00% threshold.\n");
+    }
+
+    #[test]
+    fn a_sample_is_neither_too_short_nor_endless() {
+        assert_eq!(parse_sample("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_sample("10"), Ok(Duration::from_secs(10)));
+        for bad in ["0", "50ms", "2h", "x", ""] {
+            assert!(parse_sample(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]
