@@ -7,6 +7,7 @@ function __fish_trib_needs_command
     # Figure out if the current invocation already has a command.
     set -l cmd (commandline -opc)
     set -e cmd[1]
+    set cmd (string match -v -- '@*' $cmd)
     argparse -s (__fish_trib_global_optspecs) -- $cmd 2>/dev/null
     or return
     if set -q argv[1]
@@ -304,7 +305,8 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance" -l weight -d 'Weigh
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l by -d 'What to share out' -r -f -a "slots\t'Slots'
 keys\t'Keys'
 memory\t'Bytes of memory, estimated from a few keys of each slot where the server does not count them'
-ops\t'Time of the processor since the server counts it (Valkey 8 and later, with cluster-slot-stats-enabled)'"
+ops\t'Time of the processor, measured for a while (Valkey 8 and later, with cluster-slot-stats-enabled)'"
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l sample -d 'With --by ops, how long is measured what the slots cost: seconds, or with a unit (500ms, 1m) [default: 2s]' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l zone -d 'The zone of a node, or of all nodes of a host; may be given many times. Without it the zone is what the server tells (its directive availability-zone)' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l threshold -d 'How far from its share a node may be, in percent of what it has' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l timeout -d 'How long one MIGRATE may take' -r
@@ -569,8 +571,9 @@ complete -c trib -n "__fish_trib_using_subcommand failover" -s y -l yes -d 'Answ
 complete -c trib -n "__fish_trib_using_subcommand failover" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand failover" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand failover" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l by -d 'What the primaries are spread over' -r -f -a "host\t''
-zone\t'The availability zones that the servers tell'"
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l by -d 'What the primaries are spread over [default: host, or zone where --zone is given]' -r -f -a "host\t''
+zone\t'The availability zones that the servers tell, or --zone'"
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l zone -d 'The zone of a node, or of all nodes of a host; may be given many times. Without it the zone is what the server tells (its directive availability-zone)' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l prefer -d 'Nodes that are to be primaries whatever else is even, separated by commas' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l wait -d 'How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
@@ -1568,3 +1571,9 @@ complete -c trib -n "__fish_trib_using_subcommand help" -s y -l yes -d 'Answer e
 complete -c trib -n "__fish_trib_using_subcommand help" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand help" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand help" -s h -l help -d 'Print help (see more with \'--help\')'
+
+function __fish_trib_names
+    trib @ 2>/dev/null | string replace -r '(.+)' '@$1\tcluster'
+end
+
+complete -c trib -n "string match -q -- '@*' (commandline -ct)" -f -a "(__fish_trib_names)"

@@ -1,5 +1,5 @@
 //! Clusters by name: `trib @prod check` from a small TOML file. It says where a cluster is and how it is reached, never
-//! who may do what there: secrets in it are refused.
+//! who may do what there: secrets in it are refused. `trib @` lists the names, also for the completions of the shells.
 //!
 //! ```toml
 //! [prod]
@@ -56,6 +56,10 @@ pub fn expand(mut args: Vec<OsString>, env: impl Fn(&str) -> Option<String>) -> 
     let Some(at) = name_at(&args) else { return Ok(args) };
     let name = args.remove(at).to_string_lossy()[1..].to_owned();
     let path = file(&args, env)?;
+    if name.is_empty() {
+        let names = tables(&path, "cluster").map_err(wrong)?.into_keys();
+        return Err(Exit { text: names.map(|name| name + "\n").collect(), to_stderr: false, code: 0 });
+    }
     let cluster = read(&path, &name).map_err(wrong)?;
     let seed = cluster.seed(&path, &name).map_err(wrong)?;
     put_seed(&mut args, &seed, &name)?;
@@ -68,13 +72,16 @@ fn wrong(text: String) -> Exit {
     Exit { code: 2, ..Exit::wrong(text) }
 }
 
-/// Where `@name` stands: in front of the subcommand, or right behind it in the place of an address.
+/// Where `@name` stands: in front of the subcommand, or right behind it in the place of an address. Without a subcommand
+/// it may be `@` alone.
 fn name_at(args: &[OsString]) -> Option<usize> {
+    // To find the subcommand takes all the declarations, and few lines have a name.
+    args.iter().find(|arg| arg.to_string_lossy().starts_with('@'))?;
     let sub = sub_at(args);
     let end = sub.map_or(args.len(), |sub| (sub + 2).min(args.len()));
     (1..end).find(|&at| {
         let text = args[at].to_string_lossy();
-        text.len() > 1 && text.starts_with('@') && Some(at) != sub
+        text.starts_with('@') && (text.len() > 1 || sub.is_none()) && Some(at) != sub
     })
 }
 
@@ -102,7 +109,19 @@ fn file(args: &[OsString], env: impl Fn(&str) -> Option<String>) -> Result<PathB
     })
 }
 
+/// What the file says of one cluster.
 fn read(path: &Path, name: &str) -> Result<Cluster, String> {
+    let shown = path.display();
+    let mut tables = tables(path, name)?;
+    let table = tables.remove(name).ok_or_else(|| {
+        let known: Vec<&str> = tables.keys().map(String::as_str).collect();
+        format!("[ERR] {shown} has no cluster '{name}'; it has: {}", known.join(", "))
+    })?;
+    table.try_into().map_err(|e: toml::de::Error| format!("[ERR] {shown}: '{name}': {}", e.to_string().trim_end()))
+}
+
+/// What the file says of each cluster; a file that cannot be read is explained with `name` for an example.
+fn tables(path: &Path, name: &str) -> Result<BTreeMap<String, toml::Table>, String> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).map_err(|e| {
         format!(
@@ -122,11 +141,7 @@ fn read(path: &Path, name: &str) -> Result<Cluster, String> {
             ));
         }
     }
-    let table = tables.get(name).cloned().ok_or_else(|| {
-        let known: Vec<&str> = tables.keys().map(String::as_str).collect();
-        format!("[ERR] {shown} has no cluster '{name}'; it has: {}", known.join(", "))
-    })?;
-    table.try_into().map_err(|e: toml::de::Error| format!("[ERR] {shown}: '{name}': {}", e.to_string().trim_end()))
+    Ok(tables)
 }
 
 fn is_secret(key: &str) -> bool {
@@ -251,6 +266,14 @@ mod tests {
         }
         let typed = expanded("trib @prod --user me --cacert=x check", FILE).unwrap();
         assert!(!typed.contains("ops") && !typed.contains("/etc/ca.crt"), "{typed}");
+    }
+
+    #[test]
+    fn a_name_that_is_left_out_lists_them_all() {
+        assert_eq!(expanded("trib @", FILE), Err("prod\ntest\n".to_owned()));
+        assert_eq!(expanded("trib @ check", FILE), Ok("trib @ check".to_owned()), "clap complains");
+        assert_eq!(expanded("trib call h:1 echo @", FILE), Ok("trib call h:1 echo @".to_owned()));
+        assert!(expanded("trib @", "[a\n").unwrap_err().contains("clusters.toml: "));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Command as Process;
 
 use clap::{Arg, Command, CommandFactory};
 use clap_complete::{Shell, generate};
@@ -100,9 +101,74 @@ fn completions(command: &Command, name: &str, files: &mut Files) {
     {
         let mut text = Vec::new();
         generate(shell, &mut command.clone(), name, &mut text);
+        if name == "trib" {
+            text = with_names(shell, String::from_utf8(text).expect("text")).into_bytes();
+        }
         files.insert(format!("completions/{file}"), text);
     }
 }
+
+/// `trib @` lists the clusters of the inventory. What is typed behind `@name` is completed as if the name were not there.
+fn with_names(shell: Shell, text: String) -> String {
+    let replaced = |from: &str, to: &str| {
+        assert!(text.contains(from), "the completions for {shell} have no {from:?}");
+        text.replace(from, to)
+    };
+    match shell {
+        Shell::Bash => replaced("complete -F _trib ", "complete -F _trib_or_name ") + BASH_NAMES,
+        Shell::Zsh => {
+            let begin = "_trib() {\n";
+            assert_eq!(text.matches(&format!("\n{begin}")).count(), 1);
+            replaced(&format!("\n{begin}"), &format!("\n{begin}{ZSH_NAMES}"))
+        }
+        Shell::Fish => replaced("    set -e cmd[1]\n", FISH_WITHOUT_NAME) + FISH_NAMES,
+        other => panic!("there are no names for {other}"),
+    }
+}
+
+/// Where `@` breaks words, as it does unless that is switched off, a name is two of them.
+const BASH_NAMES: &str = r#"
+_trib_or_name() {
+    if [[ "$2" == @* ]]; then
+        COMPREPLY=( $(compgen -P @ -W "$("$1" @ 2>/dev/null)" -- "${2#@}") )
+        return 0
+    fi
+    local i
+    for (( i = 1; i < COMP_CWORD; i++ )); do
+        if [[ "${COMP_WORDS[i]}" == @* ]]; then
+            local more=0
+            [[ "${COMP_WORDS[i]}" == @ ]] && more=1
+            COMP_WORDS=( "${COMP_WORDS[@]:0:i}" "${COMP_WORDS[@]:i+1+more}" )
+            (( COMP_CWORD -= 1 + more ))
+            break
+        fi
+    done
+    _trib "$@"
+}
+"#;
+
+const ZSH_NAMES: &str = r#"    if [[ "${words[CURRENT]}" == @* ]]; then
+        local -a names
+        names=( ${(f)"$(_call_program clusters ${words[1]} @ 2>/dev/null)"} )
+        compadd -- @${^names}
+        return
+    fi
+    local named=${words[(i)@*]}
+    if (( named > 1 && named < CURRENT )); then
+        words[named]=()
+        (( CURRENT -= 1 ))
+    fi
+"#;
+
+const FISH_WITHOUT_NAME: &str = "    set -e cmd[1]\n    set cmd (string match -v -- '@*' $cmd)\n";
+
+const FISH_NAMES: &str = r#"
+function __fish_trib_names
+    trib @ 2>/dev/null | string replace -r '(.+)' '@$1\tcluster'
+end
+
+complete -c trib -n "string match -q -- '@*' (commandline -ct)" -f -a "(__fish_trib_names)"
+"#;
 
 fn made() -> Files {
     let mut files = Files::new();
@@ -158,4 +224,58 @@ fn every_subcommand_has_a_page_and_every_shell_knows_it() {
         }
     }
     assert!(text("man/node.1").contains("cluster\\-node\\-timeout"));
+}
+
+/// What a shell offers at the end of these lines, where `trib` is the one that was built and knows two clusters.
+fn offered(shell: &str, script: &str, lines: &[&str]) -> Option<Vec<Vec<String>>> {
+    Process::new(shell).arg("--version").output().ok()?;
+    let home = tempfile::tempdir().expect("a directory");
+    fs::create_dir(home.path().join("trib")).expect("a directory");
+    let clusters = "[prod]\naddresses = [\"h:1\"]\n[pretest]\naddresses = [\"h:2\"]\n[check]\naddresses = [\"h:3\"]\n";
+    fs::write(home.path().join("trib/clusters.toml"), clusters).expect("a file");
+    let bin = Path::new(env!("CARGO_BIN_EXE_trib")).parent().expect("a directory");
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
+    let offer = |line: &&str| {
+        let mut run = Process::new(shell);
+        run.current_dir(env!("CARGO_MANIFEST_DIR")).args(["-c", script]).env("LINE", line);
+        run.env("XDG_CONFIG_HOME", home.path()).env("HOME", home.path()).env("PATH", &path);
+        let ran = run.output().expect("it runs");
+        assert!(ran.stderr.is_empty(), "{line}: {}", String::from_utf8_lossy(&ran.stderr));
+        let words = String::from_utf8_lossy(&ran.stdout).into_owned();
+        let mut words: Vec<String> =
+            words.lines().map(|word| word.split('\t').next().unwrap_or_default().to_owned()).collect();
+        words.sort();
+        words
+    };
+    Some(lines.iter().map(offer).collect())
+}
+
+/// Splits the line as readline does with its usual breaks.
+const ASK_BASH: &str = r#"
+. completions/trib.bash
+read -ra COMP_WORDS <<< "${LINE//@/ @ }"
+[[ "$LINE" == *' ' ]] && COMP_WORDS+=('')
+COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 ))
+cur="${LINE##* }"
+_trib_or_name trib "$cur" "${COMP_WORDS[COMP_CWORD - 1]}"
+printf '%s\n' "${COMPREPLY[@]}"
+"#;
+const ASK_FISH: &str = "source completions/trib.fish; complete -C \"$LINE\"";
+
+#[test]
+fn shells_complete_the_names_of_clusters_and_what_stands_behind_them() {
+    let lines =
+        ["trib @", "trib @pr", "trib check @pro", "trib @prod ba", "trib @check reb", "trib @prod backup --from-r"];
+    for (shell, script) in [("bash", ASK_BASH), ("fish", ASK_FISH)] {
+        let Some(offered) = offered(shell, script, &lines) else { continue };
+        let expected: [&[&str]; 6] = [
+            &["@check", "@pretest", "@prod"],
+            &["@pretest", "@prod"],
+            &["@prod"],
+            &["backup"],
+            &["rebalance", "rebalance-roles"],
+            &["--from-replicas"],
+        ];
+        assert_eq!(offered, expected, "{shell}");
+    }
 }
