@@ -429,6 +429,19 @@ pub(crate) mod tests {
         ClusterView::assemble(&seed.parse().unwrap(), &first, answers)
     }
 
+    /// Two primaries: what each of them says of its own slots, and then of the other's.
+    pub(crate) fn pair(first: [&str; 2], second: [&str; 2]) -> ClusterView {
+        let [own, others] = first;
+        let of_first = format!(
+            "a 10.0.0.1:7000 myself,master - 0 0 1 connected {own}\nb 10.0.0.2:7000 master - 0 0 2 connected {others}"
+        );
+        let [own, others] = second;
+        let of_second = format!(
+            "b 10.0.0.2:7000 myself,master - 0 0 2 connected {own}\na 10.0.0.1:7000 master - 0 0 1 connected {others}"
+        );
+        view("10.0.0.1:7000", &[&of_first, &of_second])
+    }
+
     #[test]
     fn what_is_said_twice_is_kept_once() {
         let text = |flags: &str| {
@@ -518,16 +531,8 @@ pub(crate) mod tests {
 
     #[test]
     fn different_opinions_are_kept_apart() {
-        let view = view(
-            "10.0.0.1:7000",
-            &[
-                "a 10.0.0.1:7000 myself,master - 0 0 1 connected 0-8191\n\
-                 b 10.0.0.2:7000 master - 0 0 2 connected 8192-16383",
-                "b 10.0.0.2:7000 myself,master - 0 0 2 connected 8192-16383\n\
-                 a 10.0.0.1:7000 master - 0 0 1 connected 0-8000\n\
-                 d 10.0.0.4:7000 master - 0 0 0 connected",
-            ],
-        );
+        let stranger = "d 10.0.0.4:7000 master - 0 0 0 connected";
+        let view = pair(["0-8191", "8192-16383"], ["8192-16383", &format!("0-8000\n{stranger}")]);
         assert!(!view.agree());
         assert_eq!(view.opinions().len(), 2);
         assert_eq!(view.nodes.last().unwrap().id, id('d'), "known to one other node only");

@@ -2,9 +2,10 @@
 //! points are tried; `KILL_POINTS=100` tries so many of each operation, which is all of them where there are fewer.
 
 use crate::links::{Links, Trouble};
+use crate::roll::{Stage, run_id};
 use crate::slots::{fill, id_of, key_in, keys_in, slots_of};
 use crate::support::cluster_client::Writer;
-use crate::support::{Ran, Server, ServerKind, eventually, redis_cli_is_available};
+use crate::support::{Ran, Server, ServerKind, eventually};
 use crate::{addrs, cluster, trib};
 
 /// So many points of each operation.
@@ -13,15 +14,17 @@ fn points(usual: usize) -> usize {
 }
 
 /// What is done again and again to one cluster.
-struct Sweep<'a> {
-    links: &'a Links,
+struct Sweep {
+    links: Links,
     journal: tempfile::TempDir,
     random: trib::base::Rng,
 }
 
-impl<'a> Sweep<'a> {
-    fn new(links: &'a Links) -> Sweep<'a> {
-        Sweep { links, journal: tempfile::tempdir().unwrap(), random: trib::base::Rng::seeded(5) }
+impl Sweep {
+    /// `trib` reaches these servers, and may be killed on the way to each.
+    fn new<'s>(servers: impl IntoIterator<Item = &'s Server>) -> Sweep {
+        let (links, journal) = (Links::new(servers), tempfile::tempdir().unwrap());
+        Sweep { links, journal, random: trib::base::Rng::seeded(5) }
     }
 
     fn run(&self, words: &[String], at: Option<usize>) -> (Ran, usize) {
@@ -87,8 +90,7 @@ fn slots_and_keys_in_motion() {
     let seed = servers[1].addr();
     fill(servers[0].port, 3000);
     let ids: Vec<String> = servers.iter().map(id_of).collect();
-    let links = Links::new(servers.iter().chain([&source]));
-    let mut sweep = Sweep::new(&links);
+    let mut sweep = Sweep::new(servers.iter().chain([&source]));
     let shape = || [0, 1, 2].map(|n| slots_of(&servers[n]));
     let writer = Writer::start(servers[0].port, "live", 300);
 
@@ -203,8 +205,7 @@ fn members_that_come_and_go() {
     let servers = cluster(3, 1, "");
     let new = Server::start_in_cluster_mode(ServerKind::Stock, "");
     let seed = servers[0].addr();
-    let links = Links::new(servers.iter().chain([&new]));
-    let mut sweep = Sweep::new(&links);
+    let mut sweep = Sweep::new(servers.iter().chain([&new]));
     let knows = |server: &Server| server.text("CLUSTER NODES").contains(&id_of(&new));
     let remove = || trib(&format!("del-node {seed} {}", id_of(&new)));
     let add = || trib(&format!("add-node --slave {} {seed}", new.addr()));
@@ -246,8 +247,7 @@ fn a_cluster_that_is_made() {
         return;
     }
     let servers = Server::start_many(ServerKind::Stock, 4, "");
-    let links = Links::new(&servers);
-    let mut sweep = Sweep::new(&links);
+    let mut sweep = Sweep::new(&servers);
     sweep.over(
         2,
         &[],
@@ -272,33 +272,73 @@ fn a_cluster_that_is_made() {
 
 #[test]
 fn a_roll() {
-    if !ServerKind::Stock.is_available() || !redis_cli_is_available() {
-        return;
-    }
-    let servers = cluster(3, 1, "");
-    let seed = servers[1].addr();
-    fill(servers[0].port, 500);
-    let restarter = crate::roll::Restarter::new(&servers);
-    let command = restarter.command("redis-server");
-    let links = Links::new(&servers);
-    let mut sweep = Sweep::new(&links);
-    let restart = ["--restart".to_owned(), command];
+    let Some(stage) = Stage::new(500) else { return };
+    let (seed, servers) = (stage.seed(), &stage.servers);
+    let mut sweep = Sweep::new(servers);
+    let restart = ["--restart".to_owned(), stage.restarter.command("redis-server")];
     let primaries = || [0, 1, 2].map(|n| crate::drain::own_line(&servers[n]).contains("master"));
     let runs = std::cell::RefCell::new(Vec::new());
     sweep.over(
-        1,
+        3,
         &restart,
         |_| {
-            *runs.borrow_mut() = servers.iter().map(crate::roll::run_id).collect();
+            *runs.borrow_mut() = servers.iter().map(run_id).collect();
             words(format!("roll --yes --back {seed}")).into_iter().chain(restart.clone()).collect()
         },
         |told| {
             for (server, before) in servers.iter().zip(&*runs.borrow()) {
-                assert_ne!(crate::roll::run_id(server), *before, "{told}: {} was restarted", server.addr());
+                assert_ne!(run_id(server), *before, "{told}: {} was restarted", server.addr());
             }
             assert_eq!(primaries(), [true; 3], "{told}: roles are what they were");
             assert_well(&seed, told);
             assert_eq!(keys_in(&servers[..3]), 500, "{told}");
         },
     );
+}
+
+/// The servers move the slots themselves, and go on with that when nobody waits for them any more.
+#[test]
+fn slots_that_the_servers_move() {
+    let servers = Server::start_many(ServerKind::Node, 3, "");
+    assert_eq!(trib(&format!("create --yes {}", addrs(&servers))).code, 0);
+    let seed = servers[2].addr();
+    let ids: Vec<String> = servers.iter().map(id_of).collect();
+    // It takes a while.
+    let mut pipeline = redis::pipe();
+    for slot in 0..1000 {
+        pipeline.cmd("SET").arg(key_in(slot)).arg(vec![b'x'; 10_000]).ignore();
+    }
+    pipeline.query::<()>(&mut servers[0].connect()).unwrap();
+    let writer = Writer::start(servers[0].port, "live", 300);
+    let mut sweep = Sweep::new(&servers);
+    // What comes before is no different from other moves.
+    sweep.links.count_from("MIGRATESLOTS");
+    let shape = || [0, 1, 2].map(|n| slots_of(&servers[n]));
+    // All at once, and in portions.
+    for limit in ["", "--max-keys-per-sec 20000"] {
+        sweep.over(
+            4,
+            &[],
+            |_| {
+                let (from, to) = if shape()[0] == 5461 { (0, 1) } else { (1, 0) };
+                let pair = format!("--from {} --to {}", ids[from], ids[to]);
+                words(format!("reshard --yes --engine atomic {limit} {pair} --slots 1000 {seed}"))
+            },
+            |told| {
+                assert!([[4461, 6462, 5461], [5461, 5462, 5461]].contains(&shape()), "{told}: {:?}", shape());
+                assert_well(&seed, told);
+                let moves = |server: &Server| server.text("CLUSTER NODES").contains("->-");
+                assert!(!servers.iter().any(moves), "{told}: a slot is open");
+            },
+        );
+    }
+    assert!(writer.finish(servers[0].port) > 100);
+    let found: usize = (0..1000u16)
+        .filter(|&slot| {
+            let key = key_in(slot);
+            let owner = servers.iter().find_map(|server| server.call::<usize>(&format!("STRLEN {key}")).ok());
+            owner == Some(10_000)
+        })
+        .count();
+    assert_eq!(found, 1000, "no key is lost");
 }

@@ -35,6 +35,9 @@ struct State {
     /// At which piece.
     plan: Option<(usize, Trouble)>,
     trib: Option<Pid>,
+    /// Pieces count from the first on that has this text; none before it.
+    from: Option<&'static str>,
+    has_begun: bool,
     cut: Option<u16>,
     /// The open ways to each server.
     open: BTreeMap<u16, Vec<TcpStream>>,
@@ -57,9 +60,14 @@ pub struct Links {
 }
 
 impl Shared {
-    fn piece(&self) {
-        let count = self.pieces.fetch_add(1, Ordering::SeqCst) + 1;
+    fn piece(&self, bytes: &[u8]) {
         let mut state = self.state.lock().unwrap();
+        let begins = |text: &str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
+        state.has_begun |= state.from.is_none_or(begins);
+        if !state.has_begun {
+            return;
+        }
+        let count = self.pieces.fetch_add(1, Ordering::SeqCst) + 1;
         let Some((_, trouble)) = state.plan.take_if(|(at, _)| *at == count) else { return };
         let signal = |pid, signal| kill_process(pid, signal).unwrap();
         match trouble {
@@ -95,7 +103,7 @@ impl Shared {
             let mut piece = vec![0; 64 * 1024];
             while let Ok(count @ 1..) = from.read(&mut piece) {
                 // What it dies of has been sent, and nobody hears the answer.
-                shared.piece();
+                shared.piece(&piece[..count]);
                 if to.write_all(&piece[..count]).is_err() {
                     break;
                 }
@@ -144,7 +152,7 @@ impl Links {
             .spawn()
             .unwrap();
         state.trib = Pid::from_raw(i32::try_from(run.id()).unwrap());
-        state.plan = trouble;
+        (state.plan, state.has_begun) = (trouble, false);
         drop(state);
         let begun = Instant::now();
         let out = read_all(run.stdout.take().unwrap());
@@ -165,6 +173,11 @@ impl Links {
         drop(state);
         let (stdout, stderr) = (out.join().unwrap(), err.join().unwrap());
         (Ran { stdout, stderr, code: status.code().unwrap_or(-1) }, self.shared.pieces.load(Ordering::SeqCst))
+    }
+
+    /// Counts pieces from the first on that has this text.
+    pub fn count_from(&self, text: &'static str) {
+        self.shared.state.lock().unwrap().from = Some(text);
     }
 
     /// Everything gets through again.

@@ -149,6 +149,29 @@ impl Drop for Restarter {
     }
 }
 
+/// A cluster of stock servers with keys, and what restarts them.
+pub struct Stage {
+    pub servers: Vec<Server>,
+    pub restarter: Restarter,
+}
+
+impl Stage {
+    /// Three primaries with a replica each; nothing where there is no such server here.
+    pub fn new(keys: usize) -> Option<Stage> {
+        if !ServerKind::Stock.is_available() || !redis_cli_is_available() {
+            return None;
+        }
+        let servers = cluster(3, 1, "");
+        fill(servers[0].port, keys);
+        let restarter = Restarter::new(&servers);
+        Some(Stage { servers, restarter })
+    }
+
+    pub fn seed(&self) -> String {
+        self.servers[1].addr()
+    }
+}
+
 /// Runs `trib` with a command of several words.
 fn roll(restart: &str, line: &str) -> crate::support::Ran {
     let mut words = vec!["roll", "--yes", "--restart", restart];
@@ -158,16 +181,14 @@ fn roll(restart: &str, line: &str) -> crate::support::Ran {
 
 #[test]
 fn a_roll_restarts_every_node_and_no_write_fails() {
-    if !ServerKind::Stock.is_available() || !redis_cli_is_available() {
-        return;
-    }
-    let servers = cluster(3, 1, "");
-    let seed = servers[1].addr();
-    fill(servers[0].port, 1000);
-    let restarter = Restarter::new(&servers);
+    let Some(stage) = Stage::new(1000) else { return };
+    let (seed, Stage { servers, restarter }) = (stage.seed(), &stage);
     let command = restarter.command("redis-server");
     let before: Vec<String> = servers.iter().map(run_id).collect();
-    assert_eq!(roll(&command, &format!("--dry-run {seed}")).code, 4);
+    let ran = roll(&command, &format!("--dry-run {seed}"));
+    assert_eq!(ran.code, 4, "{ran:?}");
+    assert_eq!(ran.stdout.matches(" restart ").count(), 6, "once each: {ran:?}");
+    assert!(!ran.stdout.contains("\nrestart "), "{ran:?}");
     assert_eq!(restarter.order(), "");
     assert_eq!(roll("restart {role}", &seed).code, 2, "it would be the same node each time");
 
@@ -219,24 +240,19 @@ fn are_nodes(servers: &[Server]) -> usize {
 
 #[test]
 fn stock_servers_are_swapped_for_nodes_and_back() {
-    if !ServerKind::Stock.is_available() || !redis_cli_is_available() {
-        return;
-    }
-    let servers = cluster(3, 1, "");
-    let seed = servers[1].addr();
-    fill(servers[0].port, 2000);
-    let restarter = Restarter::new(&servers);
+    let Some(stage) = Stage::new(2000) else { return };
+    let (seed, Stage { servers, restarter }) = (stage.seed(), &stage);
     for (program, nodes) in [(env!("CARGO_BIN_EXE_node"), servers.len()), ("redis-server", 0)] {
         let writer = Writer::start(servers[1].port, program, 200);
         // Half of them first: a mixed cluster works like any other.
         let ran = roll(&restarter.command(program), &format!("--only replicas {seed}"));
         assert_eq!(ran.code, 0, "{ran:?}");
-        assert_eq!(are_nodes(&servers), 3);
+        assert_eq!(are_nodes(servers), 3);
         let skip: Vec<String> = servers.iter().filter(|server| !is_primary(server)).map(id_of).collect();
         let ran = roll(&restarter.command(program), &format!("--skip {} {seed}", skip.join(",")));
         assert_eq!(ran.code, 0, "{ran:?}");
         writer.finish(servers[1].port);
-        assert_eq!(are_nodes(&servers), nodes);
+        assert_eq!(are_nodes(servers), nodes);
         assert_eq!(trib(&format!("check {seed}")).code, 0);
         let primaries: Vec<&Server> = servers.iter().filter(|server| is_primary(server)).collect();
         let keys: usize = primaries.iter().map(|server| server.call::<usize>("DBSIZE").unwrap()).sum();

@@ -116,19 +116,11 @@ fn ranges(view: &ClusterView) -> Vec<Range> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trib::view::tests::view;
+    use crate::trib::view::tests::pair;
 
     #[test]
     fn ranges_are_in_order_and_gaps_are_shown() {
-        let view = view(
-            "10.0.0.1:7000",
-            &[
-                "a 10.0.0.1:7000 myself,master - 0 0 1 connected 0-9 20-29 [7->-b]\n\
-                 b 10.0.0.2:7000 master - 0 0 2 connected 10-19",
-                "b 10.0.0.2:7000 myself,master - 0 0 2 connected 10-19\n\
-                 a 10.0.0.1:7000 master - 0 0 1 connected 0-9 20-29",
-            ],
-        );
+        let view = pair(["0-9 20-29 [7->-b]", "10-19"], ["10-19", "0-9 20-29"]);
         let told: Vec<_> = ranges(&view)
             .into_iter()
             .map(|range| (range.first, range.last, range.primary.unwrap_or_default(), range.open))

@@ -93,7 +93,7 @@ fn owns(report: &Report, owner: &NodeId, slots: &SlotSet) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::view::tests::{id, small, view};
+    use super::super::super::view::tests::{id, pair, small};
     use super::*;
 
     #[test]
@@ -109,15 +109,7 @@ mod tests {
     #[test]
     fn who_lost_a_slot_again_is_told_unless_somebody_claims_it() {
         // 3 and 4 have moved from b to a, who does not know of 3, and b has kept 4.
-        let view = view(
-            "10.0.0.1:7000",
-            &[
-                "a 10.0.0.1:7000 myself,master - 0 0 3 connected 0-2\n\
-                 b 10.0.0.2:7000 master - 0 0 2 connected 3-9",
-                "b 10.0.0.2:7000 myself,master - 0 0 2 connected 4-9\n\
-                 a 10.0.0.1:7000 master - 0 0 3 connected 0-3",
-            ],
-        );
+        let view = pair(["0-2", "3-9"], ["4-9", "0-3"]);
         let slots = |numbers: &[u16]| numbers.iter().filter_map(|&n| Slot::new(n)).collect::<SlotSet>();
         let found = unheard(&view, &BTreeMap::from([(id('a'), slots(&[3, 4]))]));
         let found: Vec<_> = found.iter().map(|(node, owners)| (node.id, owners[&id('a')].to_string())).collect();
