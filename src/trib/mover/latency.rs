@@ -5,8 +5,8 @@ use std::time::Duration;
 
 /// As many as give a p99 a meaning.
 const KEPT: usize = 100;
-/// Fewer answers say nothing yet.
-const FEWEST: usize = 10;
+/// Of fewer answers two must be slow: one may have been a chance.
+const FEW: usize = 10;
 
 /// The last answers of one node, and the question that waits for one. Times are since any fixed moment.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +35,11 @@ impl Latency {
         let waiting = self.asked.map(|asked| now.saturating_sub(asked));
         let mut sorted: Vec<Duration> = self.took.iter().copied().collect();
         sorted.sort_unstable();
-        let told = (sorted.len() >= FEWEST).then(|| sorted[(sorted.len() * 99).div_ceil(100) - 1]);
+        let told = match sorted.len() {
+            0 | 1 => None,
+            few @ ..FEW => Some(sorted[few - 2]),
+            many => Some(sorted[(many * 99).div_ceil(100) - 1]),
+        };
         told.max(waiting.filter(|waiting| sorted.last().is_none_or(|longest| waiting > longest)))
     }
 }
@@ -61,7 +65,9 @@ mod tests {
     fn one_slow_answer_of_a_hundred_is_no_trend() {
         assert_eq!(answered((0..99).map(|_| 1).chain([50])).p99(ms(0)), Some(ms(1)));
         assert_eq!(answered((0..98).map(|_| 1).chain([50, 60])).p99(ms(0)), Some(ms(50)));
-        assert_eq!(answered([9; 9]).p99(ms(0)), None, "too few");
+        assert_eq!(answered([9]).p99(ms(0)), None, "too few");
+        assert_eq!(answered([1, 9, 1]).p99(ms(0)), Some(ms(1)));
+        assert_eq!(answered([9, 1, 8]).p99(ms(0)), Some(ms(8)), "two of three are no chance");
         assert_eq!(answered([3; 10]).p99(ms(0)), Some(ms(3)));
     }
 
