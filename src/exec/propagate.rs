@@ -220,28 +220,26 @@ impl Server {
         }
         self.scratch.clear();
         push_command(&mut self.scratch, args);
-        let now = Millis((self.stopwatch.micros() / 1000) as i64);
+        let now = self.mono();
         self.repl.propagate(now, None, &self.scratch);
     }
 
     /// `db` is `None` for what belongs to no database: MULTI, EXEC, and messages about slot migrations.
     pub(super) fn emit(&mut self, db: Option<u32>, args: Args<'_>, replicas_only: bool) {
         let stamp = self.config.aof_timestamp_enabled.then(|| self.now.secs());
-        if !self.repl.is_primary() {
-            // The replicas of a replica get its primary's bytes as they are.
-            if !replicas_only {
-                self.aof.append(db, stamp, |out| push_command(out, args));
-            }
-            return;
+        let bytes = if self.aof.is_on() && !replicas_only {
+            self.aof.append(db, stamp, args)
+        } else {
+            self.scratch.clear();
+            push_command(&mut self.scratch, args);
+            &self.scratch
+        };
+        // The replicas of a replica get its primary's bytes as they are.
+        if self.repl.is_primary() {
+            // A clock that was read for the command just now is good enough.
+            let micros = self.lap.unwrap_or_else(|| self.stopwatch.micros());
+            self.repl.propagate(Millis((micros / 1000) as i64), db, bytes);
         }
-        self.scratch.clear();
-        push_command(&mut self.scratch, args);
-        let scratch = &self.scratch;
-        if !replicas_only {
-            self.aof.append(db, stamp, |out| out.extend_from_slice(scratch));
-        }
-        let now = Millis((self.stopwatch.micros() / 1000) as i64);
-        self.repl.propagate(now, db, scratch);
     }
 }
 
@@ -284,11 +282,9 @@ impl AofBuffer {
         self.selected = None;
     }
 
-    /// Appends a command. `stamp`: the second it ran in, when that is to stand in the file.
-    fn append(&mut self, db: Option<u32>, stamp: Option<i64>, write: impl FnOnce(&mut Vec<u8>)) {
-        if !self.on {
-            return;
-        }
+    /// Appends a command to a log that is on, and gives its bytes. `stamp`: the second it ran in, when that is to stand in
+    /// the file.
+    fn append(&mut self, db: Option<u32>, stamp: Option<i64>, args: Args<'_>) -> &[u8] {
         let before = self.buf.len();
         if let Some(secs) = stamp.filter(|secs| self.stamped.is_none_or(|last| *secs > last)) {
             push_timestamp(&mut self.buf, secs);
@@ -300,8 +296,10 @@ impl AofBuffer {
             num::push_u64(&mut text, u64::from(db));
             push_command(&mut self.buf, Argv::of(&[b"SELECT", &text]).args());
         }
-        write(&mut self.buf);
+        let from = self.buf.len();
+        push_command(&mut self.buf, args);
         self.offset += (self.buf.len() - before) as u64;
+        &self.buf[from..]
     }
 
     /// Swaps the waiting bytes with an empty buffer.

@@ -9,6 +9,8 @@
 //! the file.
 
 mod base;
+mod mark;
+mod pace;
 mod sync;
 mod turn;
 
@@ -19,7 +21,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::disk::RealDisk;
 use super::shared::{Shared, lock};
@@ -30,6 +32,8 @@ use crate::exec::latency::LatencyEvent;
 use crate::persist::aof::{Log, LogFile, Manifest};
 use crate::persist::disk::Disk;
 pub use base::place;
+use mark::Mark;
+use pace::Pace;
 use sync::Syncing;
 
 /// How often `everysec` makes the log durable.
@@ -41,12 +45,6 @@ const RETRY_PERIOD: Duration = Duration::from_millis(100);
 /// Quicker writes are below every `latency-monitor-threshold`.
 const NOTED_USEC: u64 = 1000;
 
-/// A wait for more writers is at most this part of what making the log durable took, ...
-const GATHER_PART: u32 = 2;
-
-/// ... and at most this long.
-const GATHER_MAX: Duration = Duration::from_millis(2);
-
 /// The log of one server.
 pub struct Aof {
     inner: Mutex<Inner>,
@@ -56,9 +54,9 @@ pub struct Aof {
     thread: OnceLock<Thread>,
     syncs: Mutex<Option<sync::Orders>>,
     /// The system has been given the log up to this offset.
-    written: watch::Sender<u64>,
+    written: Mark,
     /// The log is durable up to this offset.
-    durable: watch::Sender<u64>,
+    durable: Mark,
     /// How often connections have had to wait for that, ever, ...
     arrivals: AtomicU64,
     /// ... and the number of them that the thread waits for before its next round, while it does.
@@ -84,6 +82,7 @@ struct Inner {
     syncing: Option<Syncing>,
     /// The arrivals that are answered.
     released: u64,
+    pace: Pace,
 }
 
 /// What the disk has refused.
@@ -138,13 +137,14 @@ impl Default for Aof {
                 synced_at: Instant::now(),
                 syncing: None,
                 released: 0,
+                pace: Pace::default(),
             }),
             at_work: AtomicBool::new(false),
             orders: Mutex::default(),
             thread: OnceLock::new(),
             syncs: Mutex::default(),
-            written: watch::channel(0).0,
-            durable: watch::channel(0).0,
+            written: Mark::default(),
+            durable: Mark::default(),
             arrivals: AtomicU64::new(0),
             wanted: AtomicU64::new(u64::MAX),
             gathering: AtomicBool::new(false),
@@ -172,7 +172,7 @@ impl Aof {
         Ok(())
     }
 
-    /// Starts the threads.
+    /// Starts the threads, and lets the runtime wake those who wait for them.
     ///
     /// # Errors
     /// The system gives no thread.
@@ -181,6 +181,8 @@ impl Aof {
         let (aof, shared) = (Arc::clone(self), Arc::clone(shared));
         let handle = thread::Builder::new().name("aof".to_owned()).spawn(move || aof.run(&shared))?;
         let _ = self.thread.set(handle.thread().clone());
+        let aof = Arc::clone(self);
+        tokio::spawn(async move { tokio::join!(aof.written.relay(), aof.durable.relay()) });
         Ok(())
     }
 
@@ -254,15 +256,13 @@ impl Aof {
 
     /// Waits until the log is durable up to `offset`.
     pub async fn wait_durable(&self, offset: u64) {
-        let mut durable = self.durable.subscribe();
-        if *durable.borrow_and_update() >= offset {
+        if self.durable.is_at(offset) {
             return;
         }
         if self.arrivals.fetch_add(1, Ordering::AcqRel) + 1 >= self.wanted.load(Ordering::Acquire) {
             self.wake();
         }
-        // The sender lives as long as the log.
-        let _ = durable.wait_for(|at| *at >= offset).await;
+        self.durable.wait(offset).await;
     }
 
     /// The files that hold the log, in order, with their paths.
@@ -404,33 +404,35 @@ impl Aof {
         if let Err(error) = synced {
             return self.refused(shared, inner, taken.policy, Failing::Sync, &error);
         }
-        let arrived = self.arrivals.load(Ordering::Acquire);
         let took = started.elapsed();
         self.synced(shared, inner, taken);
+        inner.pace.synced(took);
         let released = answered - std::mem::replace(&mut inner.released, answered);
-        if released + (arrived - answered) > 1 {
-            self.gather(arrived + released, took);
-            return None;
+        let writers = released + (self.arrivals.load(Ordering::Acquire) - answered);
+        if writers <= 1 {
+            return Some(SYNC_PERIOD);
         }
-        Some(SYNC_PERIOD)
+        let wanted = inner.pace.wanted(writers);
+        self.gather(&mut inner.pace, answered + wanted, Pace::patience(took));
+        None
     }
 
-    /// Those whose replies have just left write again at once, most likely: so that they need not wait for two rounds of
-    /// the disk, the next round begins when all have come back (`wanted` arrivals), or after a moment.
-    fn gather(&self, wanted: u64, took: Duration) {
+    /// Waits until so many have arrived, ever, or for so long.
+    fn gather(&self, pace: &mut Pace, wanted: u64, patience: Duration) {
+        let arrived = || self.arrivals.load(Ordering::Acquire);
+        let (started, before) = (Instant::now(), arrived());
         self.wanted.store(wanted, Ordering::Release);
         self.gathering.store(true, Ordering::Release);
-        let until = Instant::now() + (took / GATHER_PART).min(GATHER_MAX);
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let all_here = self.arrivals.load(Ordering::Acquire) >= wanted;
-            if left.is_zero() || all_here || !lock(&self.orders).is_empty() {
+            let left = patience.saturating_sub(started.elapsed());
+            if left.is_zero() || arrived() >= wanted || !lock(&self.orders).is_empty() {
                 break;
             }
             thread::park_timeout(left);
         }
         self.gathering.store(false, Ordering::Release);
         self.wanted.store(u64::MAX, Ordering::Release);
+        pace.came(arrived() - before, started.elapsed());
     }
 
     /// The disk has refused something. Under `always` the process ends: it may neither answer nor go on without. Else
@@ -473,13 +475,13 @@ impl Aof {
     }
 
     fn advance(&self, offset: u64) {
-        raise(&self.durable, offset);
+        self.durable.raise(offset);
     }
 
     /// The system has been given the log up to `offset`. What it has refused is kept, and nobody waits for it: writes are
     /// refused meanwhile.
     fn tell_written(&self, offset: u64) {
-        raise(&self.written, offset);
+        self.written.raise(offset);
     }
 
     fn tell_durable(&self, shared: &Shared, inner: &Inner, taken: &Taken) {
@@ -544,12 +546,4 @@ fn note(shared: &Shared, events: &[LatencyEvent], started: Instant) {
             server.note_latency(*event, usec);
         }
     }
-}
-
-fn raise(to: &watch::Sender<u64>, offset: u64) {
-    to.send_if_modified(|at| {
-        let newer = *at < offset;
-        *at = offset.max(*at);
-        newer
-    });
 }

@@ -17,23 +17,18 @@ impl Aof {
     /// Waits until the system has the log up to `offset`, or has refused it. What tells of no changes of its own client
     /// does not wait for a busy disk.
     pub async fn wait_written(&self, shared: &Shared, offset: u64, tells_changes: bool) {
-        if self.is_written(offset) {
+        if self.written.is_at(offset) {
             return;
         }
         // Whoever else has sent something has it run first: then one write is enough for all.
         after_others().await;
-        if self.is_written(offset) || self.write_at_once(shared) {
+        if self.written.is_at(offset) || self.write_at_once(shared) {
             return;
         }
         self.wake();
         if tells_changes {
-            // The sender lives as long as the log.
-            let _ = self.written.subscribe().wait_for(|at| *at >= offset).await;
+            self.written.wait(offset).await;
         }
-    }
-
-    fn is_written(&self, offset: u64) -> bool {
-        *self.written.borrow() >= offset
     }
 
     /// Writes what is waiting, unless that may take long.
@@ -65,7 +60,7 @@ impl Aof {
             // The policy has just changed.
             self.wake();
         }
-        self.tell_written(taken.offset);
+        self.written.raise_here(taken.offset);
         true
     }
 }
