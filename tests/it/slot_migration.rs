@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use redis::Value;
 use trib::base::{Slot, key_slot};
 
-use crate::support::cluster_client::Writer;
+use crate::support::cluster_client::{ClusterClient, Writer};
 use crate::support::{Server, ServerKind, eventually};
 use crate::{cluster_of, trib, wait_until_ok};
 
@@ -43,6 +43,66 @@ fn fill(server: &Server, slots: std::ops::RangeInclusive<u16>, count: usize) -> 
         pipe.exec(&mut connection).expect("the keys are stored");
     }
     keys
+}
+
+/// Large values go in pieces, and are what they would be had nothing moved: a server of its own gets the same commands.
+#[test]
+fn large_values_move_under_a_writer() {
+    const ELEMENTS: usize = 60_000;
+    let directives = "enable-debug-command yes";
+    let servers = three(&format!("{PATIENT}\n{directives}"));
+    let mirror = Server::start(ServerKind::Node, directives);
+    let (mut client, mut mirrored) = (ClusterClient::new(servers[0].port), mirror.connect());
+    // All in slot 3300.
+    let mut both = |line: String| {
+        let mut words = line.split(' ');
+        let mut cmd = redis::cmd(words.next().expect("a command"));
+        words.for_each(|word| _ = cmd.arg(word));
+        let expected = cmd.query::<Value>(&mut mirrored).expect("it is well-formed");
+        assert_eq!(client.query(&cmd, "{b}").as_ref(), Ok(&expected), "{line}");
+    };
+    for from in (0..ELEMENTS).step_by(1000) {
+        let words = |word: &dyn Fn(usize) -> String| (from..from + 1000).map(word).collect::<Vec<_>>().join(" ");
+        both(format!("HSET {{b}}hash {}", words(&|n| format!("f{n} {n}"))));
+        both(format!("SADD {{b}}set {}", words(&|n| format!("m{n}"))));
+        both(format!("ZADD {{b}}zset {}", words(&|n| format!("{} m{n}", n % 977))));
+        both(format!("RPUSH {{b}}list {}", words(&|n| format!("element{n}"))));
+        both(format!("HPEXPIREAT {{b}}hash {} FIELDS 500 {}", 4_000_000_000_000u64 + from as u64, {
+            let fields = (from..from + 1000).step_by(2).map(|n| format!("f{n}"));
+            fields.collect::<Vec<_>>().join(" ")
+        }));
+    }
+    for n in 0..ELEMENTS / 10 {
+        both(format!("XADD {{b}}stream {}-0 f {n} g {}", n + 1, "x".repeat(100)));
+    }
+    both("XGROUP CREATE {b}stream group 0".to_owned());
+    both("PEXPIREAT {b}zset 5000000000000".to_owned());
+    migrate(&servers[0], &servers[1], "3300 3300");
+    let mut written = 0;
+    while !is_over(&servers[0]) {
+        let n = written % ELEMENTS;
+        both(format!("HSET {{b}}hash f{n} changed new{n} 1"));
+        both(format!("HDEL {{b}}hash f{}", ELEMENTS - n));
+        both(format!("SADD {{b}}set new{n}"));
+        both(format!("SREM {{b}}set m{}", n * 3));
+        both(format!("ZINCRBY {{b}}zset 5000 m{}", n * 2));
+        both(format!("ZREM {{b}}zset m{}", ELEMENTS - n));
+        both(format!("LPUSH {{b}}list left{n}"));
+        both(format!("RPOP {{b}}list {}", n % 3 + 1));
+        both(format!("XADD {{b}}stream MAXLEN {} {}-1 f {n}", ELEMENTS / 10, ELEMENTS + n));
+        written += 1;
+    }
+    assert_eq!((newest(&servers[0]).0.as_str(), newest(&servers[0]).1.as_str()), ("success", ""));
+    assert!(written > 0);
+    for key in ["hash", "set", "zset", "list", "stream"] {
+        for what in ["DEBUG DIGEST-VALUE", "PEXPIRETIME", "TYPE"] {
+            both(format!("{what} {{b}}{key}"));
+        }
+    }
+    for n in 0..100 {
+        both(format!("HPEXPIRETIME {{b}}hash FIELDS 3 f{n} f{} new{n}", n * 500));
+    }
+    both("XINFO GROUPS {b}stream".to_owned());
 }
 
 /// State and message of the newest migration of a server; empty where it knows of none or does not answer.

@@ -8,7 +8,11 @@
 //! missing. Then all passed keys of the unit are sent as they are now, in the place of the unit's commands. That is right
 //! whatever the commands did, and it does not have to be known before they run. The same holds for a command that reads
 //! keys which it does not name (SORT … BY).
+//!
+//! A large value that the walk has met waits for its turn, as if it were ahead. While it is under way, its changes are
+//! what [`large`](super::large) makes of them; where other keys come into it, it begins anew.
 
+use super::large::{Stand, is_large};
 use super::source::Sending;
 use super::{export, why};
 use crate::base::key_slot;
@@ -30,6 +34,8 @@ enum Place {
     Elsewhere,
     Ahead,
     Passed,
+    /// It is a large value of which a part is sent.
+    Begun,
     Both,
 }
 
@@ -79,9 +85,11 @@ impl Sending {
     }
 
     fn place_of(&self, keyspace: &Keyspace, db: u32, key: &[u8]) -> Place {
-        match &self.walk {
+        match (&self.walk, self.large.stand(db, key)) {
             _ if !self.moves_key(key) => Place::Elsewhere,
-            Some(walk) if !keyspace.has_walked(walk, db, key) => Place::Ahead,
+            (_, Some(Stand::Begun)) => Place::Begun,
+            (_, Some(Stand::Waits)) => Place::Ahead,
+            (Some(walk), None) if !keyspace.has_walked(walk, db, key) => Place::Ahead,
             _ => Place::Passed,
         }
     }
@@ -94,7 +102,7 @@ impl Sending {
             let names_all = visit_keys_in(commands, *change, &mut |db, key| {
                 place = place.and(self.place_of(keyspace, db, key));
             });
-            if place == Place::Passed && !names_all && self.walk.is_some() {
+            if matches!(place, Place::Passed | Place::Begun) && !names_all && self.walk.is_some() {
                 place = Place::Both;
             }
             places.push(place);
@@ -102,29 +110,44 @@ impl Sending {
         if places.contains(&Place::Both) {
             return self.send_as_they_are(keyspace, commands, unit);
         }
-        for ((db, args), _) in unit.iter().zip(places).filter(|(_, place)| *place == Place::Passed) {
-            self.writer.select(&mut self.out, *db as usize);
-            push_command(&mut self.out, *args);
+        let mut of_begun = Vec::new();
+        for ((db, args), place) in unit.iter().zip(places) {
+            match place {
+                Place::Passed => {
+                    self.writer.select(&mut self.out, *db as usize);
+                    push_command(&mut self.out, *args);
+                }
+                Place::Begun => of_begun.push(*args),
+                Place::Elsewhere | Place::Ahead | Place::Both => {}
+            }
+        }
+        if !of_begun.is_empty() {
+            self.large.follow(keyspace, &mut self.writer, &mut self.out, &of_begun);
         }
     }
 
-    /// Sends every key of the unit that the walk has passed as it is now.
+    /// Sends every key of the unit that the walk has passed as it is now; a large one once more, when its turn comes.
     fn send_as_they_are(&mut self, keyspace: &Keyspace, commands: &CommandTable, unit: &[Changed<'_>]) {
         let mut keys: Vec<KeyIn> = Vec::new();
+        let mut begins_anew = false;
         for change in unit {
-            visit_keys_in(commands, *change, &mut |db, key| {
-                if self.place_of(keyspace, db, key) == Place::Passed {
-                    keys.push((db, key.into()));
-                }
+            visit_keys_in(commands, *change, &mut |db, key| match self.place_of(keyspace, db, key) {
+                Place::Passed => keys.push((db, key.into())),
+                place => begins_anew |= place == Place::Begun,
             });
+        }
+        if begins_anew {
+            self.large.restart(keyspace, &mut self.writer, &mut self.out);
         }
         keys.sort_unstable();
         keys.dedup();
         for (db, key) in keys {
             self.writer.select(&mut self.out, db as usize);
             push_command(&mut self.out, Argv::of(&[b"DEL", &key]).args());
-            if let Some(entry) = keyspace.tables(db).get(key_slot(&key).index()).find(&key) {
-                self.writer.entry(&mut self.out, db as usize, &key, entry.value(), entry.expire_at());
+            match keyspace.tables(db).get(key_slot(&key).index()).find(&key) {
+                Some(entry) if is_large(entry.value()) => self.large.push(db, &key),
+                Some(entry) => self.writer.entry(&mut self.out, db as usize, &key, entry.value(), entry.expire_at()),
+                None => {}
             }
         }
     }

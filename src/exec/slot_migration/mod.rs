@@ -5,7 +5,8 @@
 //! claimed them. Until then the keys are hidden on the target, and clients see nothing of it but one -MOVED.
 //!
 //! - `export`, `import`: the two ends as state machines without IO or clock; `job`, `message`, `ranges`, `why`: their words
-//! - `source`: the link, the walk over the keys, and the writes that follow them; `forward`: which of them
+//! - `source`: the link, the walk over the keys, and the writes that follow them; `forward`: which of them; `large`: keys
+//!   that are too large to be sent at once
 //! - `target`: the importing client, its replicas and the log
 //! - `sweep`: deleting what is left of slots that belong to others
 //!
@@ -18,6 +19,7 @@ pub mod export;
 mod forward;
 pub mod import;
 pub mod job;
+mod large;
 pub mod message;
 pub mod ranges;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The source's end of migrations: the link to the target, the walk over the keys, and what the state machine asks for.
 
 use super::export::{self, Action, Event, Ownership};
+use super::large::{LargeValues, is_large};
 use super::message::{Establish, Message};
 use super::ranges::SlotRanges;
 use super::{ExportLink, Job, JobName, Operation, State, why};
@@ -49,8 +50,10 @@ pub(super) struct Sending {
     /// Bytes that the owner of the link has taken and is writing.
     in_flight: usize,
     pub writer: CommandWriter,
-    /// The walk under way.
+    /// The walk under way, large values included.
     pub walk: Option<SlotWalk>,
+    /// Those that it has met and that are not sent yet.
+    pub large: LargeValues,
     /// What is written to keys that the walk has passed is to be forwarded.
     pub forwards: bool,
     received: Vec<u8>,
@@ -89,6 +92,7 @@ impl Server {
             in_flight: 0,
             writer: CommandWriter::default(),
             walk: None,
+            large: LargeValues::default(),
             forwards: false,
             received: Vec::new(),
             parser: RequestParser::default(),
@@ -226,12 +230,20 @@ impl Server {
         }
         let Some(sending) = self.migrations.exports.get_mut(&name) else { return };
         let Some(walk) = &mut sending.walk else { return };
-        let (out, writer) = (&mut sending.out, &mut sending.writer);
+        let (out, writer, large) = (&mut sending.out, &mut sending.writer, &mut sending.large);
         let started = self.stopwatch.micros();
         let mut left = true;
         while left && out.len() < CHUNK_BYTES && self.stopwatch.micros().saturating_sub(started) < SLICE_USEC {
+            if !large.is_empty() {
+                large.send_piece(&self.keyspace, writer, out);
+                continue;
+            }
             left = self.keyspace.walk_slots(walk, &mut |db, entry| {
-                writer.entry(out, db as usize, entry.key(), entry.value(), entry.expire_at());
+                if is_large(entry.value()) {
+                    large.push(db, entry.key());
+                } else {
+                    writer.entry(out, db as usize, entry.key(), entry.value(), entry.expire_at());
+                }
             });
         }
         if !left {

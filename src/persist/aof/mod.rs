@@ -3,6 +3,7 @@
 //! An append-only log is a directory: one base (a snapshot, or commands), then increments in order, listed in a
 //! manifest. Files are reached only through the door of [`disk`](super::disk).
 
+pub mod elements;
 pub mod feed;
 pub mod log;
 pub mod manifest;
@@ -10,7 +11,7 @@ pub mod names;
 pub mod reader;
 pub mod rewrite;
 pub mod startup;
-mod stream;
+pub mod stream;
 
 pub use feed::Feed;
 pub use log::{Begun, Log, Place};

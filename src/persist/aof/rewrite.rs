@@ -49,10 +49,33 @@ pub struct Pieces {
     at: u64,
     /// The same of a stream.
     place: Place,
+    /// Sorted sets are walked in the order of hashes, not of ranks.
+    by_hash: bool,
+}
+
+impl Pieces {
+    /// For a value that may change between its pieces. Whoever changes it tells the reader of every element that was added,
+    /// removed or changed, and keeps [`Pieces::sent`] of a list true: then no other element is left out. Strings do not
+    /// stand changes.
+    #[must_use]
+    pub fn of_changing() -> Pieces {
+        Pieces { by_hash: true, ..Pieces::default() }
+    }
+
+    /// Elements of a list, from its head on, that have been written.
+    pub fn sent(&mut self) -> &mut u64 {
+        &mut self.at
+    }
+
+    /// What of a stream comes next.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
 }
 
 /// Appends the next commands (of a long string: the next part of the command) that make this key, whose database is
-/// selected. Nothing may change it before the last piece, for which this is true.
+/// selected. Nothing may change it before the last piece, for which this is true; but see [`Pieces::of_changing`].
 pub fn next_piece(
     out: &mut Vec<u8>,
     key: &[u8],
@@ -98,22 +121,22 @@ pub fn next_piece(
             let mut batch = Batch::new(out, "HMSET", key);
             pieces.at = hash.scan(pieces.at, PIECE_ELEMENTS, |field, value, expire_at| match expire_at {
                 None => batch.push([field, value]),
-                Some(at) => {
-                    let words = [b"HSETEX", key, b"PXAT"].map(Item::Bytes);
-                    let fields = [Item::Int(at.0), Item::Bytes(b"FIELDS"), Item::Int(1), field, value];
-                    push_words(batch.out, &[&words[..], &fields].concat());
-                }
+                Some(at) => push_expiring(batch.out(), key, field, value, at),
             });
+            batch.end();
+            pieces.at == 0
+        }
+        ValueRef::ZSet(zset) if pieces.by_hash => {
+            let mut batch = Batch::new(out, "ZADD", key);
+            pieces.at = zset.scan(pieces.at, PIECE_ELEMENTS, |member, score| batch.push_scored(member, score));
             batch.end();
             pieces.at == 0
         }
         ValueRef::ZSet(zset) => {
             let to = zset.len().min(from + PIECE_ELEMENTS);
-            let (mut batch, mut text) = (Batch::new(out, "ZADD", key), Vec::new());
+            let mut batch = Batch::new(out, "ZADD", key);
             for (member, score) in zset.range(from..to) {
-                text.clear();
-                num::push_f64(&mut text, score);
-                batch.push([Item::Bytes(&text), member]);
+                batch.push_scored(member, score);
             }
             batch.end();
             pieces.at = to as u64;
@@ -125,6 +148,13 @@ pub fn next_piece(
         push_words(out, &[Item::Bytes(b"PEXPIREAT"), Item::Bytes(key), Item::Int(at.0)]);
     }
     over
+}
+
+/// Appends the command for a field that expires.
+pub(super) fn push_expiring(out: &mut Vec<u8>, key: &[u8], field: Item<'_>, value: Item<'_>, at: Millis) {
+    let words = [b"HSETEX", key, b"PXAT"].map(Item::Bytes);
+    let fields = [Item::Int(at.0), Item::Bytes(b"FIELDS"), Item::Int(1), field, value];
+    push_words(out, &[&words[..], &fields].concat());
 }
 
 pub(super) fn push_words(out: &mut Vec<u8>, words: &[Item<'_>]) {
@@ -143,7 +173,7 @@ pub(super) fn push_item(out: &mut Vec<u8>, item: Item<'_>) {
 }
 
 /// Splits the items of a collection into commands.
-struct Batch<'a> {
+pub(super) struct Batch<'a> {
     out: &'a mut Vec<u8>,
     command: &'static str,
     key: &'a [u8],
@@ -154,11 +184,16 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn new(out: &'a mut Vec<u8>, command: &'static str, key: &'a [u8]) -> Self {
+    pub fn new(out: &'a mut Vec<u8>, command: &'static str, key: &'a [u8]) -> Self {
         Batch { out, command, key, words: Vec::new(), items: 0, count: 0 }
     }
 
-    fn push<const N: usize>(&mut self, words: [Item<'_>; N]) {
+    /// For commands that stand for themselves.
+    pub fn out(&mut self) -> &mut Vec<u8> {
+        self.out
+    }
+
+    pub fn push<const N: usize>(&mut self, words: [Item<'_>; N]) {
         words.into_iter().for_each(|word| push_item(&mut self.words, word));
         self.items += 1;
         self.count += N;
@@ -167,8 +202,15 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// An element of a sorted set.
+    pub fn push_scored(&mut self, member: Item<'_>, score: f64) {
+        let mut text = Vec::new();
+        num::push_f64(&mut text, score);
+        self.push([Item::Bytes(&text), member]);
+    }
+
     /// Appends the command for what has been pushed.
-    fn end(&mut self) {
+    pub fn end(&mut self) {
         if self.items > 0 {
             push_header(self.out, 2 + self.count);
             push_bulk(self.out, self.command.as_bytes());

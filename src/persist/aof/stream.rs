@@ -8,7 +8,7 @@ use crate::data::stream::{Consumer, Group, Stream, StreamId};
 
 /// Where in a stream the next piece begins. The names are those of a group and of a consumer.
 #[derive(Clone, Debug)]
-pub(super) enum Place {
+pub enum Place {
     /// At the entry with this id, or a later one.
     Entry(StreamId),
     Group(Box<[u8]>),

@@ -1,5 +1,7 @@
 //! Two whole servers and the connections between them, in one thread: slots move while commands run.
 
+mod large;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -51,6 +53,8 @@ struct Pair {
     wires: Vec<Wire>,
     /// Packets of the bus get lost.
     partitioned: bool,
+    /// Words of commands that the longest slice has sent.
+    longest_slice: usize,
 }
 
 const IDS: [&str; 2] = ["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"];
@@ -71,7 +75,16 @@ fn conf(me: usize) -> String {
 
 fn config(me: usize) -> Config {
     let port = 7000 + me as u16;
-    Config { cluster_enabled: true, cluster_databases: 2, port, enable_debug_command: Guard::Yes, ..Config::default() }
+    Config {
+        cluster_enabled: true,
+        cluster_databases: 2,
+        port,
+        enable_debug_command: Guard::Yes,
+        // Large values need not be very large.
+        limits: Limits { list_max_listpack_size: 64, ..Limits::default() },
+        stream_node_max_entries: 50,
+        ..Config::default()
+    }
 }
 
 fn join(server: &mut Server, me: usize) {
@@ -98,7 +111,7 @@ impl Pair {
             bench.server.booted(None);
         }
         let operators = nodes.iter_mut().map(Bench::client).collect();
-        let mut pair = Pair { nodes, operators, clock, wires: Vec::new(), partitioned: false };
+        let mut pair = Pair { nodes, operators, clock, wires: Vec::new(), partitioned: false, longest_slice: 0 };
         pair.run_until("the cluster is ok", |pair| {
             pair.nodes.iter().all(|node| node.server.cluster.as_ref().is_some_and(|engine| engine.state_ok()))
         });
@@ -225,6 +238,8 @@ impl Pair {
             let limits = RequestLimits { bulk_max_bytes: 1 << 20, ..RequestLimits::default() };
             let mut batch = Batch::default();
             wire.parser.parse(&mut wire.buf, limits, &mut batch).expect("well-formed commands");
+            let words = (0..batch.len()).map(|n| batch.command(&wire.buf, n).len()).sum();
+            self.longest_slice = self.longest_slice.max(words);
             let target = &mut self.nodes[1 - wire.source].server;
             let done = target.run_batch(wire.client, &wire.buf, &batch, 0, now);
             let bytes = batch.done_bytes(done);
@@ -263,6 +278,44 @@ impl Pair {
 
     fn keys(&mut self, i: usize) -> usize {
         self.call(i, "DBSIZE").trim_start_matches(':').parse().expect("a number")
+    }
+}
+
+/// A pair of which the first has its slots moved, and a server of its own that runs the same commands.
+struct Beside {
+    pair: Pair,
+    alone: Bench,
+    client: ClientId,
+}
+
+impl Beside {
+    fn start() -> Beside {
+        let config = Config { databases: 2, enable_debug_command: Guard::Yes, ..config(0) };
+        let mut alone = Bench::start_with(Config { cluster_enabled: false, ..config });
+        let client = alone.client();
+        Beside { pair: Pair::start(), alone, client }
+    }
+
+    /// Runs a line at both, at whoever owns its slot. Streams take ids of the clock: it stands still for both.
+    fn run(&mut self, line: &str) -> (String, String) {
+        // A client would wait and then go to the new owner.
+        while self.pair.is_paused() {
+            if !self.pair.pull() {
+                self.pair.tick();
+            }
+        }
+        self.alone.now = self.pair.now();
+        let expected = self.alone.call(self.client, line);
+        let moved = self.pair.nodes[1].server.cluster.as_ref().is_some_and(|engine| engine.owns(key_slot(b"b")));
+        let reply = self.pair.call(usize::from(moved && !line.contains("{c}")), line);
+        (expected, reply)
+    }
+
+    /// Waits until everything has moved.
+    fn finish(&mut self) {
+        self.pair.run_until("it is over", Pair::is_over);
+        assert_eq!(self.pair.jobs(1), "Import 3000-5100 success");
+        self.pair.run_until("swept", |pair| pair.nodes[0].server.keyspace.slot_len(0, key_slot(b"b")) == 0);
     }
 }
 
@@ -495,47 +548,27 @@ proptest! {
         before in proptest::collection::vec(line(), 0..60),
         during in proptest::collection::vec((line(), 0u8..3), 0..80),
     ) {
-        let mut pair = Pair::start();
-        let mut alone =
-            Bench::start_with(Config { databases: 2, enable_debug_command: Guard::Yes, ..Config::default() });
-        let client = alone.client();
-        // Streams take ids of the clock: it stands still for both.
-        let run = |pair: &mut Pair, alone: &mut Bench, line: &str| {
-            // A client would wait and then go to the new owner.
-            while pair.is_paused() {
-                if !pair.pull() {
-                    pair.tick();
-                }
-            }
-            alone.now = pair.now();
-            let expected = alone.call(client, line);
-            let i = usize::from(pair.nodes[1].server.cluster.as_ref().is_some_and(|e| e.owns(key_slot(b"b")))
-                && !line.contains("{c}"));
-            let reply = pair.call(i, line);
-            (expected, reply)
-        };
+        let mut beside = Beside::start();
         // Filling, so that the walk takes many slices.
         for n in 0..150 {
-            run(&mut pair, &mut alone, &format!("SET {{b}}:{n} x;SET {{bar}}:{n} x"));
+            beside.run(&format!("SET {{b}}:{n} x;SET {{bar}}:{n} x"));
         }
         for line in before {
-            run(&mut pair, &mut alone, &line);
+            beside.run(&line);
         }
-        pair.migrate("3000 5100");
+        beside.pair.migrate("3000 5100");
         for (line, pulls) in during {
-            run(&mut pair, &mut alone, &line);
+            beside.run(&line);
             for _ in 0..pulls {
-                pair.pull();
+                beside.pair.pull();
             }
         }
-        pair.run_until("it is over", Pair::is_over);
-        prop_assert_eq!(pair.jobs(1), "Import 3000-5100 success");
-        pair.run_until("swept", |pair| pair.nodes[0].server.keyspace.slot_len(0, key_slot(b"b")) == 0);
+        beside.finish();
         for db in 0..2 {
             for tag in ["{b}", "{bar}", "{c}"] {
                 for n in (0..6).map(|n| n.to_string()).chain((0..150).map(|n| format!(":{n}"))) {
                     let line = format!("SELECT {db};DEBUG DIGEST-VALUE {tag}{n};PEXPIRETIME {tag}{n}");
-                    let (expected, reply) = run(&mut pair, &mut alone, &line);
+                    let (expected, reply) = beside.run(&line);
                     prop_assert_eq!(expected, reply, "{}", line);
                 }
             }
