@@ -62,11 +62,12 @@ impl Server {
     pub fn publish_shard_here(&mut self, channel: &[u8], message: &[u8]) -> usize {
         let (pubsub, mut delivery) = self.delivery();
         let encoded = Message::of(&[b"smessage", channel, message]);
-        let mut receivers = 0;
+        let (mut receivers, mut bytes) = (0, 0);
         for who in pubsub.listeners(Kind::Shard, channel) {
-            delivery.send(who.into(), &encoded);
+            bytes += delivery.send(who.into(), &encoded);
             receivers += 1;
         }
+        self.count_shard_messages(channel, bytes);
         receivers
     }
 

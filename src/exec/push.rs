@@ -102,15 +102,15 @@ impl Server {
 }
 
 impl Delivery<'_> {
-    /// Sends `message` to one client.
-    pub fn send(&mut self, to: ClientId, message: &Message) {
+    /// Sends `message` to one client. Gives its length; 0 where the client is closing.
+    pub fn send(&mut self, to: ClientId, message: &Message) -> usize {
         let Some(client) = self.clients.get_mut(to) else {
             // Only the client whose command runs is not among the others.
             self.own.add(to, Message { bytes: message.bytes.clone() });
-            return;
+            return message.bytes.len();
         };
         if client.is_closing() {
-            return;
+            return 0;
         }
         let was_idle = client.reply.buf.is_empty();
         message.push_onto(&mut client.reply);
@@ -120,6 +120,7 @@ impl Delivery<'_> {
         } else if was_idle {
             self.outbox.push(Effect::Wake(to));
         }
+        message.bytes.len()
     }
 
     /// The client, unless its command runs now.

@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::server::Server;
 use super::spec::Command;
-use crate::base::{SLOTS, Slot};
+use crate::base::{SLOTS, Slot, key_slot};
 use crate::resp::Args;
 
 /// The costs of one slot.
@@ -12,7 +12,7 @@ pub struct SlotUse {
     pub cpu_usec: u64,
     /// Requests, as they came.
     pub bytes_in: u64,
-    /// Replies, and what went to replicas.
+    /// Replies, messages of shard channels to those who listen here, and what went to replicas.
     pub bytes_out: u64,
 }
 
@@ -72,6 +72,13 @@ impl Server {
             used.cpu_usec += work.usec;
             used.bytes_in += request_bytes(args) as u64;
             used.bytes_out += work.reply_bytes as u64;
+        }
+    }
+
+    /// Counts the messages that a shard channel has sent to its listeners here, whoever published it.
+    pub(super) fn count_shard_messages(&mut self, channel: &[u8], bytes: usize) {
+        if let Some(stats) = &mut self.slot_stats {
+            stats.of_mut(key_slot(channel)).bytes_out += bytes as u64;
         }
     }
 
