@@ -1,9 +1,13 @@
 //! Whether the cluster is in a state to serve.
 //!
 //! A primary that restarts, or comes back from a minority, may have been replaced meanwhile without
-//! knowing it, so it stays closed for a while: what it acknowledged would be lost. A node that has not
-//! served since it was created (or reset) has nothing to be replaced in and nothing to lose; it opens as
-//! soon as it sees a majority and covered slots, which is what lets a new cluster start at once.
+//! knowing it, so it stays closed for a while: what it acknowledged would be lost. One that restarts opens
+//! only when a majority has answered it, too. Stock servers take whoever their file calls healthy for
+//! reachable until the node timeout is over: where the network is gone they serve for that long.
+//!
+//! A node that has not served since it was created (or reset) has nothing to be replaced in and nothing to
+//! lose; it opens as soon as it sees a majority and covered slots, which is what lets a new cluster start at
+//! once.
 
 use super::clock::Clock;
 use super::engine::Engine;
@@ -56,7 +60,7 @@ impl Engine {
     /// Evaluates the state anew.
     pub(super) fn update_state(&mut self, now: Clock) {
         self.state.first_evaluated_at.get_or_insert(now.mono);
-        let (mut size, mut reachable, mut failed_slots) = (0, 0, 0);
+        let (mut size, mut reachable, mut answered, mut failed_slots) = (0, 0, 0, 0);
         for idx in self.slots.owners() {
             let node = &self.nodes[idx];
             if node.is_failed() {
@@ -65,6 +69,7 @@ impl Engine {
             if node.is_primary() {
                 size += 1;
                 reachable += usize::from(!node.is(NodeFlags::FAILING));
+                answered += usize::from(idx == self.me || node.answered.is_some());
             }
         }
         let covered = self.slots.assigned() == crate::base::SLOTS && failed_slots == 0;
@@ -78,7 +83,8 @@ impl Engine {
         let ok = majority && (covered || !self.cfg.require_full_coverage);
         if ok && !self.state.ok && self.state.has_past && self.myself().is_primary() {
             let back_for = self.state.minority_at.map_or(i64::MAX, |at| now.mono.since(at));
-            if back_for < self.cfg.rejoin_delay_ms() {
+            let is_alone = self.state.restarted && answered <= size / 2;
+            if is_alone || back_for < self.cfg.rejoin_delay_ms() {
                 return;
             }
         }

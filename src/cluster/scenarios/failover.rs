@@ -63,6 +63,27 @@ fn a_minority_stops_serving_and_elects_nobody() {
 }
 
 #[test]
+fn a_primary_that_restarts_alone_stays_closed_until_a_majority_answers() {
+    let mut net = Net::new(3, 23, |c| c.node_timeout_ms = 15_000);
+    net.create(3);
+    net.run(3000);
+    net.kill(0);
+    net.partition(&[1, 0, 0]);
+    net.start(0);
+    for _ in 0..200 {
+        net.run(50);
+        assert!(!net.engine(0).state_ok(), "after {} ms", net.now_ms);
+    }
+    net.heal();
+    net.run_until(20_000, "it is open", |net| net.engine(0).state_ok());
+    // One whom a majority answers at once waits no longer than stock servers do.
+    net.kill(0);
+    net.start(0);
+    let took = net.run_until(10_000, "it is open", |net| net.engine(0).state_ok());
+    assert!((2000..2500).contains(&took), "{took}");
+}
+
+#[test]
 fn the_majority_replaces_a_primary_on_the_other_side() {
     let mut net = cluster(12);
     // The replica of node 0 is with the majority.
