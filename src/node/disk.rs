@@ -84,18 +84,37 @@ impl DiskFile for File {
 /// # Errors
 /// What the system says; the old content is untouched.
 pub fn replace_file(path: &Path, bytes: &[u8], fsync: bool) -> io::Result<()> {
+    put(path, bytes, fsync, |_| Ok(()))?;
+    if fsync { sync_dir(path) } else { Ok(()) }
+}
+
+/// As [`replace_file`], with a file that is locked before it takes the place of the old one, and stays so while what is
+/// returned lives. That it has taken it is not durable yet.
+///
+/// # Errors
+/// What the system says; the old content is untouched.
+pub fn put_locked(path: &Path, bytes: &[u8], fsync: bool) -> io::Result<File> {
+    put(path, bytes, fsync, |file| file.try_lock().map_err(io::Error::from))
+}
+
+/// Puts a new file, which `prepare` sees first, in the place of another.
+fn put(path: &Path, bytes: &[u8], fsync: bool, prepare: impl FnOnce(&File) -> io::Result<()>) -> io::Result<File> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".tmp-{}", std::process::id()));
     let temp = path.with_file_name(name);
     let written = File::create(&temp).and_then(|mut file| {
+        prepare(&file)?;
         file.write_all(bytes)?;
-        if fsync { file.sync_all() } else { Ok(()) }
+        if fsync {
+            file.sync_all()?;
+        }
+        fs::rename(&temp, path)?;
+        Ok(file)
     });
-    if let Err(error) = written.and_then(|()| fs::rename(&temp, path)) {
+    if written.is_err() {
         let _ = fs::remove_file(&temp);
-        return Err(error);
     }
-    if fsync { sync_dir(path) } else { Ok(()) }
+    written
 }
 
 /// Brings the configuration file up to date. `whole`: with every directive.

@@ -17,6 +17,7 @@ mod load;
 pub mod log;
 pub mod memory;
 pub mod migrate;
+pub mod nodes_conf;
 pub mod os;
 pub mod outgoing;
 pub mod primary;

@@ -15,6 +15,7 @@ use super::listeners::{self, Listeners};
 use super::log::{Logger, Role};
 use super::memory::{Memory, Meter, Reaper};
 use super::migrate::Targets;
+use super::nodes_conf::NodesConf;
 use super::os;
 use super::primary::PrimaryLink;
 use super::shared::{MachineStopwatch, Shared, now};
@@ -98,8 +99,8 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
         Err(error) => return give_up(&logger, &format!("Can't start the thread that frees memory: {}", plain(&error))),
     };
     let mut server = new_server(&prepared, &memory, supervisor.as_ref());
-    let nodes_lock = match join_cluster(&mut server, &logger) {
-        Ok(lock) => lock,
+    let nodes_conf = match join_cluster(&mut server, &logger) {
+        Ok(file) => file,
         Err(text) => return give_up(&logger, &text),
     };
     if let Some(title) = &mut prepared.title {
@@ -126,7 +127,7 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
         targets: Arc::new(Targets::default()),
         exports: Exports::new(Arc::clone(&shared)),
         shared: Arc::clone(&shared),
-        nodes_lock,
+        nodes_conf,
         alarm: None,
         new_hz: None,
         config_requests: Vec::new(),
@@ -298,20 +299,14 @@ fn system_seed() -> u64 {
     hasher.finish()
 }
 
-/// Restores (or makes) this node's place in its cluster. The returned file holds the lock on nodes.conf.
-fn join_cluster(server: &mut Server, logger: &Logger) -> Result<Option<std::fs::File>, String> {
+/// Restores (or makes) this node's place in its cluster. With it comes the right to nodes.conf.
+fn join_cluster(server: &mut Server, logger: &Logger) -> Result<Option<NodesConf>, String> {
     if !server.config.cluster_enabled {
         return Ok(None);
     }
     let path = disk::data_path(&server.config, &server.config.cluster_config_file);
-    // The lock has a file of its own, since the configuration is replaced by renaming.
-    let lock_path = {
-        let mut name = path.clone().into_os_string();
-        name.push(".lock");
-        std::path::PathBuf::from(name)
-    };
-    let lock = os::lock_exclusive(&lock_path)
-        .map_err(|error| format!("Can't open {} in order to acquire a lock: {}", lock_path.display(), plain(&error)))?
+    let file = NodesConf::take(&path)
+        .map_err(|error| format!("Can't open {} in order to acquire a lock: {}", path.display(), plain(&error)))?
         .ok_or_else(|| {
             format!(
                 "Sorry, the cluster configuration file {} is already used by a different Redis Cluster node. Please make \
@@ -319,13 +314,8 @@ fn join_cluster(server: &mut Server, logger: &Logger) -> Result<Option<std::fs::
                 path.display()
             )
         })?;
-    let text = match std::fs::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => {
-            return Err(format!("Loading the cluster node config from {}: {}", path.display(), plain(&error)));
-        }
-    };
+    let text = std::fs::read(&path)
+        .map_err(|error| format!("Loading the cluster node config from {}: {}", path.display(), plain(&error)))?;
     let rng = Rng::seeded(server.rng.next_u64());
     let config = Server::cluster_config(&server.config);
     let clock = server.clock();
@@ -341,7 +331,7 @@ fn join_cluster(server: &mut Server, logger: &Logger) -> Result<Option<std::fs::
         engine
     };
     server.join(engine);
-    Ok(Some(lock))
+    Ok(Some(file))
 }
 
 fn set_title(title: &mut os::ProcessTitle, program: &str, config: &Config) {

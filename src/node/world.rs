@@ -10,6 +10,7 @@ use super::disk;
 use super::exports::Exports;
 use super::memory::Reaper;
 use super::migrate::Targets;
+use super::nodes_conf::NodesConf;
 use super::primary::PrimaryLink;
 use super::reload;
 use super::shared::{Shared, now};
@@ -32,8 +33,8 @@ pub struct Machine {
     pub aof: Arc<Aof>,
     pub targets: Arc<Targets>,
     pub exports: Exports,
-    /// The lock on the cluster's configuration file, held as long as the process lives.
-    pub nodes_lock: Option<std::fs::File>,
+    /// The cluster's configuration file, held as long as the process lives.
+    pub nodes_conf: Option<NodesConf>,
     /// When waits of clients end.
     pub alarm: Option<Millis>,
     /// How often the server's own work is due, when that has changed.
@@ -71,7 +72,7 @@ impl Machine {
     }
 
     /// A vote or an epoch that is not on disk could be given twice: better no node than a lying one.
-    fn save_nodes_conf(&self, text: &str, fsync: bool) {
+    fn save_nodes_conf(&mut self, text: &str, fsync: bool) {
         if let Err(error) = self.write_nodes_conf(text, fsync) {
             let text = plain(&error);
             if self.shared.server().config.cluster_config_save_behavior == ConfigSaveBehavior::BestEffort {
@@ -86,12 +87,14 @@ impl Machine {
         }
     }
 
-    fn write_nodes_conf(&self, text: &str, fsync: bool) -> std::io::Result<()> {
+    fn write_nodes_conf(&mut self, text: &str, fsync: bool) -> std::io::Result<()> {
+        // Only a member of a cluster saves it, and only who holds it is one.
+        let Some(file) = &mut self.nodes_conf else { return Ok(()) };
         let path = {
             let server = self.shared.server();
             disk::data_path(&server.config, &server.config.cluster_config_file)
         };
-        disk::replace_file(&path, text.as_bytes(), fsync)
+        file.replace(&path, text.as_bytes(), fsync)
     }
 
     fn rewrite_config(&self, token: Token, whole: bool) {

@@ -8,8 +8,13 @@ use crate::support::{Server, ServerKind, eventually};
 
 /// Starts `node` with the configuration of a server that is down (or not), and waits for it to give up. Its log.
 fn fails_to_start(server: &Server, extra: &[&str]) -> String {
+    gives_up(ServerKind::Node, server, extra)
+}
+
+/// The same with either kind's program.
+fn gives_up(kind: ServerKind, server: &Server, extra: &[&str]) -> String {
     let log = server.dir().join("second.log");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_node"))
+    let mut child = Command::new(kind.program())
         .arg(server.dir().join("redis.conf"))
         .args(extra)
         .args(["--logfile", &log.display().to_string()])
@@ -71,6 +76,28 @@ fn a_file_belongs_to_one_process_only() {
     assert!(log.contains("is already used by a different Redis Cluster node"), "{log}");
     assert_eq!(fs::read(server.dir().join("nodes.conf")).unwrap(), before);
     assert_eq!(server.text("PING"), "PONG");
+}
+
+/// Neither kind of server starts beside the other, however often the file has been replaced.
+#[test]
+fn a_file_belongs_to_one_process_of_either_kind() {
+    if !ServerKind::Stock.is_available() {
+        return;
+    }
+    for (kind, other) in [(ServerKind::Node, ServerKind::Stock), (ServerKind::Stock, ServerKind::Node)] {
+        let server = Server::start_in_cluster_mode(kind, "");
+        for slots in ["", "1 2 3", "4"] {
+            if !slots.is_empty() {
+                assert_eq!(server.text(&format!("CLUSTER ADDSLOTS {slots}")), "OK");
+            }
+            let port = crate::support::free_port().to_string();
+            let log = gives_up(other, &server, &["--port", &port]);
+            assert!(log.contains("is already used by a different Redis Cluster node"), "{other:?}: {log}");
+        }
+        assert!(server.text("CLUSTER NODES").contains(" 1-4"));
+        let file = fs::read_to_string(server.dir().join("nodes.conf")).unwrap();
+        assert!(file.contains(" 1-4"), "{file}");
+    }
 }
 
 #[test]

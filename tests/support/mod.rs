@@ -25,7 +25,8 @@ pub enum ServerKind {
 }
 
 impl ServerKind {
-    fn program(self) -> PathBuf {
+    #[must_use]
+    pub fn program(self) -> PathBuf {
         match self {
             ServerKind::Stock => std::env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into()).into(),
             ServerKind::Node => env!("CARGO_BIN_EXE_node").into(),
