@@ -424,6 +424,23 @@ fn errors_of_a_cluster() {
     ]);
 }
 
+#[test]
+fn a_primary_that_one_node_has_forgotten_is_found_by_the_others() {
+    if !ServerKind::Stock.is_available() {
+        return;
+    }
+    let servers = cluster(3, 1, "");
+    let (forgotten, asked) = (&servers[0], &servers[1]);
+    assert_eq!(asked.text(&format!("CLUSTER FORGET {}", id_of(forgotten))), "OK");
+    let line = format!("--cluster check {}", asked.addr());
+    check(vec![
+        row(&line, 1, Out, format!("M: {} {}\n", id_of(forgotten), forgotten.addr()))
+            .stands_for("*** WARNING: %s:%d claims to be slave of unknown node ID %s."),
+        row(&line, 1, Out, "[ERR] Nodes don't agree about configuration!\n"),
+        row(&line, 1, Err, format!("{} says that {} does not own 0-5460", asked.addr(), forgotten.addr())),
+    ]);
+}
+
 /// The first slot that it owns.
 fn trib_first_slot(server: &Server) -> u16 {
     let nodes = server.text("CLUSTER NODES");
