@@ -43,6 +43,8 @@ impl By {
     }
 }
 
+/// A connection that was not used for so long may have been closed by the server.
+const IDLE: Duration = Duration::from_secs(5);
 /// Keys of each slot that are weighed.
 const SAMPLE: usize = 3;
 const PIPELINE: usize = 1024;
@@ -59,7 +61,13 @@ pub async fn load(pool: &Pool, primaries: &[&Node], by: By, sample: Duration) ->
         readings.await.into_iter().collect()
     };
     if by == By::Ops {
-        return between(read, tokio::time::sleep(sample), sample).await;
+        let pause = async {
+            tokio::time::sleep(sample).await;
+            if sample >= IDLE {
+                primaries.iter().for_each(|node| pool.forget(&node.addr));
+            }
+        };
+        return between(read, pause, sample).await;
     }
     Ok(read().await?.into_iter().map(|reading| reading.loads).collect())
 }

@@ -223,15 +223,20 @@ pub fn transfers(view: &ClusterView, transfers: &[Transfer]) -> Vec<Step> {
     transfers.iter().map(step).collect()
 }
 
-/// The slot moves among the steps of a plan: what [`transfers`] made of them.
-pub fn moves(steps: &[Step]) -> Result<Vec<Transfer>, Error> {
-    let unreadable = || Error::usage("[ERR] The plan moves slots that cannot be read.");
+/// The slot moves among the steps of a plan: what [`transfers`] made of them. A plan may have been edited, so they have to
+/// be moves between primaries of slots that the one owns.
+pub fn moves(view: &ClusterView, steps: &[Step]) -> Result<Vec<Transfer>, Error> {
+    let primary = |member: &Member| view.primaries().find(|node| node.id.as_str() == member.id);
+    let read = |from, to, slots: &str| {
+        let (from, to, slots) = (primary(from)?, primary(to)?, slots.parse::<SlotSet>().ok()?);
+        let fits = from.id != to.id && slots.is_subset(&from.slots);
+        fits.then(|| Transfer { from: from.id, to: to.id, slots: slots.iter().collect() })
+    };
     let mut moves = Vec::new();
     for step in steps {
         let Step::MoveSlots { from, to, slots } = step else { continue };
-        let id = |member: &Member| NodeId::parse(member.id.as_bytes()).ok_or_else(unreadable);
-        let slots: SlotSet = slots.parse().map_err(|_| unreadable())?;
-        moves.push(Transfer { from: id(from)?, to: id(to)?, slots: slots.iter().collect() });
+        let why = || format!("[ERR] The plan moves {slots} from {} to {}, which cannot be.", from.addr, to.addr);
+        moves.push(read(from, to, slots).ok_or_else(|| Error::failed(why()))?);
     }
     Ok(moves)
 }
@@ -324,6 +329,23 @@ mod tests {
         assert_eq!(Plan::parse(&text).unwrap(), plan);
         assert!(Plan::parse("{}").is_err());
         assert!(Plan::parse(&text.replacen("\"version\": 1", "\"version\": 2", 1)).is_err());
+    }
+
+    #[test]
+    fn moves_are_read_back_if_they_can_be_made() {
+        let view = small();
+        let of = |from: usize, to: usize, slots: &str| Step::MoveSlots {
+            from: (&view.nodes[from]).into(),
+            to: (&view.nodes[to]).into(),
+            slots: slots.into(),
+        };
+        let steps = vec![of(0, 1, "0-9,12"), of(1, 0, "16383")];
+        let read = moves(&view, &steps).unwrap();
+        assert_eq!(transfers(&view, &read), steps);
+        // Slots of somebody else, to itself, to a replica, and no slots.
+        for bad in [of(0, 1, "8191-8192"), of(0, 0, "1"), of(0, 2, "1"), of(0, 1, "x")] {
+            assert!(moves(&view, &[steps[0].clone(), bad.clone()]).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

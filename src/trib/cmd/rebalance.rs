@@ -113,7 +113,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let has_zones = zones.iter().collect::<BTreeSet<_>>().len() > 1;
     let transfers = match (args.by, &ctx.agreed) {
         // What was measured when the plan was made cannot be measured again.
-        (By::Ops, Some(agreed)) => planned::moves(&agreed.steps)?,
+        (By::Ops, Some(agreed)) => planned::moves(&view, &agreed.steps)?,
         (By::Slots, _) if !has_zones => by_slots(ui, &view, &weights, args.threshold)?,
         _ => by_load(ctx, &view, &weights, zones, args).await?,
     };
