@@ -32,6 +32,9 @@ pub enum SetError {
     Failed { name: String, reason: Refusal },
 }
 
+/// In a configuration file it is passed over with a warning, so that servers with and without it can share one.
+const NO_DEFRAG: &str = "Active defragmentation cannot be enabled: this server moves no allocations";
+
 impl SetError {
     fn failed(name: &[u8], reason: impl Into<Refusal>) -> SetError {
         SetError::Failed { name: String::from_utf8_lossy(name).into_owned(), reason: reason.into() }
@@ -73,6 +76,9 @@ impl Config {
                 config.save.clear();
             }
             directive.set(&mut config, &[value]).map_err(|reason| SetError::failed(name, reason))?;
+        }
+        if config.activedefrag && !self.activedefrag {
+            return Err(SetError::failed(b"activedefrag", NO_DEFRAG));
         }
         let last = pairs.last().map_or(&b""[..], |(name, _)| name);
         config.check_cluster_auth().map_err(|reason| SetError::failed(last, reason))?;
@@ -267,7 +273,9 @@ mod tests {
 
     #[test]
     fn what_has_no_effect_yet_is_reported() {
-        let change = set(&Config::default(), &[("activedefrag", "yes")]).unwrap();
-        assert_eq!(change.config.without_effect().iter().map(|d| d.name).collect::<Vec<_>>(), ["activedefrag"]);
+        let config = Config { activedefrag: true, ..Config::default() };
+        assert_eq!(config.without_effect().iter().map(|d| d.name).collect::<Vec<_>>(), ["activedefrag"]);
+        let refused = set(&Config::default(), &[("activedefrag", "yes")]).err().unwrap();
+        assert!(refused.contains("'activedefrag') - Active defragmentation cannot be enabled: "), "{refused}");
     }
 }

@@ -65,7 +65,7 @@ directives! {
     "shutdown-timeout" => shutdown_timeout_secs: i64 = 10, int(0, I32);
     "shutdown-on-sigint" => shutdown_on_sigint: ShutdownFlags = ShutdownFlags::empty(), Shutdown, MULTI;
     "shutdown-on-sigterm" => shutdown_on_sigterm: ShutdownFlags = ShutdownFlags::empty(), Shutdown, MULTI;
-    "crash-log-enabled" => crash_log_enabled: bool = true, YesNo, NOT_YET;
+    "crash-log-enabled" => crash_log_enabled: bool = true, YesNo;
     "crash-memcheck-enabled" => crash_memcheck_enabled: bool = true, YesNo, NOT_YET;
     "oom-score-adj" => oom_score_adj: OomScoreAdj = OomScoreAdj::No, one_of();
     "oom-score-adj-values" => oom_score_adj_values: [i32; 3] = [0, 200, 800], OomScores, MULTI;

@@ -1,5 +1,7 @@
 //! From a batch of parsed commands to replies: look up, ask the gates, queue or call, propagate, count.
 
+use std::sync::atomic::Ordering;
+
 use super::client::{Client, ClientFlags, ClientId, Parked};
 use super::ctx::Ctx;
 use super::gates::Gate;
@@ -181,6 +183,7 @@ impl Server {
     /// Runs a command that passed the gates.
     pub(super) fn call(&mut self, client: &mut Client, index: CommandIndex, args: Args<'_>) {
         let command = self.commands.command(index);
+        self.last_called.store(index.number(), Ordering::Relaxed);
         let obeyed = client.is_obeyed() || (self.config.import_mode && client.is(ClientFlags::IMPORT_SOURCE));
         self.keyspace.begin(self.now, obeyed, client.is(ClientFlags::NO_TOUCH), client.slot);
         let outer = self.unit.begin_call();

@@ -54,7 +54,7 @@ impl Server {
     /// The dataset is loaded: links may be opened. `saved` is the replication history that an RDB file told.
     pub fn booted(&mut self, saved: Option<crate::repl::SavedHistory>) {
         // A file that tells a history and has no key at all may be that of a primary which has none.
-        if (saved.is_none() || self.keyspace.len() > 0) && self.has_nothing_of_primary() {
+        if (saved.is_none() || !self.keyspace.is_empty()) && self.has_nothing_of_primary() {
             self.repl.disown_data();
         }
         self.repl_input(crate::repl::Input::Booted { saved });

@@ -1,6 +1,8 @@
 //! The whole server in one value. `node` keeps it behind a mutex, the simulator holds many.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
 
 use super::acks::AckWaits;
 use super::alarm::Alarms;
@@ -149,6 +151,8 @@ pub struct Server {
     /// When all clients are looked at next.
     pub(super) clients_pass_due: Millis,
     pub commands: CommandTable,
+    /// The command that was called last, for those who cannot ask the server: they come after a crash.
+    pub last_called: Arc<AtomicU16>,
     pub stats: Stats,
     pub rng: Rng,
     pub run_id: NodeId,
@@ -284,6 +288,7 @@ impl Server {
             clients: Clients::default(),
             clients_pass_due: Millis::ZERO,
             commands: setup.commands,
+            last_called: Arc::new(AtomicU16::new(u16::MAX)),
             facts: setup.facts,
             gauges: Gauges::default(),
             stats: Stats::default(),

@@ -11,6 +11,13 @@ use crate::resp::Args;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CommandIndex(u16);
 
+impl CommandIndex {
+    #[must_use]
+    pub fn number(self) -> u16 {
+        self.0
+    }
+}
+
 /// A command and its counters.
 #[derive(Debug)]
 pub struct TableEntry {

@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 
 use super::connection::Connection;
+use super::os;
 use super::shared::{Shared, now};
 use crate::exec::Server;
 use crate::exec::effect::shown_addr;
@@ -33,6 +34,7 @@ impl IoThreads {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             handles.push(runtime.handle().clone());
             thread::Builder::new().name(format!("io_thd_{n}")).spawn(move || {
+                os::prepare_for_signals();
                 runtime.block_on(std::future::pending::<()>());
             })?;
         }

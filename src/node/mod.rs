@@ -7,6 +7,7 @@ pub mod bus_auth;
 pub mod check;
 pub mod connection;
 pub mod crash;
+mod crash_report;
 pub mod disk;
 pub mod exports;
 pub mod gauges;

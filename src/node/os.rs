@@ -1,5 +1,5 @@
 //! What only the operating system can do, and Rust's library does not offer: become a daemon, change the
-//! process title, tell the local time, raise the limit of open files, let the allocator give pages back.
+//! process title, tell the local time, raise the limit of open files, let the allocator give pages back, report its own end.
 //!
 //! The one file outside `data` and `base` with unsafe code.
 #![allow(unsafe_code)]
@@ -9,6 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 use std::ptr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, setsid};
@@ -42,6 +43,85 @@ pub fn purge_allocator() {
     unsafe {
         tikv_jemalloc_sys::mallctl(c"arena.4096.purge".as_ptr(), ptr::null_mut(), ptr::null_mut(), ptr::null_mut(), 0);
     }
+}
+
+/// What is told of a deadly signal: its number, its code, and the address that was touched.
+pub type OnSignal = fn(i32, i32, usize);
+
+static ON_SIGNAL: OnceLock<OnSignal> = OnceLock::new();
+
+/// The signals that end a process for something that it has done itself.
+const DEADLY: [i32; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGABRT];
+
+/// Should the report come to a standstill, the process ends after so many seconds.
+const REPORT_MAX_SECS: u32 = 5;
+
+/// Room for the report of a thread whose own stack may be used up: the address of a deadly signal may be just beyond it.
+const SIGNAL_STACK_BYTES: usize = 256 << 10;
+
+/// The stack on which a thread's signals are handled.
+struct SignalStack(Vec<u8>);
+
+impl SignalStack {
+    fn new() -> SignalStack {
+        let mut room = vec![0; SIGNAL_STACK_BYTES];
+        let stack = libc::stack_t { ss_sp: room.as_mut_ptr().cast(), ss_flags: 0, ss_size: room.len() };
+        // SAFETY: the room is as large as is told, is used for nothing else, and is given up before it is freed.
+        unsafe { libc::sigaltstack(&raw const stack, ptr::null_mut()) };
+        SignalStack(room)
+    }
+}
+
+impl Drop for SignalStack {
+    fn drop(&mut self) {
+        let none = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: self.0.len() };
+        // SAFETY: from now on the thread has no such stack, and none is in use: this is no handler.
+        unsafe { libc::sigaltstack(&raw const none, ptr::null_mut()) };
+    }
+}
+
+thread_local! {
+    static SIGNAL_STACK: SignalStack = SignalStack::new();
+}
+
+/// Gives the calling thread room for the report of its own end; the little that it has anyway is not enough.
+pub fn prepare_for_signals() {
+    SIGNAL_STACK.with(|_| ());
+}
+
+/// Has `report` called before the process ends by a deadly signal; it ends as it would have without.
+pub fn on_deadly_signals(report: OnSignal) {
+    if ON_SIGNAL.set(report).is_err() {
+        return;
+    }
+    // SAFETY: all-zero bytes are a valid `sigaction`: an empty mask, no flags, and the default action.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = deadly as *const () as usize;
+    // On the stack that threads have for it: their own may be what is used up. A second signal does what it always does.
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESETHAND;
+    for signal in DEADLY {
+        // SAFETY: the action is live and complete, and the handler has the form that SA_SIGINFO asks for. A signal that
+        // cannot be handled keeps its default action.
+        unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) };
+    }
+}
+
+/// The report takes memory and locks, which the thread may just have had in hand: then the alarm ends the process. There
+/// is nothing left to lose but the report.
+extern "C" fn deadly(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    // SAFETY: these take numbers only; the default action of SIGALRM is to end the process.
+    unsafe {
+        libc::signal(libc::SIGALRM, libc::SIG_DFL);
+        libc::alarm(REPORT_MAX_SECS);
+    }
+    // SAFETY: the system gives a handler of this form a live `siginfo_t`. For signals of no fault the address is a part of
+    // something else, which is only shown.
+    let (code, address) = unsafe { ((*info).si_code, (*info).si_addr() as usize) };
+    if let Some(report) = ON_SIGNAL.get() {
+        report(signal, code, address);
+    }
+    // SAFETY: takes a number only. The action is the default one again; the signal comes when this handler is left.
+    unsafe { libc::raise(signal) };
 }
 
 /// The number of a group, by its name or as a number.

@@ -24,7 +24,7 @@ use super::supervisor::Supervisor;
 use super::tuning::{self, Cpus};
 use super::unix_socket::UnixSocket;
 use super::world::Machine;
-use super::{boot, disk, gauges, reconfigure, restart};
+use super::{boot, crash_report, disk, gauges, reconfigure, restart};
 use crate::base::collate;
 use crate::base::{Millis, Rng};
 use crate::cluster;
@@ -61,7 +61,11 @@ pub fn run(mut prepared: Prepared) -> ExitCode {
     // Files are written by threads beside those that serve clients.
     let beside = Cpus::parse(&prepared.config.bio_cpulist).or(everywhere);
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = match builder.enable_all().on_thread_start(move || beside.iter().for_each(Cpus::pin)).build() {
+    let prepare = move || {
+        os::prepare_for_signals();
+        beside.iter().for_each(Cpus::pin);
+    };
+    let runtime = match builder.enable_all().on_thread_start(prepare).build() {
         Ok(runtime) => runtime,
         Err(error) => return give_up(&logger, &format!("Can't start the runtime: {}", plain(&error))),
     };
@@ -99,6 +103,7 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
         Err(error) => return give_up(&logger, &format!("Can't start the thread that frees memory: {}", plain(&error))),
     };
     let mut server = new_server(&prepared, &memory, supervisor.as_ref());
+    crash_report::install(&server, &logger);
     let nodes_conf = match join_cluster(&mut server, &logger) {
         Ok(file) => file,
         Err(text) => return give_up(&logger, &text),

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::aof::Aof;
 use super::bus::Bus;
-use super::crash;
 use super::disk;
 use super::exports::Exports;
 use super::memory::Reaper;
@@ -17,6 +16,7 @@ use super::shared::{Shared, now};
 use super::snapshot;
 use super::startup::plain;
 use super::tuning;
+use super::{crash, crash_report};
 use crate::base::Millis;
 use crate::cluster;
 use crate::config::{ConfigSaveBehavior, LogLevel};
@@ -123,6 +123,9 @@ impl Machine {
         }
         if names.contains(&"jemalloc-bg-thread") {
             tuning::run_allocator_thread(config.jemalloc_bg_thread, &self.shared.logger);
+        }
+        if names.contains(&"crash-log-enabled") {
+            crash_report::want(config.crash_log_enabled);
         }
         if names.contains(&"hz") {
             self.new_hz = Some(config.hz);

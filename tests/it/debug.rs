@@ -58,6 +58,30 @@ fn a_crash_loses_nothing_that_was_logged() {
 }
 
 #[test]
+fn a_crash_is_reported_in_the_log() {
+    let mut server = Server::start(ServerKind::Node, LOGGED);
+    assert!(server.call::<String>("DEBUG SEGFAULT").is_err());
+    eventually("the process is gone", || server.has_ended());
+    let log = std::fs::read_to_string(server.dir().join("log")).unwrap();
+    for part in [
+        "=== NODE BUG REPORT START",
+        "crashed by signal: 11, si_code: ",
+        "Last command: debug\n",
+        "------ STACK TRACE ------",
+        "=== NODE BUG REPORT END",
+    ] {
+        assert!(log.contains(part), "no {part:?} in:\n{log}");
+    }
+
+    server.restart();
+    assert_eq!(server.text("CONFIG SET crash-log-enabled no"), "OK");
+    assert!(server.call::<String>("DEBUG PANIC").is_err());
+    eventually("the process is gone", || server.has_ended());
+    let log = std::fs::read_to_string(server.dir().join("log")).unwrap();
+    assert_eq!(log.matches("BUG REPORT START").count(), 1, "{log}");
+}
+
+#[test]
 fn tables_keep_their_size_while_they_are_told_to() {
     let server = Server::start(ServerKind::Node, "enable-debug-command yes");
     let table_size = || {

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::disk::RealDisk;
+use super::os;
 use super::shared::{Shared, lock};
 use super::startup::plain;
 use crate::config::{AppendFsync, Config};
@@ -179,7 +180,10 @@ impl Aof {
     pub fn start(self: &Arc<Aof>, shared: &Arc<Shared>) -> std::io::Result<()> {
         self.start_syncs(shared)?;
         let (aof, shared) = (Arc::clone(self), Arc::clone(shared));
-        let handle = thread::Builder::new().name("aof".to_owned()).spawn(move || aof.run(&shared))?;
+        let handle = thread::Builder::new().name("aof".to_owned()).spawn(move || {
+            os::prepare_for_signals();
+            aof.run(&shared);
+        })?;
         let _ = self.thread.set(handle.thread().clone());
         let aof = Arc::clone(self);
         tokio::spawn(async move { tokio::join!(aof.written.relay(), aof.durable.relay()) });
