@@ -277,23 +277,45 @@ mod tests {
         net.input(to, Input::Packet { link, bytes: &bytes });
     }
 
-    #[test]
-    fn who_was_down_takes_no_slot_that_was_on_its_way_to_it_before_it_is_open() {
+    /// Three primaries, and the ids of the first and of the last, which has the last slot.
+    fn three() -> (Net, NodeId, NodeId) {
         let mut net = Net::new(3, 1, |c| c.node_timeout_ms = 1000);
         net.create(3);
-        let last = Slot::new(16383).unwrap();
+        let (first, last) = (net.id(0), net.id(2));
+        (net, first, last)
+    }
+
+    /// The slot that is on its way from the last node to the first.
+    fn moving() -> Slot {
+        Slot::new(16383).expect("a slot")
+    }
+
+    /// An operator opens it at both ends.
+    fn open(net: &mut Net) {
         let (target, source) = (net.id(0), net.id(2));
-        net.must(0, &format!("SETSLOT 16383 IMPORTING {source}"));
-        net.must(2, &format!("SETSLOT 16383 MIGRATING {target}"));
-        let mut left = net.engine(2).slots.bitmap_of(net.engine(2).me);
-        bitmap::remove(&mut left, last);
+        net.must(0, &format!("SETSLOT {} IMPORTING {source}", moving()));
+        net.must(2, &format!("SETSLOT {} MIGRATING {target}", moving()));
+    }
+
+    /// What a node claims.
+    fn claims_of(net: &Net, i: usize) -> Box<Bitmap> {
+        let engine = net.engine(i);
+        engine.slots.bitmap_of(engine.me)
+    }
+
+    #[test]
+    fn who_was_down_takes_no_slot_that_was_on_its_way_to_it_before_it_is_open() {
+        let (mut net, target, source) = three();
+        open(&mut net);
+        let mut left = claims_of(&net, 2);
+        bitmap::remove(&mut left, moving());
         net.kill(0);
         net.partition(&[1, 0, 0]);
         net.start(0);
         let epoch = net.engine(0).current_epoch();
         hear(&mut net, 0, source, 3, &left);
         assert_eq!(net.owner_of(0, 16383), Some(source));
-        assert!(net.engine(0).importing_from(last).is_some());
+        assert!(net.engine(0).importing_from(moving()).is_some());
         assert_eq!(net.engine(0).current_epoch(), epoch);
         // Once it has seen that nobody has taken its place, the same word is believed.
         net.heal();
@@ -306,12 +328,9 @@ mod tests {
 
     #[test]
     fn a_slot_that_was_ordered_here_does_not_go_back_to_where_it_was_for_an_epoch_not_heard_of() {
-        let mut net = Net::new(3, 1, |c| c.node_timeout_ms = 1000);
-        net.create(3);
-        let (target, source) = (net.id(0), net.id(2));
-        let before = net.engine(2).slots.bitmap_of(net.engine(2).me);
-        net.must(0, &format!("SETSLOT 16383 IMPORTING {source}"));
-        net.must(2, &format!("SETSLOT 16383 MIGRATING {target}"));
+        let (mut net, target, source) = three();
+        let before = claims_of(&net, 2);
+        open(&mut net);
         net.must(0, &format!("SETSLOT 16383 NODE {target}"));
         let epoch = net.engine(0).current_epoch();
         // It was on its way, or the source has not been told yet; and it had got a new epoch elsewhere.
@@ -320,25 +339,23 @@ mod tests {
         assert_eq!(net.engine(0).current_epoch(), epoch + 6);
         // Another node with a newer epoch is another matter.
         let other = net.id(1);
-        let mut claims = net.engine(1).slots.bitmap_of(net.engine(1).me);
-        bitmap::insert(&mut claims, Slot::new(16383).unwrap());
+        let mut claims = claims_of(&net, 1);
+        bitmap::insert(&mut claims, moving());
         hear(&mut net, 0, other, epoch + 9, &claims);
         assert_eq!(net.owner_of(0, 16383), Some(other));
     }
 
     #[test]
     fn a_granted_slot_is_the_sources_again_only_by_what_it_says_later() {
-        let mut net = Net::new(3, 1, |c| c.node_timeout_ms = 1000);
-        net.create(3);
-        let (target, source) = (net.id(0), net.id(2));
-        let before = net.engine(2).slots.bitmap_of(net.engine(2).me);
+        let (mut net, target, source) = three();
+        let before = claims_of(&net, 2);
         // An epoch that the target has not heard of.
         net.with_engine(2, |engine, _| {
             let me = engine.me;
             engine.current_epoch = 20;
             engine.nodes[me].config_epoch = 20;
         });
-        net.with_engine(0, |engine, now| engine.take_over(now, [Slot::new(16383).unwrap()]));
+        net.with_engine(0, |engine, now| engine.take_over(now, [moving()]));
         hear(&mut net, 0, source, 20, &before);
         assert_eq!(net.owner_of(0, 16383), Some(target));
         // The source, which has granted nothing here, goes on claiming the slot, and says so when it is asked.
@@ -347,17 +364,12 @@ mod tests {
 
     #[test]
     fn a_slot_goes_back_to_where_it_came_from_when_that_is_ordered_or_granted() {
-        let mut net = Net::new(3, 1, |c| c.node_timeout_ms = 1000);
-        net.create(3);
-        let (here, there) = (net.id(0), net.id(2));
-        let slot = Slot::new(16383).unwrap();
-        net.must(0, &format!("SETSLOT 16383 IMPORTING {there}"));
-        net.must(2, &format!("SETSLOT 16383 MIGRATING {here}"));
+        let (mut net, here, there) = three();
+        open(&mut net);
         net.must(0, &format!("SETSLOT 16383 NODE {here}"));
         net.must(2, &format!("SETSLOT 16383 NODE {here}"));
-        let without = net.engine(2).slots.bitmap_of(net.engine(2).me);
-        let mut with = without.clone();
-        bitmap::insert(&mut with, slot);
+        let mut with = claims_of(&net, 2);
+        bitmap::insert(&mut with, moving());
         let epoch = net.engine(0).current_epoch();
 
         // Back by the next order, before the one that had it was heard without it.
@@ -368,14 +380,11 @@ mod tests {
 
     #[test]
     fn who_is_heard_without_a_slot_may_claim_it_anew() {
-        let mut net = Net::new(3, 1, |c| c.node_timeout_ms = 1000);
-        net.create(3);
-        let there = net.id(2);
-        let slot = Slot::new(16383).unwrap();
-        let with = net.engine(2).slots.bitmap_of(net.engine(2).me);
+        let (mut net, _, there) = three();
+        let with = claims_of(&net, 2);
         let mut without = with.clone();
-        bitmap::remove(&mut without, slot);
-        net.with_engine(0, |engine, now| engine.take_over(now, [slot]));
+        bitmap::remove(&mut without, moving());
+        net.with_engine(0, |engine, now| engine.take_over(now, [moving()]));
         let epoch = net.engine(0).current_epoch();
         // What it says is what is known of it.
         hear(&mut net, 0, there, 1, &without);
@@ -388,8 +397,8 @@ mod tests {
         let mut net = Net::new(4, 1, |c| c.node_timeout_ms = 1000);
         net.create(3);
         let (here, there) = (net.id(0), net.id(2));
-        net.with_engine(0, |engine, now| engine.take_over(now, [Slot::new(16383).unwrap()]));
-        let claimed = net.engine(0).slots.bitmap_of(net.engine(0).me);
+        net.with_engine(0, |engine, now| engine.take_over(now, [moving()]));
+        let claimed = claims_of(&net, 0);
         let epoch = net.engine(0).current_epoch();
         // Since then it has become a replica of the one that has its slot, and takes its place.
         net.with_engine(0, |engine, _| {
