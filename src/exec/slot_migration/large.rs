@@ -151,13 +151,9 @@ fn is_expiry(args: Args<'_>) -> bool {
     is_any(args, &["pexpireat", "persist", "expire", "pexpire", "expireat"])
 }
 
-/// Commands that change no elements but those that they name.
-const NAMING: [&str; 19] = [
-    "hset",
-    "hmset",
-    "hsetnx",
-    "hincrby",
-    "hincrbyfloat",
+/// Commands that change no elements but those that they name, first among those where every other word is a value.
+const PAIRS: [&str; 5] = ["hset", "hmset", "hsetnx", "hincrby", "hincrbyfloat"];
+const NAMING: [&str; 14] = [
     "hdel",
     "hgetdel",
     "hsetex",
@@ -180,10 +176,17 @@ const RANGES: [&str; 2] = ["zremrangebyscore", "zremrangebylex"];
 impl Large {
     /// Of a hash, a set or a sorted set.
     fn follow_named(&self, value: ValueRef<'_>, out: &mut Vec<u8>, args: Args<'_>) -> Result<(), Lost> {
-        if is_any(args, &NAMING) {
+        let names = args.from(2).iter();
+        let known = if is_any(args, &PAIRS) {
+            push_elements(out, &self.key, value, names.step_by(2))
+        } else if is_any(args, &NAMING) {
             // Some words are no names: what they would name is not there, here as there.
-            let known = push_elements(out, &self.key, value, args.from(2).iter());
-            return if known { Ok(()) } else { Err(Lost) };
+            push_elements(out, &self.key, value, names)
+        } else {
+            false
+        };
+        if known {
+            return Ok(());
         }
         if is_any(args, &RANGES) {
             push_command(out, args);
