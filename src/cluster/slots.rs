@@ -20,11 +20,19 @@ pub struct Taken {
     pub at: Millis,
 }
 
+/// What is known of a node's slots without looking at the owners.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    count: usize,
+    /// It has none below this one: most nodes have a few slots side by side, and who wants them need not look at all.
+    from: Slot,
+}
+
 #[derive(Debug)]
 pub struct SlotTable {
     owners: Vec<Option<NodeIdx>>,
-    /// Slots per node; absent means none.
-    counts: BTreeMap<NodeIdx, usize>,
+    /// Of nodes that have slots.
+    held: BTreeMap<NodeIdx, Held>,
     assigned: usize,
     /// Slots whose owner has stopped claiming them: still bound, free for the next who claims.
     unclaimed: Box<Bitmap>,
@@ -41,7 +49,7 @@ impl Default for SlotTable {
     fn default() -> SlotTable {
         SlotTable {
             owners: vec![None; SLOTS],
-            counts: BTreeMap::new(),
+            held: BTreeMap::new(),
             assigned: 0,
             unclaimed: Box::new(bitmap::EMPTY),
             migrating: BTreeMap::new(),
@@ -62,7 +70,7 @@ impl SlotTable {
     /// Slots bound to a node.
     #[must_use]
     pub fn count(&self, node: NodeIdx) -> usize {
-        self.counts.get(&node).copied().unwrap_or(0)
+        self.held.get(&node).map_or(0, |held| held.count)
     }
 
     /// Slots bound to any node.
@@ -87,7 +95,9 @@ impl SlotTable {
         self.ordered.remove(&slot);
         self.taken.remove(&slot);
         self.owners[slot.index()] = Some(node);
-        *self.counts.entry(node).or_default() += 1;
+        let held = self.held.entry(node).or_insert(Held { count: 0, from: slot });
+        held.count += 1;
+        held.from = held.from.min(slot);
         self.assigned += 1;
         self.version += 1;
         true
@@ -101,10 +111,10 @@ impl SlotTable {
         };
         self.assigned -= 1;
         self.version += 1;
-        match self.counts.get_mut(&old) {
-            Some(count) if *count > 1 => *count -= 1,
+        match self.held.get_mut(&old) {
+            Some(held) if held.count > 1 => held.count -= 1,
             _ => {
-                self.counts.remove(&old);
+                self.held.remove(&old);
             }
         }
         true
@@ -121,13 +131,15 @@ impl SlotTable {
 
     /// The nodes that have slots.
     pub fn owners(&self) -> impl Iterator<Item = NodeIdx> + '_ {
-        self.counts.keys().copied()
+        self.held.keys().copied()
     }
 
     /// The slots of a node in ascending order.
     pub fn of(&self, node: NodeIdx) -> impl Iterator<Item = Slot> + '_ {
-        let count = self.count(node);
-        Slot::all().filter(move |slot| self.owner(*slot) == Some(node)).take(count)
+        let (count, from) = self.held.get(&node).map_or((0, 0), |held| (held.count, held.from.index()));
+        let owners = self.owners.iter().enumerate().skip(from);
+        let mine = owners.filter(move |(_, owner)| **owner == Some(node)).take(count);
+        mine.filter_map(|(index, _)| Slot::new(index as u16))
     }
 
     /// The slots of a node as packets carry them.

@@ -22,6 +22,8 @@ pub struct Tables {
     hidden_len: usize,
     /// Where the search for tables that are being resized goes on.
     rehash_at: usize,
+    /// Tables in a row, up to there, that are not being resized since anything was changed.
+    quiet: usize,
 }
 
 /// How many tables one search for those that are being resized looks at.
@@ -46,6 +48,7 @@ impl Tables {
             hidden: BTreeSet::new(),
             hidden_len: 0,
             rehash_at: 0,
+            quiet: 0,
         }
     }
 
@@ -110,6 +113,7 @@ impl Tables {
 
     /// Changes one table and keeps the sums true.
     pub(super) fn with<T>(&mut self, table: usize, change: impl FnOnce(&mut Table) -> T) -> T {
+        self.quiet = 0;
         let t = &mut self.tables[table];
         let (len, volatile) = (t.len(), t.volatile_len());
         let result = change(t);
@@ -128,6 +132,7 @@ impl Tables {
 
     /// Access that changes no number of keys.
     pub(super) fn in_place(&mut self, table: usize) -> &mut Table {
+        self.quiet = 0;
         &mut self.tables[table]
     }
 
@@ -139,6 +144,7 @@ impl Tables {
         make: impl FnOnce() -> Value,
     ) -> (EntryMut<'_>, bool) {
         let hidden = self.is_hidden(table);
+        self.quiet = 0;
         match self.tables[table].slot(key) {
             table::Slot::Occupied(entry) => (entry, false),
             table::Slot::Vacant(place) => {
@@ -201,15 +207,23 @@ impl Tables {
     }
 
     /// Moves some buckets of the next table that is being resized. False when there was none among the few that one call
-    /// looks at: thousands of tables are not for walking through ten times a second.
+    /// looks at: thousands of tables are not for walking through ten times a second, nor for looking at again while
+    /// nothing happens.
     pub(super) fn rehash_step(&mut self, buckets: usize) -> bool {
-        for _ in 0..self.tables.len().min(REHASH_LOOKS) {
+        let looks = self.tables.len().min(REHASH_LOOKS);
+        if self.quiet >= self.tables.len() {
+            self.rehash_at = (self.rehash_at + looks) % self.tables.len();
+            return false;
+        }
+        for _ in 0..looks {
             let table = &mut self.tables[self.rehash_at];
             if table.is_rehashing() {
                 // It comes to its end before others have their turn.
                 table.rehash_step(buckets);
+                self.quiet = 0;
                 return true;
             }
+            self.quiet += 1;
             self.rehash_at = (self.rehash_at + 1) % self.tables.len();
         }
         false
