@@ -49,6 +49,7 @@ impl Engine {
         self.spread_news(now);
         self.ping_a_random_node(now);
         let orphans = self.tick_nodes(now);
+        self.tick_vacant(now);
         if self.myself().is_replica() {
             self.leave_chain();
             self.todo.election = true;
@@ -157,7 +158,7 @@ impl Engine {
     }
 
     /// Whether a PING to this node can be sent and is not under way already.
-    fn can_ping(&self, idx: NodeIdx) -> bool {
+    pub(super) fn can_ping(&self, idx: NodeIdx) -> bool {
         let node = &self.nodes[idx];
         !node.is(NodeFlags::MYSELF | NodeFlags::HANDSHAKE)
             && node.ping_sent.is_none()

@@ -128,12 +128,8 @@ impl Engine {
         }
     }
 
-    /// Slots a node has but does not claim any more stay bound until another claims them, unless I am
-    /// importing them from it: then it has let go, and they are mine.
-    ///
-    /// Not while I am closed, after a restart or with a minority: I may have been replaced without knowing it, the slot may
-    /// be my successor's, and the new epoch would take all of its slots back with what I had when I went down. Who does
-    /// not claim the slot is heard again.
+    /// Slots a node has but does not claim any more stay bound until another claims them; those that are on their way
+    /// here I claim myself in the end ([`Engine::tick_vacant`]).
     ///
     /// An operator may have told me before the node knew it that the slot is its own. A packet it sent before that does
     /// not claim the slot yet, which must not be taken for a claim given up: if the slot is on its way to me by now, I
@@ -144,23 +140,8 @@ impl Engine {
             |slot| self.slots.ordered_at(slot).is_some_and(|at| sent_after.is_none_or(|sent| sent <= at));
         let dropped: Vec<Slot> =
             self.slots.of(sender).filter(|slot| !bitmap::contains(claimed, *slot) && !may_be_older(*slot)).collect();
-        let mut taken = false;
         for slot in dropped {
-            if self.slots.importing_from(slot) == Some(sender) && self.myself().is_primary() {
-                if !self.state.is_ok() {
-                    continue;
-                }
-                self.slots.set_importing(slot, None);
-                self.bind_slot(slot, self.me);
-                taken = true;
-            } else {
-                self.slots.set_unclaimed(slot, true);
-            }
-        }
-        if taken {
-            self.bump_epoch();
-            self.todo.broadcast = true;
-            self.todo.save = Save::Now;
+            self.slots.set_unclaimed(slot, true);
         }
     }
 
@@ -321,8 +302,8 @@ mod tests {
         net.heal();
         net.run_until(10_000, "node 0 is open", |net| net.engine(0).state_ok());
         assert_eq!(net.owner_of(0, 16383), Some(source));
-        hear(&mut net, 0, source, 3, &left);
-        assert_eq!(net.owner_of(0, 16383), Some(target));
+        net.must(2, &format!("SETSLOT {} NODE {target}", moving()));
+        net.run_until(1000, "node 0 has the slot", |net| net.owner_of(0, 16383) == Some(target));
         assert_eq!(net.engine(0).current_epoch(), epoch + 1);
     }
 

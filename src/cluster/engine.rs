@@ -19,7 +19,7 @@ use super::packet::{self, Header, MessageType, MsgFlags, ReplicaOf};
 use super::slots::SlotTable;
 use super::state::StateTracker;
 use super::stats::BusStats;
-use crate::base::{NodeId, Rng, Slot};
+use crate::base::{Millis, NodeId, Rng, Slot};
 
 /// One link of the bus.
 #[derive(Debug)]
@@ -70,6 +70,8 @@ pub struct Engine {
     pub(super) nodes: NodeTable,
     pub(super) me: NodeIdx,
     pub(super) slots: SlotTable,
+    /// Slots that are about to be taken, and since when: monotonic.
+    pub(super) vacant: BTreeMap<Slot, Millis>,
     pub(super) links: BTreeMap<LinkId, Link>,
     next_link: u64,
     pub(super) current_epoch: u64,
@@ -122,6 +124,7 @@ impl Engine {
             nodes,
             me,
             slots,
+            vacant: BTreeMap::new(),
             links: BTreeMap::new(),
             next_link: 1,
             current_epoch: 0,

@@ -51,6 +51,7 @@ pub mod slots;
 mod startup;
 mod state;
 pub mod stats;
+mod vacant;
 pub mod view;
 
 pub use admin::{AdminCommand, AdminError, AdminReply, FailoverMode, SetSlot, SetSlotAction};

@@ -129,6 +129,12 @@ impl Engine {
         self.slots.owner(slot)
     }
 
+    /// Whether a slot's owner was last heard without it: whoever claims it next is believed.
+    #[must_use]
+    pub fn is_unclaimed(&self, slot: Slot) -> bool {
+        self.slots.is_unclaimed(slot)
+    }
+
     /// Whether a slot is mine.
     #[must_use]
     pub fn owns(&self, slot: Slot) -> bool {

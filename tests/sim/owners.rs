@@ -31,11 +31,15 @@ impl Beliefs {
         self.slots.resize(SLOTS, None);
         let mut wrong = None;
         for (slot, last) in Slot::all().zip(&mut self.slots) {
-            let owner = engine.slot_owner(slot);
-            if owner == last.map(|(owner, _)| owner) {
+            // An owner that was heard without it may be followed by anybody, also by one who had the slot before.
+            let epoch = |owner| if engine.is_unclaimed(slot) { 0 } else { engine.node(owner).epoch };
+            let now = engine.slot_owner(slot).map(|owner| (owner, epoch(owner)));
+            if let (Some((before, since)), Some((owner, epoch))) = (last.as_mut(), now)
+                && *before == owner
+            {
+                *since = epoch.min(*since);
                 continue;
             }
-            let now = owner.map(|owner| (owner, engine.node(owner).epoch));
             if let (Some((_, before)), Some((_, epoch))) = (std::mem::replace(last, now), now)
                 && epoch < before
                 && counts(slot)

@@ -418,3 +418,41 @@ fn a_claim_that_comes_after_the_source_has_decided_to_stay_is_lost() {
     assert_eq!(net.owner_of(1, 7), Some(target), "its file says so");
     net.run_until(20_000, "all agree on the source", |net| net.agree() && net.owner_of(1, 7) == Some(source));
 }
+
+#[test]
+fn who_was_to_have_a_slot_once_does_not_take_it_when_it_goes_to_another() {
+    let mut net = Net::new(4, 1, |_| {});
+    net.create(3);
+    let (source, third) = (net.id(0), net.id(2));
+    // A move to node 1 was begun, and given up at the source only.
+    net.must(1, &format!("SETSLOT 7 IMPORTING {source}"));
+    net.must(2, &format!("SETSLOT 7 IMPORTING {source}"));
+    net.must(0, &format!("SETSLOT 7 MIGRATING {third}"));
+    net.nodes[2].keys.insert(slot(7), 3);
+    net.must(2, &format!("SETSLOT 7 NODE {third}"));
+    let epoch = net.engine(2).current_epoch();
+    // Node 1 hears of it from the source before it hears of it from the new owner.
+    net.partition(&[0, 0, 1, 0]);
+    net.must(0, &format!("SETSLOT 7 NODE {third}"));
+    net.run(2000);
+    assert_eq!(net.owner_of(1, 7), Some(source), "it asks first");
+    net.heal();
+    net.run_until(30_000, "all know", |net| net.agree() && net.owner_of(1, 7) == Some(third));
+    assert_eq!(net.engine(1).current_epoch(), epoch);
+    assert_eq!(net.engine(1).importing_from(slot(7)), None);
+    assert_eq!(net.nodes[2].keys.get(&slot(7)), Some(&3), "its keys are where they were");
+}
+
+#[test]
+fn a_slot_that_nobody_has_goes_to_who_was_to_have_it() {
+    let mut net = Net::new(4, 1, |_| {});
+    net.create(3);
+    let (source, target) = (net.id(0), net.id(1));
+    net.must(1, &format!("SETSLOT 7 IMPORTING {source}"));
+    net.must(0, &format!("SETSLOT 7 MIGRATING {target}"));
+    // The operator tells the source only.
+    net.must(0, &format!("SETSLOT 7 NODE {target}"));
+    let took = net.run_until(5000, "all know", |net| net.agree() && net.owner_of(3, 7) == Some(target));
+    assert!(took < 2000, "{took}");
+    assert_eq!(net.engine(1).importing_from(slot(7)), None);
+}
