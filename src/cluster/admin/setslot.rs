@@ -51,8 +51,13 @@ impl Engine {
         };
         match &set.action {
             SetSlotAction::Stable => Ok(None),
-            SetSlotAction::Migrating(_) if self.slots.owner(slot) != Some(mine) => Err(AdminError::NotOwner(slot)),
-            SetSlotAction::Importing(_) if self.slots.owner(slot) == Some(mine) => Err(AdminError::AlreadyOwner(slot)),
+            // A primary knows what it owns, and says so by what it orders.
+            SetSlotAction::Migrating(_) if !from_primary && self.slots.owner(slot) != Some(mine) => {
+                Err(AdminError::NotOwner(slot))
+            }
+            SetSlotAction::Importing(_) if !from_primary && self.slots.owner(slot) == Some(mine) => {
+                Err(AdminError::AlreadyOwner(slot))
+            }
             SetSlotAction::Migrating(arg) | SetSlotAction::Importing(arg) => other(arg),
             SetSlotAction::Node(arg) => {
                 let idx = self.find(arg)?;
@@ -75,9 +80,19 @@ impl Engine {
         from_primary: bool,
     ) -> Result<AdminReply, AdminError> {
         let target = self.setslot_target(set, keys, from_primary)?;
+        let mine = self.myself().primary.unwrap_or(self.me);
         match set.action {
-            SetSlotAction::Migrating(_) => self.slots.set_migrating(set.slot, target),
+            SetSlotAction::Migrating(_) => {
+                // A hand-over that the primary has taken back, as the next one is.
+                if self.slots.owner(set.slot) != Some(mine) {
+                    self.bind_slot(set.slot, mine);
+                }
+                self.slots.set_migrating(set.slot, target);
+            }
             SetSlotAction::Importing(_) => {
+                if let Some(source) = target.filter(|_| self.slots.owner(set.slot) == Some(mine)) {
+                    self.bind_slot(set.slot, source);
+                }
                 self.slots.set_importing(set.slot, target);
                 self.slots.note_order(set.slot, now.mono);
             }

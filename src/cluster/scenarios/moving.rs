@@ -456,3 +456,29 @@ fn a_slot_that_nobody_has_goes_to_who_was_to_have_it() {
     assert!(took < 2000, "{took}");
     assert_eq!(net.engine(1).importing_from(slot(7)), None);
 }
+
+#[test]
+fn a_replica_opens_a_slot_again_whose_hand_over_its_primary_takes_back() {
+    let mut net = Net::new(4, 1, |_| {});
+    net.create(3);
+    let (primary, other) = (net.id(0), net.id(1));
+    let order = |net: &mut Net, words: String| {
+        let words: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
+        let Ok(Some(AdminCommand::SetSlot(set))) = AdminCommand::parse(&words) else { panic!("{words:?}") };
+        net.with_engine(3, |engine, now| engine.apply_replicated_setslot(now, &set, &NoKeys)).unwrap();
+    };
+    // One that comes: it was the primary's for a moment, for all that the replica was told.
+    order(&mut net, format!("SETSLOT 16383 IMPORTING {other}"));
+    order(&mut net, format!("SETSLOT 16383 NODE {primary}"));
+    assert_eq!(net.owner_of(3, 16383), Some(primary));
+    order(&mut net, format!("SETSLOT 16383 IMPORTING {other}"));
+    assert_eq!(net.owner_of(3, 16383), Some(other));
+    assert!(net.engine(3).importing_from(slot(16383)).is_some());
+    // One that goes.
+    order(&mut net, format!("SETSLOT 7 MIGRATING {other}"));
+    order(&mut net, format!("SETSLOT 7 NODE {other}"));
+    assert_eq!(net.owner_of(3, 7), Some(other));
+    order(&mut net, format!("SETSLOT 7 MIGRATING {other}"));
+    assert_eq!(net.owner_of(3, 7), Some(primary));
+    assert!(net.engine(3).migrating_to(slot(7)).is_some());
+}
