@@ -124,10 +124,10 @@ PY
 always() {
     start --appendonly yes --appendfsync always
     echo "always: 50 writers alone, then with 10 readers of other keys beside them; per second"
-    for server in node redis node redis; do
+    for server in node redis node redis node redis node redis node redis; do
         port=${port_of[$server]}
         redis-cli -p "$port" set other value >/dev/null
-        alone=$(rate "$port" -n 30000 -r 100000 -c 50 -t set)
+        alone=$(rate "$port" -n 200000 -r 100000 -c 50 -t set)
         taskset -c 1 redis-benchmark -q -p "$port" -n 2000000000 -r 100000 -c 50 -t set >/dev/null 2>&1 &
         writer=$!
         sleep 1
@@ -144,7 +144,7 @@ everysec() {
     echo "everysec: SETs per second, 16 pipelined"
     for log in no yes; do
         start --appendonly $log --appendfsync everysec --auto-aof-rewrite-percentage 0
-        for server in node redis node redis; do
+        for server in node redis node redis node redis node redis node redis; do
             echo "$server appendonly $log: $(rate "${port_of[$server]}" -n 2000000 -r 100000 -c 50 -P 16 -t set)"
         done
         stop
