@@ -180,7 +180,7 @@ try:
         # A reply that was on its way may still be read.
         writer.first, writer.mark = None, killed + 0.05
         wait("writes succeed again", lambda: writer.first is not None)
-        times.append(writer.first - killed)
+        times.append((writer.first - killed, os.path.basename(other.program)))
         primary.start()
         wait("the old primary is a replica", lambda: primary.ask("ROLE")[0] == "slave" and primary.ask("ROLE")[3] == "connected")
     for writer in writers:
@@ -192,11 +192,13 @@ try:
         primary = next(s for s in shard if s.ask("ROLE")[0] == "master")
         link = Link(primary.port, 5)
         lost += sum(link.call("GET", name) != value for name, value in writer.promised.items())
-    times.sort()
-    at = lambda share: times[min(len(times) - 1, int(share * len(times)))]
     promised = sum(len(w.promised) for w in writers)
-    print(f"{kind:6} {len(times)} kills, seconds without writes: p50 {at(0.5):.2f}, p95 {at(0.95):.2f}, max {times[-1]:.2f}; "
-          f"{sum(w.count for w in writers)} writes, {promised} waited for, {lost} of those lost", flush=True)
+    print(f"{kind:6} {sum(w.count for w in writers)} writes, {promised} waited for, {lost} of those lost")
+    for heir in sorted({heir for _, heir in times}) + [None] * (kind == "mixed"):
+        took = sorted(time for time, who in times if heir in (who, None))
+        at = lambda share: took[min(len(took) - 1, int(share * len(took)))]
+        print(f"{kind:6} {len(took)} kills, then {heir or 'either'} takes over; seconds without writes: p50 {at(0.5):.2f}, "
+              f"p95 {at(0.95):.2f}, max {took[-1]:.2f}", flush=True)
 finally:
     for server in servers:
         server.process.kill()

@@ -517,6 +517,12 @@ impl Engine {
         }
     }
 
+    /// Whether a manual failover is under way that this node takes part in.
+    #[must_use]
+    pub fn is_in_manual_failover(&self) -> bool {
+        self.manual.is_active()
+    }
+
     /// Whether the manual failover in progress waits for `LocalFacts::repl_offset` to reach the primary's.
     #[must_use]
     pub fn manual_failover_waits_for_offset(&self) -> bool {

@@ -141,9 +141,14 @@ impl World {
         // Who was forgotten, and was not heard of everywhere, is let in again when the ban is over.
         let ban = if self.plan.purges { 60 * SEC } else { 0 };
         let patience = 30 * SEC + 10 * self.plan.node_timeout + ban;
-        // Those outside finish what they are doing.
+        // Those outside finish what they are doing, and what they have asked for comes to its end: who is promised a shard
+        // takes what it knows of it, and may not know yet that a slot has come.
         let until = self.now + patience;
-        self.run(until, |world| world.actors.iter().all(crate::actors::Actor::has_ended));
+        self.run(until, |world| {
+            let fails_over =
+                |machine: &crate::machine::Machine| machine.engine().is_some_and(|e| e.is_in_manual_failover());
+            world.actors.iter().all(crate::actors::Actor::has_ended) && !world.nodes.iter().any(fails_over)
+        });
         let operator = self.operator();
         let fixer = self.employ(operator.desk.clone(), Box::pin(operator.fix()));
         let until = self.now + patience;
