@@ -62,7 +62,7 @@ fn a_crash_is_reported_in_the_log() {
     let mut server = Server::start(ServerKind::Node, LOGGED);
     assert!(server.call::<String>("DEBUG SEGFAULT").is_err());
     eventually("the process is gone", || server.has_ended());
-    let log = std::fs::read_to_string(server.dir().join("log")).unwrap();
+    let log = server.log();
     for part in [
         "=== NODE BUG REPORT START",
         "crashed by signal: 11, si_code: ",
@@ -77,7 +77,7 @@ fn a_crash_is_reported_in_the_log() {
     assert_eq!(server.text("CONFIG SET crash-log-enabled no"), "OK");
     assert!(server.call::<String>("DEBUG PANIC").is_err());
     eventually("the process is gone", || server.has_ended());
-    let log = std::fs::read_to_string(server.dir().join("log")).unwrap();
+    let log = server.log();
     assert_eq!(log.matches("BUG REPORT START").count(), 1, "{log}");
 }
 

@@ -309,7 +309,7 @@ fn a_replica_that_cannot_save_ends_unless_it_is_to_go_on() {
             eventually("the log tells it", || replica.log_tail().contains("Replica is applying a command even though"));
         } else {
             eventually("it ends", || replica.has_ended());
-            assert!(replica.log_tail().contains("Replica was unable to write command to disk."));
+            assert!(replica.log().contains("Replica was unable to write command to disk."));
         }
     }
 }
