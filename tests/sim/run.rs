@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use trib::cluster::Engine;
+
 use crate::client::Client;
 use crate::desk::Desk;
 use crate::machine::NODES_CONF;
@@ -145,9 +147,8 @@ impl World {
         // takes what it knows of it, and may not know yet that a slot has come.
         let until = self.now + patience;
         self.run(until, |world| {
-            let fails_over =
-                |machine: &crate::machine::Machine| machine.engine().is_some_and(|e| e.is_in_manual_failover());
-            world.actors.iter().all(crate::actors::Actor::has_ended) && !world.nodes.iter().any(fails_over)
+            let mut engines = world.nodes.iter().filter_map(|machine| machine.engine());
+            world.actors.iter().all(crate::actors::Actor::has_ended) && !engines.any(Engine::is_in_manual_failover)
         });
         let operator = self.operator();
         let fixer = self.employ(operator.desk.clone(), Box::pin(operator.fix()));
