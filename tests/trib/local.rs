@@ -163,7 +163,7 @@ fn nodes_leave_nothing_behind() {
     let home = local.dir().join(local.port.to_string());
     let ran = local.run("down");
     assert_eq!(ran.code, 0, "{ran:?}");
-    for name in ["nodes.conf", "nodes.conf.lock", "node.log", "other.rdb", "appendonlydir"] {
+    for name in ["nodes.conf", "node.log", "other.rdb", "appendonlydir"] {
         assert!(home.join(name).exists(), "{name}");
     }
     // What a node leaves that is killed while it writes.
