@@ -151,8 +151,9 @@ impl Drop for Restarter {
 
 /// A cluster of stock servers with keys, and what restarts them.
 pub struct Stage {
-    pub servers: Vec<Server>,
+    /// Ends first: what it has to kill it finds in the servers' directories.
     pub restarter: Restarter,
+    pub servers: Vec<Server>,
 }
 
 impl Stage {
