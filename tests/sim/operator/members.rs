@@ -55,9 +55,13 @@ impl Operator {
         }
         let spare = self.plan.members() + self.desk.below(self.plan.spares as u64) as usize;
         let member = self.desk.below(self.plan.members() as u64) as usize;
-        // Two who were both reset would be a cluster of their own.
-        if self.plan.purges && !self.view(member).await?.iter().any(|line| !line.ranges.is_empty()) {
-            return Ok(());
+        // Two who were both reset would be a cluster of their own. One that is alone may have slots: those of the old data
+        // that it has read again.
+        if self.plan.purges {
+            let view = self.view(member).await?;
+            if view.len() < 2 || view.iter().all(|line| line.ranges.is_empty()) {
+                return Ok(());
+            }
         }
         self.let_in(spare, member).await
     }
