@@ -26,6 +26,8 @@ const EXPLAIN_AFTER: Duration = Duration::from_secs(10);
 const LINK_GRACE: Duration = Duration::from_secs(10);
 /// A greeting is on its way for a moment.
 const GREET_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// A server that does not serve yet is made to look whether it may this often, ten times as often as it looks on its own.
+const NUDGE_EVERY: Duration = Duration::from_millis(10);
 /// Up to this many nodes each hears of every replica before the work is called done.
 const ROLES_EVERYWHERE_MAX: usize = 20;
 /// Rounds of resetting; the first is enough unless an introduction was still under way.
@@ -216,8 +218,15 @@ impl Founding<'_> {
         let ctx = self.ctx;
         let started = Instant::now();
         let mut said = false;
+        let mut nudged = started;
         let served = wait::closely(self.limit, async || {
-            let Some(first) = self.first_that_does_not_serve().await else { return Ok(Look::Done(())) };
+            let waiting = self.do_not_serve().await;
+            let Some(&first) = waiting.first() else { return Ok(Look::Done(())) };
+            if nudged.elapsed() >= NUDGE_EVERY {
+                nudged = Instant::now();
+                self.nudge(&waiting).await;
+            }
+            let first = &self.nodes[first].addr;
             if !said && started.elapsed() > Duration::from_millis(300) && ctx.ui.wording() == Wording::Trib {
                 said = true;
                 ctx.ui.note(
@@ -248,15 +257,26 @@ impl Founding<'_> {
         result.map_err(|error| error.hint("the nodes have joined; see 'trib check' for what they are missing"))
     }
 
-    /// Asks for nothing but that, since it is asked often.
-    async fn first_that_does_not_serve(&self) -> Option<&Addr> {
+    /// The nodes that serve nothing yet. Asks for nothing but that, since it is asked often.
+    async fn do_not_serve(&self) -> Vec<usize> {
         let addrs = self.nodes.iter().map(|node| &node.addr);
-        let replies = self.ctx.pool.call_all(addrs.clone(), &command("CLUSTER INFO")).await;
+        let replies = self.ctx.pool.call_all(addrs, &command("CLUSTER INFO")).await;
         let serves = |reply: &Result<redis::Value, Failure>| {
             let info = reply.as_ref().ok().and_then(text_of).unwrap_or_default();
             info_field(&info, "cluster_state") == Some("ok")
         };
-        addrs.zip(&replies).find_map(|(addr, reply)| (!serves(reply)).then_some(addr))
+        (0..self.nodes.len()).filter(|node| !serves(&replies[*node])).collect()
+    }
+
+    /// Whether it may serve a server asks itself when something about its slots is said, and else ten times a second. To
+    /// close a slot that is not open changes nothing.
+    async fn nudge(&self, waiting: &[usize]) {
+        let primaries = self.plan.primaries.iter().filter(|primary| waiting.contains(&primary.node));
+        let _ = join_all(primaries.map(|primary| async {
+            let mut cmd = command("CLUSTER SETSLOT");
+            self.ctx.pool.call(&self.nodes[primary.node].addr, cmd.arg(primary.first.get()).arg("STABLE")).await
+        }))
+        .await;
     }
 
     /// Makes the nodes strangers again, and says what came of it. They were empty, so a hard reset loses nothing and
