@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::client::{Client, ClientFlags, ClientId, Parked};
 use super::ctx::Ctx;
+use super::effect::LogLevel;
 use super::gates::Gate;
 use super::latency::LatencyEvent;
 use super::output::LOOK_BYTES;
@@ -204,10 +205,7 @@ impl Server {
             if let Err(error) = result {
                 client.reply.buf.truncate(reply_from);
                 client.reply.error(&error);
-                self.stats.count_error(&error.code());
-                if client.is(ClientFlags::SLOT_IMPORT) {
-                    self.import_failed(client, why::BAD_COMMAND);
-                }
+                self.count_error(client, command.name, &error);
             }
             client.commands += 1;
         }
@@ -273,16 +271,39 @@ impl Server {
     /// Writes an error for a command that was not run; an open transaction is lost with it.
     pub(super) fn refuse(&mut self, client: &mut Client, index: Option<CommandIndex>, error: &ErrorReply) {
         client.reply.error(error);
-        self.stats.count_error(&error.code());
+        self.count_error(client, index.map_or("<unknown>", |index| self.commands.command(index).name), error);
         if let Some(index) = index {
             self.commands.stats_mut(index).rejected += 1;
-        }
-        if client.is(ClientFlags::SLOT_IMPORT) {
-            self.import_failed(client, why::BAD_COMMAND);
         }
         if let Some(transaction) = &mut client.transaction {
             transaction.broken = true;
         }
+    }
+
+    /// Counts an error that a client gets. For who only repeats what was done elsewhere, or before, it means that the
+    /// dataset here is not what it was there: the log says so.
+    fn count_error(&mut self, client: &mut Client, command: &str, error: &ErrorReply) {
+        self.stats.count_error(&error.code());
+        if client.is(ClientFlags::SLOT_IMPORT) {
+            self.import_failed(client, why::BAD_COMMAND);
+        }
+        let to = if client.is(ClientFlags::LOADER) {
+            "AOF-loading-client"
+        } else if client.is(ClientFlags::PRIMARY) {
+            "master"
+        } else {
+            return;
+        };
+        self.stats.unexpected_errors += 1;
+        let from = if self.repl.is_primary() { "server" } else { "replica" };
+        let text = error.text();
+        let text = text.strip_prefix("ERR ").map_or_else(|| format!("-{text}"), str::to_owned);
+        self.log(
+            LogLevel::Warning,
+            format!(
+                "== CRITICAL == This {from} is sending an error to its {to}: '{text}' after processing the command '{command}'"
+            ),
+        );
     }
 
     /// EXEC may not run: the transaction is lost, and the reply tells why.

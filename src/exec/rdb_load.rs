@@ -2,8 +2,10 @@
 
 use std::io::BufRead;
 
+use super::effect::LogLevel;
 use super::loading::LoadedFacts;
 use super::server::Server;
+use crate::base::Millis;
 use crate::config::{Config, RdbVersionCheck};
 use crate::persist::rdb::{Event, RdbError, RdbReader, ReadOptions, VersionCheck};
 use crate::repl::{ReplId, SavedHistory};
@@ -97,6 +99,20 @@ impl<R: BufRead> RdbLoad<R> {
     }
 }
 
+/// What the log says of a file by what that says of itself, if anything.
+fn line_of(name: &[u8], value: &[u8], now: Millis) -> Option<String> {
+    let number = || crate::base::num::parse_i64(value);
+    match name {
+        b"redis-ver" | b"valkey-ver" => {
+            Some(format!("Loading RDB produced by version {}", String::from_utf8_lossy(value)))
+        }
+        b"ctime" => Some(format!("RDB age {} seconds", now.secs().saturating_sub(number()?).max(0))),
+        b"used-mem" => Some(format!("RDB memory usage when created {:.2} Mb", number()? as f64 / f64::from(1 << 20))),
+        b"aof-base" if value == b"1" => Some("RDB is base AOF".to_owned()),
+        _ => None,
+    }
+}
+
 impl Reading {
     #[must_use]
     pub fn new(merge: bool) -> Reading {
@@ -114,6 +130,9 @@ impl Reading {
                     (Some(loading), b"aof-base") => loading.log_base = value == b"1",
                     (Some(loading), b"repl-id") => loading.has_history = true,
                     _ => {}
+                }
+                if let Some(line) = line_of(&name, &value, server.now) {
+                    server.log(LogLevel::Notice, line);
                 }
                 self.take_aux(&name, &value);
             }

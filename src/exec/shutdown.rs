@@ -1,6 +1,5 @@
 //! The end of the server: asked for by a command or a signal, put off for replicas that lag, called off again.
 
-use super::client::ClientId;
 use super::effect::{Effect, LogLevel, ShutdownRequest, Token};
 use super::server::Server;
 use crate::base::Millis;
@@ -101,16 +100,23 @@ impl Server {
         self.repl.replicas().filter(|(_, replica)| replica.ack < offset).count()
     }
 
+    /// How long replicas are still waited for before the server ends, in milliseconds; `None` while it is not to end.
+    #[must_use]
+    pub fn ends_in_ms(&self) -> Option<i64> {
+        let ending = self.ending.as_ref().filter(|ending| !ending.decided)?;
+        Some(ending.until.since(self.now).max(0))
+    }
+
     fn decide_shutdown(&mut self) {
         let mono = self.mono();
         let Some(ending) = self.ending.as_mut().filter(|ending| !ending.decided) else { return };
         ending.decided = true;
         let (request, offset) = (ending.request, ending.offset);
         let mut lines = Vec::new();
-        for (id, replica) in self.repl.replicas().filter(|(_, replica)| replica.ack < offset) {
-            let name = self.clients.get(ClientId(id.0)).map_or("", |client| client.peer.as_str());
+        for (_, replica) in self.repl.replicas().filter(|(_, replica)| replica.ack < offset) {
             lines.push(format!(
-                "Lagging replica {name} reported offset {} behind master, lag={}, state={}.",
+                "Lagging replica {} reported offset {} behind master, lag={}, state={}.",
+                replica.name(),
                 offset - replica.ack,
                 replica.lag_secs(mono),
                 replica.state.name()

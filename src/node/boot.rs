@@ -16,7 +16,7 @@ use crate::persist::aof::startup::{Found, Start, Verdict, decide_start, judge_da
 use crate::persist::aof::{
     AofError, AofReader, BaseFormat, Manifest, Place, Record, log, names, reader::has_rdb_preamble,
 };
-use crate::persist::rdb::{Aux, RdbReader, RdbWriter, ReadOptions, WriteOptions};
+use crate::persist::rdb::{Aux, Event, RdbReader, RdbWriter, ReadOptions, WriteOptions};
 
 /// How long one slice of a log may take.
 const SLICE_MS: i64 = 5;
@@ -77,8 +77,8 @@ async fn load_log(shared: &Arc<Shared>, aof: &Aof, config: &Config) -> Result<()
     let single = disk::data_path(config, &config.appendfilename);
     let base_present =
         manifest.as_ref().and_then(|m| m.base.as_ref()).is_some_and(|base| place.path(&base.name).exists());
-    let increments_present = has_increments(&place).map_err(|e| io("Can't read the directory of the AOF", e))?;
-    let found = Found { manifest, single_file: single.is_file(), base_present, increments_present };
+    let data_present = has_data(&place, config).map_err(|e| io("Can't read the directory of the AOF", e))?;
+    let found = Found { manifest, single_file: single.is_file(), base_present, data_present };
     let manifest = match decide_start(found, &place.name) {
         Start::Load(manifest) => manifest,
         Start::Upgrade(manifest) => {
@@ -89,8 +89,8 @@ async fn load_log(shared: &Arc<Shared>, aof: &Aof, config: &Config) -> Result<()
         }
         Start::Refuse => {
             return Err(vec![format!(
-                "Fatal error: {} holds increments of an append-only file, but no manifest that names them. Bring back \
-                 {}, or move the files away to begin with an empty dataset.",
+                "Fatal error: {} holds a base or increments of an append-only file, but no manifest that names them. Bring \
+                 back {}, or move the files away to begin with an empty dataset.",
                 place.dir.display(),
                 place.manifest().display()
             )]);
@@ -104,14 +104,21 @@ async fn load_log(shared: &Arc<Shared>, aof: &Aof, config: &Config) -> Result<()
     shared.with(|server| server.begin_loading(now(), total, false));
     let files: Vec<_> = manifest.to_load().cloned().collect();
     for (i, file) in files.iter().enumerate() {
-        let path = place.path(&file.name);
+        let (path, begun) = (place.path(&file.name), now());
         load_log_file(shared, config, &path, i + 1 == files.len()).await?;
+        let kind = if manifest.base.as_ref() == Some(file) { "base" } else { "incr" };
+        shared.logger.notice(format_args!(
+            "DB loaded from {kind} file {}: {:.3} seconds",
+            String::from_utf8_lossy(&file.name),
+            load::seconds_since(begun)
+        ));
     }
     aof.open(shared, config, manifest).map_err(|e| io("Can't open the append-only file", e))
 }
 
-/// Whether the directory of the log holds increments that are not empty.
-fn has_increments(place: &Place) -> std::io::Result<bool> {
+/// Whether the directory of the log holds files of it with something in them. A base of nothing is what a first start that
+/// was cut off leaves.
+fn has_data(place: &Place, config: &Config) -> std::io::Result<bool> {
     let entries = match fs::read_dir(&place.dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
@@ -119,12 +126,30 @@ fn has_increments(place: &Place) -> std::io::Result<bool> {
     };
     for entry in entries {
         let entry = entry?;
-        let is_increment = entry.file_name().to_str().is_some_and(|name| names::is_increment(&place.name, name));
-        if is_increment && entry.metadata()?.len() > 0 {
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let counts = match names::base_format(&place.name, name) {
+            Some(BaseFormat::Rdb) => !is_empty_snapshot(&entry.path(), config),
+            Some(BaseFormat::Commands) => true,
+            None => names::is_increment(&place.name, name),
+        };
+        if counts && entry.metadata()?.len() > 0 {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Whether a snapshot is whole and has no keys.
+fn is_empty_snapshot(path: &Path, config: &Config) -> bool {
+    let Ok(mut reader) = load::open_rdb(path, config) else { return false };
+    loop {
+        match reader.next() {
+            Ok(Event::End { .. }) => return true,
+            Ok(Event::Aux { .. }) => {}
+            Ok(_) | Err(_) => return false,
+        }
+    }
 }
 
 /// A base of the dataset as it is before anything was ever written: empty.
@@ -167,6 +192,7 @@ pub(super) async fn load_log_file(
     let mut offset = 0;
     let head = reader.fill_buf().map_err(|error| fatal(&plain(&error)))?;
     if has_rdb_preamble(head) {
+        shared.logger.notice(format_args!("Reading RDB base file on AOF loading..."));
         let options = ReadOptions { verify_checksum: config.rdbchecksum, ..ReadOptions::default() };
         let rdb = RdbReader::open(reader, options, &config.limits).map_err(|error| fatal(&error))?;
         let (_, rdb) = load::load_rdb(shared, rdb, false).await.map_err(|error| fatal(&error))?;

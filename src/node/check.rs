@@ -47,7 +47,7 @@ fn check_rdb(program: &str, args: &[Vec<u8>], out: &mut impl Write) -> Checked<(
         return Err(Stop);
     };
     if matches!(file.as_slice(), b"-v" | b"--version") {
-        writeln!(out, "{program} {COMPAT_VERSION}")?;
+        writeln!(out, "redis-check-rdb {COMPAT_VERSION}")?;
         return Ok(());
     }
     let name = String::from_utf8_lossy(file);
@@ -118,10 +118,7 @@ impl<'a, W: Write> LogCheck<'a, W> {
     fn is_manifest(&mut self, path: &Path) -> Checked<bool> {
         let mut source = match File::open(path) {
             Ok(file) => BufReader::new(file),
-            Err(error) => {
-                writeln!(self.out, "Cannot open file {}: {}", path.display(), plain(&error))?;
-                return Err(Stop);
-            }
+            Err(error) => return Err(self.cannot_open(path, &error, "")),
         };
         loop {
             let (first, is_file) = match source.fill_buf() {
@@ -202,19 +199,22 @@ impl<'a, W: Write> LogCheck<'a, W> {
         }
     }
 
+    fn cannot_open(&mut self, path: &Path, error: &io::Error, then: &str) -> Stop {
+        let line = writeln!(self.out, "Cannot open file {}: {}{then}", path.display(), plain(error));
+        line.err().map_or(Stop, Stop::from)
+    }
+
     fn open(&mut self, path: &Path) -> Checked<(File, u64)> {
         let opened = OpenOptions::new().read(true).write(self.fix || self.until_secs != 0).open(path);
         match opened.and_then(|file| file.metadata().map(|meta| (file, meta.len()))) {
             Ok(opened) => Ok(opened),
-            Err(error) => {
-                writeln!(self.out, "Cannot open file {}: {}, aborting...", path.display(), plain(&error))?;
-                Err(Stop)
-            }
+            Err(error) => Err(self.cannot_open(path, &error, ", aborting...")),
         }
     }
 
     fn is_snapshot(&mut self, path: &Path) -> Checked<bool> {
-        let (file, len) = self.open(path)?;
+        let file = File::open(path).map_err(|error| self.cannot_open(path, &error, ""))?;
+        let len = file.metadata()?.len();
         Ok(begins_with_snapshot(&mut BufReader::new(file), len)?)
     }
 
@@ -235,7 +235,7 @@ impl<'a, W: Write> LogCheck<'a, W> {
             source = rest;
             offset = position(&mut source)?;
         }
-        let found = self.checker.check(&mut source, offset, name, self.out)?;
+        let found = self.checker.check(&mut source, offset, (name, &path.display().to_string()), self.out)?;
         let file = source.into_inner();
         match found {
             Found::BadTime => {

@@ -211,8 +211,19 @@ async fn take_over(shared: Arc<Shared>, arriving: Arriving) {
     };
     // Where nothing is meant to be on disk, what came from the primary shall not stay there either.
     let keep = !(config.rdb_del_sync_files && !config.appendonly && config.save.is_empty());
-    if result.is_err() || !keep || fs::rename(&path, disk::rdb_path(&config)).is_err() {
+    if result.is_err() || !keep {
         let _ = fs::remove_file(&path);
+    } else {
+        let rdb = disk::rdb_path(&config);
+        if let Err(error) = fs::rename(&path, &rdb).and_then(|()| disk::sync_dir(&rdb)) {
+            // The data is here all the same; what is on the disk is older.
+            shared.logger.warning(format_args!(
+                "Failed trying to rename the temp DB into {} in MASTER <-> REPLICA synchronization: {}",
+                rdb.display(),
+                plain(&error)
+            ));
+            let _ = fs::remove_file(&path);
+        }
     }
     finish(&shared, &facts, result);
 }

@@ -63,6 +63,10 @@ pub async fn load_rdb<R: Read + Send + 'static>(
         }
     }
     let reader = decoder.await.map_err(|error| LoadError::Io(error.into()))??;
+    if let Some(loading) = shared.server().loading {
+        let (loaded, expired) = (loading.keys_loaded, loading.keys_expired);
+        shared.logger.notice(format_args!("Done loading RDB, keys loaded: {loaded}, keys expired: {expired}."));
+    }
     Ok((state.facts(), reader))
 }
 

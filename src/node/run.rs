@@ -225,6 +225,8 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
         if let Some(request) = machine.ending.take()
             && shut_down(&shared, &aof, &request).await
         {
+            // What the last save had to say.
+            machine.perform_all();
             if let Some(supervisor) = &supervisor {
                 // A manager that does not listen learns it from the end of the process.
                 let _ = supervisor.stopping();
@@ -422,6 +424,5 @@ async fn save_now(shared: &Arc<Shared>, aof: &Arc<Aof>) -> Result<(), SaveFailed
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     shared.server().start_snapshot(Purpose::File(Save::Final));
-    super::snapshot::carry(Arc::clone(shared), Arc::clone(aof)).await;
-    if shared.server().saves.last_failed { Err(SaveFailed) } else { Ok(()) }
+    if super::snapshot::carry(Arc::clone(shared), Arc::clone(aof)).await { Ok(()) } else { Err(SaveFailed) }
 }

@@ -40,13 +40,13 @@ enum Target {
     Replicas,
 }
 
-/// Takes the snapshot that has just begun to its end.
-pub async fn carry(shared: Arc<Shared>, aof: Arc<Aof>) {
+/// Takes the snapshot that has just begun to its end. False when it is not where it belongs.
+pub async fn carry(shared: Arc<Shared>, aof: Arc<Aof>) -> bool {
     let (target, in_steps) = {
         let server = shared.server();
         let config = &server.config;
         match server.job.as_ref().map(|job| &job.purpose) {
-            None => return,
+            None => return false,
             Some(Purpose::AofBase) => {
                 (Target::AofBase { temp: disk::temp_base_path(config) }, config.aof_rewrite_incremental_fsync)
             }
@@ -81,7 +81,9 @@ pub async fn carry(shared: Arc<Shared>, aof: Arc<Aof>) {
         Ok(None) => Err("cancelled".to_owned()),
         Err(error) => Err(plain(&error)),
     };
+    let done = result.is_ok();
     shared.with(|server| server.snapshot_ended(now(), result));
+    done
 }
 
 /// Does something that waits for the disk beside everything else.

@@ -231,7 +231,7 @@ impl Primary {
         replica.held = held;
         replica.ack_at = cx.now;
         if !held {
-            let text = format!("Synchronization with replica {} succeeded", replica.ip());
+            let text = format!("Synchronization with replica {} succeeded", replica.name());
             cx.notice(text);
         }
     }

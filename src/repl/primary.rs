@@ -125,7 +125,7 @@ impl Primary {
         }
         self.no_replicas_since = None;
         let replica = self.replicas.attach(id, request.peer_ip.to_owned(), legacy, cx.now);
-        let name = format!("{}:{}", replica.ip(), replica.traits.listening_port);
+        let name = replica.name();
         match decision {
             Decision::Continue { position } => {
                 let loads = snapshot_link.is_some();
@@ -171,7 +171,7 @@ impl Primary {
         replica.ack_at = cx.now;
         if replica.state == ReplicaState::Online && replica.held || replica.state == ReplicaState::BgTransfer {
             (replica.held, replica.state) = (false, ReplicaState::Online);
-            cx.notice(format!("Synchronization with replica {} succeeded", replica.ip()));
+            cx.notice(format!("Synchronization with replica {} succeeded", replica.name()));
         }
         if (replica.ack, replica.fsynced) != before {
             cx.out.push_back(Output::AcksAdvanced);
@@ -212,7 +212,7 @@ impl Primary {
     /// A connection is gone.
     pub fn client_gone(&mut self, cx: &mut Cx<'_>, id: ReplicaId) {
         if let Some(replica) = self.replicas.remove(id) {
-            cx.notice(format!("Connection with replica {}:{} lost.", replica.ip(), replica.traits.listening_port));
+            cx.notice(format!("Connection with replica {} lost.", replica.name()));
             self.after_leaving(cx);
         }
     }
@@ -221,7 +221,7 @@ impl Primary {
     pub fn close(&mut self, cx: &mut Cx<'_>, id: ReplicaId, after_flush: bool, reason: CloseReason) {
         if let Some(replica) = self.replicas.remove(id) {
             if reason != CloseReason::SnapshotOnly {
-                cx.warn(format!("Disconnecting replica {}:{}: {reason}", replica.ip(), replica.traits.listening_port));
+                cx.warn(format!("Disconnecting replica {}: {reason}", replica.name()));
             }
             cx.out.push_back(Output::CloseReplica { replica: id, after_flush, reason });
             self.after_leaving(cx);

@@ -87,6 +87,12 @@ impl Replica {
         self.traits.ip.as_deref().unwrap_or(&self.peer_ip)
     }
 
+    /// Address and port, for the log.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}:{}", self.ip(), self.traits.listening_port)
+    }
+
     /// Seconds since the last acknowledgement, if it is online.
     #[must_use]
     pub fn lag_secs(&self, now: Millis) -> i64 {

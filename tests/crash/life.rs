@@ -473,7 +473,7 @@ impl Life {
             };
         }
         let manifest = log::read_manifest(&self.disk, &self.place).map_err(|e| self.refused(&e))?;
-        let found = Found { manifest, single_file: false, base_present: true, increments_present: false };
+        let found = Found { manifest, single_file: false, base_present: true, data_present: false };
         let manifest = match decide_start(found, &self.place.name) {
             Start::Load(manifest) => manifest,
             Start::Upgrade(_) | Start::Refuse => unreachable!("there is no file of an old server"),

@@ -169,6 +169,10 @@ fn wrong_arguments() {
     ] {
         assert_eq!(bench.check(LOG, args), 1, "{args:?}");
     }
+    for option in ["-v", "--version"] {
+        let ran = run(&bench.path(RDB), &[option], "", &[]);
+        assert!(ran.code == 0 && ran.stdout.starts_with("redis-check-rdb 7."), "{ran:?}");
+    }
     let empty = bench.write("empty", b"");
     assert_eq!(bench.check(RDB, &[&empty]), 1);
     assert_eq!(bench.check(LOG, &[&empty]), 0);
@@ -274,6 +278,9 @@ fn logs_of_several_files() {
         "# a comment\nfile i1 seq 1 type i\nfile i2 seq 2 type i\nfile h seq 1 type h\n",
         "file b seq 1 type b\n",
         "file b seq 1 type b\nfile gone seq 1 type i\n",
+        "file gone seq 1 type b\n",
+        "file b seq 1 type b\nfile ends seq 1 type i\n",
+        "file b seq 1 type b\nfile begins seq 1 type i\n",
         "file b seq 1 type x\n",
         "file i2 seq 2 type i\nfile i1 seq 1 type i\n",
         "file b seq 1 type b",
@@ -287,6 +294,8 @@ fn logs_of_several_files() {
             ("b", SELECT.to_owned()),
             ("i1", format!("#TS:100\r\n{PING}#TS:200\r\n{PING}")),
             ("i2", format!("#TS:300\r\n{PING}#TS:400\r\n{PING}")),
+            ("ends", format!("{PING}*1\r\n$4\r\nEXEC\r\n{PING}")),
+            ("begins", format!("*1\r\n$5\r\nMULTI\r\n{PING}*1\r\n$5\r\nmulti\r\n")),
         ] {
             let len = if name == cut { text.len() - 3 } else { text.len() };
             bench.write(&format!("log/{name}"), &text.as_bytes()[..len]);

@@ -94,8 +94,12 @@ fn a_failed_save_refuses_writes_and_leaves_the_old_file() {
     let obstacle = server.dir().join(format!("temp-{}.rdb", server.pid()));
     fs::create_dir(&obstacle).unwrap();
     assert!(server.call::<String>("SAVE").is_err());
+    // Only what nobody waits for refuses writes.
+    assert_eq!(server.text("SET a 2"), "OK");
+    assert_eq!(persistence(&server, "rdb_last_bgsave_time_sec"), "-1");
     assert_eq!(server.text("BGSAVE"), "Background saving started");
     eventually("it fails", || persistence(&server, "rdb_last_bgsave_status") == "err");
+    assert_eq!(persistence(&server, "rdb_saves"), "3", "those that failed count as well");
     for command in ["SET a 3", "PING"] {
         let error = error_of(&server, command);
         assert!(error.contains("MISCONF") && error.contains("configured to save RDB snapshots"), "{error}");
@@ -109,6 +113,8 @@ fn a_failed_save_refuses_writes_and_leaves_the_old_file() {
     assert_eq!(server.text("BGSAVE"), "Background saving started");
     eventually("it succeeds", || persistence(&server, "rdb_last_bgsave_status") == "ok");
     assert_eq!(server.text("SET a 4"), "OK");
+    assert_eq!(server.text("CONFIG RESETSTAT"), "OK");
+    assert_eq!(persistence(&server, "rdb_saves"), "0");
     assert_ne!(fs::read(server.dir().join("dump.rdb")).unwrap(), before);
 }
 
@@ -250,6 +256,25 @@ fn a_log_with_a_file_missing_is_refused_and_left_as_it_is() {
     }
     server.restart();
     assert_eq!(server.text("GET a"), "1");
+}
+
+/// Its name would be taken by the base of a new log.
+#[test]
+fn a_base_without_its_manifest_is_refused_unless_it_is_empty() {
+    let mut server = Server::start(ServerKind::Node, "appendonly yes");
+    server.kill();
+    fs::remove_file(server.dir().join(MANIFEST)).unwrap();
+    // As a first start leaves it that was cut off.
+    server.restart();
+    assert_eq!(server.text("SET a 1"), "OK");
+    assert_eq!(server.text("BGREWRITEAOF"), "Background append only file rewriting started");
+    eventually("it is rewritten", || persistence(&server, "aof_rewrites") == "1");
+    eventually("what it replaces is deleted", || names(&server.dir().join("appendonlydir")).len() == 3);
+    server.kill();
+    fs::remove_file(server.dir().join(MANIFEST)).unwrap();
+    let before = contents(&server);
+    refuses_to_start(&server, "no manifest that names them");
+    assert_eq!(contents(&server), before);
 }
 
 #[test]

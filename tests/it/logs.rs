@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::eventually;
 use crate::support::{Server, ServerKind, run};
+use crate::{eventually, field};
 
 const KINDS: [ServerKind; 2] = [ServerKind::Node, ServerKind::Stock];
 
@@ -134,4 +134,48 @@ fn a_log_is_taken_back_to_a_moment() {
     assert!(ran.code == 0 && ran.stdout.contains("Successfully truncated AOF"), "{ran:?}");
     server.restart();
     assert_eq!(server.call::<Vec<String>>("KEYS *").unwrap(), ["before"]);
+}
+
+#[test]
+fn a_command_of_the_log_that_fails_is_told() {
+    // The key is a string: what was logged was done to another dataset.
+    let tail = format!("{}{}", command(&["LPUSH", "first", "x"]), command(&["EXEC"]));
+    let mut told = Vec::new();
+    for kind in KINDS.into_iter().filter(|kind| kind.is_available()) {
+        let mut server = killed_with(kind, "", &tail);
+        server.restart();
+        assert_eq!(server.text("GET first"), "v");
+        let log = server.log();
+        let lines = log.lines().filter_map(|line| line.split_once("== CRITICAL ==")).map(|(_, text)| text.to_owned());
+        told.push((
+            lines.collect::<Vec<_>>(),
+            field(&server.text("INFO stats"), "unexpected_error_replies").to_owned(),
+        ));
+        for words in
+            ["DB loaded from base file appendonly.aof.1.base.rdb: ", "DB loaded from incr file", "keys loaded: 0"]
+        {
+            assert!(log.contains(words), "{kind:?}: {log}");
+        }
+    }
+    assert_eq!(told[0].0.len(), 2, "{told:?}");
+    assert!(
+        told[0].0[0].contains("This server is sending an error to its AOF-loading-client: '-WRONGTYPE "),
+        "{told:?}"
+    );
+    assert_eq!(told[0], told[told.len() - 1]);
+}
+
+#[test]
+fn a_command_of_the_primary_that_fails_is_told() {
+    let primary = Server::start(ServerKind::Node, "repl-diskless-sync-delay 0");
+    let writable = format!("replicaof 127.0.0.1 {}\nreplica-read-only no", primary.port);
+    let replica = Server::start(ServerKind::Node, &writable);
+    eventually("the link is up", || field(&replica.text("INFO replication"), "master_link_status") == "up");
+    assert_eq!(replica.text("SET key here"), "OK");
+    assert_eq!(primary.text("LPUSH key there"), "1");
+    eventually("it is told", || {
+        replica.log().contains("This replica is sending an error to its master: '-WRONGTYPE Operation against a key")
+    });
+    assert_eq!(field(&replica.text("INFO stats"), "unexpected_error_replies"), "1");
+    assert_eq!(replica.text("GET key"), "here");
 }

@@ -82,6 +82,7 @@ fn apply_outside(ctx: &mut Ctx<'_>, pairs: &[(&[u8], &[u8])], local: bool, chang
 
 fn resetstat(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
     ctx.server.stats.reset();
+    (ctx.server.saves.count, ctx.server.log_growth.rewrites) = (0, 0);
     ctx.server.reset_slot_stats();
     ctx.server.commands.reset_stats();
     ctx.server.keyspace.reset_stats();

@@ -73,10 +73,13 @@ pub struct Job {
 /// What INFO persistence tells of saves.
 #[derive(Debug, Default)]
 pub struct Saves {
+    /// The last save in the background failed, and none of any kind was done since.
     pub last_failed: bool,
     pub last_try: Option<Millis>,
     pub last_success: Millis,
+    /// How long the last save in the background took.
     pub last_seconds: Option<i64>,
+    /// How many were begun.
     pub count: u64,
     pub dirty_at_last_save: u64,
     /// A save that was asked for while another snapshot was under way.
@@ -154,6 +157,7 @@ impl Server {
         };
         self.keyspace.begin_snapshot(sink);
         self.saves.last_try = Some(self.now);
+        self.saves.count += u64::from(matches!(purpose, Purpose::File(_)));
         self.job = Some(Job {
             purpose,
             started: self.now,
@@ -371,14 +375,15 @@ impl Server {
     }
 
     fn count_save(&mut self, save: Save, started: Millis, dirty_at_start: u64, result: &Result<u64, String>) {
-        self.saves.last_seconds = Some(self.now.since(started) / 1000);
-        self.saves.last_failed = result.is_err();
         let in_background = save == Save::InBackground;
+        if in_background {
+            self.saves.last_seconds = Some(self.now.since(started) / 1000);
+        }
         match result {
             Ok(_) => {
                 self.saves.last_success = self.now;
                 self.saves.dirty_at_last_save = dirty_at_start;
-                self.saves.count += 1;
+                self.saves.last_failed = false;
                 self.log(LogLevel::Notice, "DB saved on disk");
                 if in_background {
                     self.log(LogLevel::Notice, "Background saving terminated with success");
@@ -386,7 +391,9 @@ impl Server {
             }
             Err(error) => {
                 self.log(LogLevel::Warning, format!("Write error saving DB on disk: {error}"));
+                // Whoever asked for any other save is told, and nobody relies on that.
                 if in_background {
+                    self.saves.last_failed = true;
                     self.log(LogLevel::Warning, "Background saving error");
                 }
             }

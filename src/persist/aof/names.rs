@@ -24,7 +24,19 @@ pub fn increment(appendfilename: &str, seq: u64) -> Vec<u8> {
 /// Whether a file is called like an increment.
 #[must_use]
 pub fn is_increment(appendfilename: &str, name: &str) -> bool {
-    let number = name.strip_prefix(appendfilename).and_then(|rest| rest.strip_prefix('.')?.strip_suffix(".incr.aof"));
+    has_number(appendfilename, name, ".incr.aof")
+}
+
+/// Which kind of base a file is called like, if any.
+#[must_use]
+pub fn base_format(appendfilename: &str, name: &str) -> Option<BaseFormat> {
+    [(".base.rdb", BaseFormat::Rdb), (".base.aof", BaseFormat::Commands)]
+        .into_iter()
+        .find_map(|(suffix, format)| has_number(appendfilename, name, suffix).then_some(format))
+}
+
+fn has_number(appendfilename: &str, name: &str, suffix: &str) -> bool {
+    let number = name.strip_prefix(appendfilename).and_then(|rest| rest.strip_prefix('.')?.strip_suffix(suffix));
     number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
@@ -66,6 +78,9 @@ mod tests {
                 && !is_increment("a", "a..incr.aof")
                 && !is_increment("a", "b.1.incr.aof")
         );
+        assert_eq!(base_format("a", "a.3.base.rdb"), Some(BaseFormat::Rdb));
+        assert_eq!(base_format("a", "a.3.base.aof"), Some(BaseFormat::Commands));
+        assert_eq!(base_format("a", "a.base.aof"), None);
         assert_eq!(manifest("a"), "a.manifest");
         assert_eq!(temp_manifest("a"), "temp-a.manifest");
         assert_eq!(temp_increment("a"), "temp-a.incr");

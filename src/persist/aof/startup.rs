@@ -12,8 +12,8 @@ pub struct Found {
     pub single_file: bool,
     /// Whether the base that the manifest names is in the log's directory.
     pub base_present: bool,
-    /// Whether there is an increment with something in it.
-    pub increments_present: bool,
+    /// Whether there is a base or an increment with something in it, whatever the manifest says.
+    pub data_present: bool,
 }
 
 /// What to do first.
@@ -25,7 +25,7 @@ pub enum Start {
     Load(Manifest),
     /// There is no log: write a base from the dataset as it is, which is empty.
     Create,
-    /// There are increments and nothing that says what they belong to: do not start, a new log would take their names.
+    /// There are files of a log and nothing that says what they belong to: do not start, a new log would take their names.
     Refuse,
 }
 
@@ -33,7 +33,7 @@ pub enum Start {
 #[must_use]
 pub fn decide_start(found: Found, appendfilename: &str) -> Start {
     let single = LogFile { name: appendfilename.as_bytes().to_vec(), seq: 1 };
-    let Found { manifest, single_file, base_present, increments_present } = found;
+    let Found { manifest, single_file, base_present, data_present } = found;
     match manifest {
         Some(manifest) if !manifest.is_empty() => {
             let upgrading = single_file
@@ -44,7 +44,7 @@ pub fn decide_start(found: Found, appendfilename: &str) -> Start {
             if upgrading { Start::Upgrade(manifest) } else { Start::Load(manifest) }
         }
         _ if single_file => Start::Upgrade(Manifest { base: Some(single), ..Manifest::default() }),
-        _ if increments_present => Start::Refuse,
+        _ if data_present => Start::Refuse,
         _ => Start::Create,
     }
 }
@@ -130,7 +130,7 @@ mod tests {
             (Some("file b.aof seq 1 type b\n"), true, false, false, true),
             (Some(full), true, false, false, true),
         ] {
-            let found = Found { manifest: text.map(manifest), single_file, base_present, increments_present: false };
+            let found = Found { manifest: text.map(manifest), single_file, base_present, data_present: false };
             let start = decide_start(found, "a.aof");
             assert_eq!(matches!(start, Start::Upgrade(_)), upgrade, "{text:?}");
             assert_eq!(matches!(start, Start::Load(_)), load, "{text:?}");
@@ -143,12 +143,8 @@ mod tests {
     #[test]
     fn a_log_without_its_manifest_is_not_begun_anew() {
         for (text, start) in [(None, Start::Refuse), (Some("# empty\n"), Start::Refuse)] {
-            let found = Found {
-                manifest: text.map(manifest),
-                single_file: false,
-                base_present: false,
-                increments_present: true,
-            };
+            let found =
+                Found { manifest: text.map(manifest), single_file: false, base_present: false, data_present: true };
             assert_eq!(decide_start(found, "a.aof"), start);
         }
     }

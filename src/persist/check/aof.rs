@@ -46,13 +46,19 @@ impl Checker {
         Checker { line: 1, until_secs }
     }
 
-    /// Reads the commands of the file called `name` from `source`, which stands at `offset`.
+    /// Reads the commands of the file called `name`, which is at `path`, from `source`, which stands at `offset`.
     ///
     /// # Errors
     /// When the source cannot be read, or `out` not be written.
-    pub fn check(&mut self, source: impl BufRead, offset: u64, name: &str, out: &mut impl Write) -> io::Result<Found> {
+    pub fn check(
+        &mut self,
+        source: impl BufRead,
+        offset: u64,
+        (name, path): (&str, &str),
+        out: &mut impl Write,
+    ) -> io::Result<Found> {
         let mut reader = Reader { source, offset, at_end: false };
-        let mut file = File { name, good_up_to: offset, in_multi: false, place: offset, wrong: None };
+        let mut file = File { path, good_up_to: offset, in_multi: false, place: offset, wrong: None };
         loop {
             if !file.in_multi {
                 file.good_up_to = reader.offset;
@@ -107,7 +113,7 @@ impl Checker {
             if begins || word.eq_ignore_ascii_case(b"exec") {
                 if begins == file.in_multi {
                     let word = if begins { "MULTI" } else { "EXEC" };
-                    file.say(format!("Unexpected {word} in AOF {}", file.name).as_bytes());
+                    file.say(format!("Unexpected {word} in AOF {}", file.path).as_bytes());
                     return Ok(false);
                 }
                 file.in_multi = begins;
@@ -175,7 +181,7 @@ const LENGTH_MAX: u64 = i64::MAX as u64 - 2;
 
 /// A file that is being read.
 struct File<'a> {
-    name: &'a str,
+    path: &'a str,
     /// The end of what is whole: a command outside of transactions, or a transaction with its EXEC.
     good_up_to: u64,
     in_multi: bool,
@@ -294,7 +300,7 @@ mod tests {
     fn found(file: &[u8], until_secs: i64) -> (Found, u64) {
         let mut checker = Checker::new(until_secs);
         let source = io::BufReader::with_capacity(5, file);
-        let found = checker.check(source, 0, "f", &mut Vec::new()).expect("memory can be read");
+        let found = checker.check(source, 0, ("f", "dir/f"), &mut Vec::new()).expect("memory can be read");
         (found, checker.line)
     }
 
@@ -346,9 +352,9 @@ mod tests {
         let open = format!("{SELECT}{MULTI}{SET}");
         assert_eq!(up_to(&open), (23, 16, "0x              3e: Reached EOF before reading EXEC for MULTI".to_owned()));
         let twice = format!("{SELECT}{MULTI}{MULTI}");
-        assert_eq!(up_to(&twice), (23, 12, "0x              2e: Unexpected MULTI in AOF f".to_owned()));
+        assert_eq!(up_to(&twice), (23, 12, "0x              2e: Unexpected MULTI in AOF dir/f".to_owned()));
         let alone = format!("{SELECT}{EXEC}");
-        assert_eq!(up_to(&alone), (23, 9, "0x              1f: Unexpected EXEC in AOF f".to_owned()));
+        assert_eq!(up_to(&alone), (23, 9, "0x              1f: Unexpected EXEC in AOF dir/f".to_owned()));
     }
 
     #[test]

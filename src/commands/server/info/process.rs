@@ -35,6 +35,9 @@ pub(super) fn server(info: &mut Info<'_>) {
     info.field("config_file", facts.config_file.as_deref().unwrap_or_default());
     info.flag("io_threads_active", server.config.io_threads > 1);
     info.field("availability_zone", String::from_utf8_lossy(&server.config.availability_zone));
+    if let Some(left_ms) = server.ends_in_ms() {
+        info.field("shutdown_in_milliseconds", left_ms);
+    }
     if server.config.port > 0 {
         let addresses: String = server.config.bind.iter().map(|address| format!(",bind={address}")).collect();
         info.field("listener0", format_args!("name=tcp{addresses},port={}", server.config.port));
