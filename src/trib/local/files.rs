@@ -120,12 +120,12 @@ pub fn purge_nodes(dir: &Path, state: &State) -> io::Result<Vec<PathBuf>> {
     Ok(kept)
 }
 
-/// Whether a server with these directives makes a file of this name: for good, as a lock, or until it takes its name.
+/// Whether a server with these directives makes a file of this name: for good, or until it takes its name.
 fn is_ours(name: &str, directives: &[String]) -> bool {
     let of_server = MADE_BY_SERVERS.iter().any(|(directive, usual)| {
         let made = value_of(directives, directive).or(*usual).filter(|made| !made.is_empty());
         made.and_then(|made| name.strip_prefix(made))
-            .is_some_and(|rest| rest.is_empty() || rest == ".lock" || rest.starts_with(".tmp-"))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(".tmp-"))
     });
     of_server || name == CONFIG || name == LOG || name.starts_with("temp-")
 }
@@ -161,7 +161,7 @@ mod tests {
         for port in [7000, 7001] {
             write_config(&dir, port, &["maxmemory 1mb".into()]).unwrap();
             fs::create_dir(node_dir(&dir, port).join("appendonlydir")).unwrap();
-            for name in ["temp-1.rdb", "other.rdb", "nodes.conf", "nodes.conf.lock", "nodes.conf.tmp-77", LOG] {
+            for name in ["temp-1.rdb", "other.rdb", "nodes.conf", "nodes.conf.tmp-77", LOG] {
                 fs::write(node_dir(&dir, port).join(name), "").unwrap();
             }
         }
