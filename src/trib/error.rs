@@ -80,6 +80,9 @@ impl Failure {
             Failure::Connect { node, reason } if reason.starts_with("TLS: ") => {
                 Some(format!("does {node} speak TLS, and does --cacert name the authority of its certificate?"))
             }
+            Failure::Timeout { node, .. } => {
+                Some(format!("is {node} stopped or busy? --read-timeout gives it longer, another node may know more"))
+            }
             Failure::Lost { node, .. } => Some(format!("did {node} stop, or does it expect --tls?")),
             Failure::Connect { node, .. } => Some(format!("is a server running and listening on {node}?")),
             Failure::Reply { text, .. } if text.starts_with("NOAUTH") => {

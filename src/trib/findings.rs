@@ -8,7 +8,7 @@ use super::nodes_text::Flags;
 use super::report::{self, Health};
 use super::table;
 use super::view::{ClusterView, Node};
-use super::vitals::Vitals;
+use super::vitals::{Vital, Vitals};
 use crate::base::{NodeId, SLOTS};
 
 /// How bad it is.
@@ -42,6 +42,11 @@ const LAG_BYTES: u64 = 1 << 20;
 const MEMORY_PERCENT: u64 = 90;
 /// Percent from the mean at which slots count as uneven.
 const UNEVEN_PERCENT: f64 = 10.0;
+/// The same for what slots hold, which is never quite even.
+const UNEVEN_LOAD_PERCENT: f64 = 20.0;
+/// With fewer keys, or less memory, on a primary it is not worth a word.
+const KEYS_WORTH: u64 = 1000;
+const MEMORY_WORTH: u64 = 64 << 20;
 
 /// Everything that a view and the nodes' condition show, the worst first.
 #[must_use]
@@ -97,9 +102,20 @@ impl Findings<'_> {
         for node in &self.view.nodes {
             match &node.report {
                 Err(failure) => {
-                    let mend = match node.slots.is_empty() {
-                        true => format!("start it again, or: trib del-node {} {}", self.seed, node.id),
-                        false => format!("start it again, or: trib fix --fix-with-unreachable-masters {}", self.seed),
+                    let heir = self.view.replicas_of(&node.id).find(|replica| replica.is_reachable());
+                    let seed = &self.seed;
+                    let mend = match (node.slots.is_empty(), heir) {
+                        (true, _) => format!("start it again, or: trib del-node {seed} {}", node.id),
+                        // Which it does by itself where most primaries are left.
+                        (false, Some(heir)) => {
+                            format!(
+                                "start it again, or have {} take over: trib failover --forced --to {0} {seed}",
+                                heir.addr
+                            )
+                        }
+                        (false, None) => {
+                            format!("start it again, or: trib fix --fix-with-unreachable-masters {seed}")
+                        }
                     };
                     let text = format!("{} is not reachable: {}", node.full_name(), failure.reason());
                     self.add(Severity::Error, "dead-node", Some(node), text, Some(mend));
@@ -226,10 +242,38 @@ impl Findings<'_> {
                 );
             }
         }
+        self.uneven(vitals, "uneven-keys", "keys", KEYS_WORTH, |vital| vital.keys, |keys| table::count(keys, "key"));
+        self.uneven(vitals, "uneven-memory", "memory", MEMORY_WORTH, |vital| vital.memory_bytes, table::bytes);
         for node in self.view.primaries().filter(|node| node.slots.is_empty()) {
             let text = format!("{} is a primary without slots", node.addr);
             let mend = format!("trib rebalance --use-empty-masters {}", self.seed);
             self.add(Severity::Note, "empty-primary", Some(node), text, Some(mend));
+        }
+    }
+
+    /// Primaries that have much more or less than their share of what can be shared out.
+    fn uneven(
+        &mut self,
+        vitals: &Vitals,
+        kind: &'static str,
+        by: &str,
+        worth: u64,
+        of: impl Fn(&Vital) -> u64,
+        shown: impl Fn(u64) -> String,
+    ) {
+        let owners = self.view.primaries().filter(|node| !node.slots.is_empty());
+        let held: Vec<(&Node, u64)> = owners.filter_map(|node| Some((node, of(vitals.get(&node.id)?)))).collect();
+        let mean = held.iter().map(|(_, held)| held).sum::<u64>() / held.len().max(1) as u64;
+        if mean < worth {
+            return;
+        }
+        for (node, held) in held {
+            let off = (held as f64 - mean as f64) / mean as f64 * 100.0;
+            if off.abs() > UNEVEN_LOAD_PERCENT {
+                let text = format!("{} holds {}, {off:+.0} % of an even share", node.addr, shown(held));
+                let mend = format!("trib rebalance --by {by} {}", self.seed);
+                self.add(Severity::Note, kind, Some(node), text, Some(mend));
+            }
         }
     }
 
@@ -247,7 +291,9 @@ impl Findings<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::view::tests::{small, view};
+    use std::collections::HashMap;
+
+    use super::super::view::tests::{id, small, view};
     use super::*;
 
     fn kinds(view: &ClusterView, least: Severity) -> Vec<&'static str> {
@@ -262,6 +308,48 @@ mod tests {
         assert_eq!(warned.len(), 1, "{warned:?}");
         assert_eq!((warned[0].kind, warned[0].node.as_deref()), ("no-replica", Some("10.0.0.2:7000")));
         assert!(warned[0].mend.as_ref().unwrap().starts_with("trib add-node --slave --master-id bbbb"));
+    }
+
+    #[test]
+    fn what_is_uneven_is_a_note() {
+        let vital = |keys, memory_bytes| Vital { keys, memory_bytes, ..Vital::default() };
+        let notes = |a: Vital, b: Vital| {
+            let vitals = Vitals::from(HashMap::from([(id('a'), a), (id('b'), b)]));
+            let found = find(&small(), &vitals);
+            let told: Vec<String> = found
+                .into_iter()
+                .filter(|finding| finding.kind.starts_with("uneven"))
+                .map(|finding| format!("{}: {} ({})", finding.kind, finding.text, finding.mend.unwrap()))
+                .collect();
+            told
+        };
+        assert_eq!(notes(vital(900, 0), vital(500, 0)), [""; 0], "too few to speak of");
+        assert_eq!(notes(vital(1100, 70 << 20), vital(1000, 70 << 20)), [""; 0]);
+        assert_eq!(
+            notes(vital(3000, 200 << 20), vital(1000, 100 << 20)),
+            [
+                "uneven-keys: 127.0.0.1:7000 holds 3000 keys, +50 % of an even share (trib rebalance --by keys 127.0.0.1:7000)",
+                "uneven-keys: 10.0.0.2:7000 holds 1000 keys, -50 % of an even share (trib rebalance --by keys 127.0.0.1:7000)",
+                "uneven-memory: 127.0.0.1:7000 holds 200.0 MB, +33 % of an even share (trib rebalance --by memory 127.0.0.1:7000)",
+                "uneven-memory: 10.0.0.2:7000 holds 100.0 MB, -33 % of an even share (trib rebalance --by memory 127.0.0.1:7000)",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_dead_have_heirs_or_not() {
+        let mend = |replica: &str| {
+            let lines = format!("b 10.0.0.2:1 master,fail - 0 0 2 disconnected 1\n{replica}");
+            let own = "a 10.0.0.1:1 myself,master - 0 0 1 connected 0";
+            let replica = replica.replace("slave", "myself,slave");
+            let view = view("10.0.0.1:1", &[&format!("{own}\n{lines}"), &replica]);
+            let found = find(&view, &Vitals::default());
+            found.into_iter().find(|finding| finding.kind == "dead-node").unwrap().mend.unwrap()
+        };
+        assert!(
+            mend("c 10.0.0.3:1 slave b 0 0 2 connected").ends_with("trib failover --forced --to 10.0.0.3:1 10.0.0.1:1")
+        );
+        assert!(mend("c 10.0.0.3:1 slave a 0 0 2 connected").contains("--fix-with-unreachable-masters"));
     }
 
     #[test]

@@ -92,7 +92,7 @@ fn sub_at(args: &[OsString]) -> Option<usize> {
     (1..end).find(|&at| cli.find_subcommand(&args[at]).is_some())
 }
 
-/// `--inventory`, or the usual place.
+/// `--inventory`, `TRIB_INVENTORY`, or the usual place.
 fn file(args: &[OsString], env: impl Fn(&str) -> Option<String>) -> Result<PathBuf, Exit> {
     for (at, arg) in args.iter().enumerate() {
         let text = arg.to_string_lossy();
@@ -103,6 +103,9 @@ fn file(args: &[OsString], env: impl Fn(&str) -> Option<String>) -> Result<PathB
         }
     }
     let set = |name| env(name).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    if let Some(named) = set("TRIB_INVENTORY") {
+        return Ok(named);
+    }
     let config = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
     config.map(|dir| dir.join("trib/clusters.toml")).ok_or_else(|| {
         wrong("[ERR] Neither XDG_CONFIG_HOME nor HOME is set: name the inventory with --inventory FILE.".into())
@@ -274,6 +277,23 @@ mod tests {
         assert_eq!(expanded("trib @ check", FILE), Ok("trib @ check".to_owned()), "clap complains");
         assert_eq!(expanded("trib call h:1 echo @", FILE), Ok("trib call h:1 echo @".to_owned()));
         assert!(expanded("trib @", "[a\n").unwrap_err().contains("clusters.toml: "));
+    }
+
+    #[test]
+    fn the_inventory_is_the_one_that_was_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str| {
+            let path = dir.path().join(format!("{name}.toml"));
+            std::fs::write(&path, format!("[{name}]\naddresses = [\"h:1\"]\n")).unwrap();
+            path.display().to_string()
+        };
+        let (typed, told) = (write("typed"), write("told"));
+        let names = |line: &str| {
+            let env = |name: &str| (name == "TRIB_INVENTORY").then(|| told.clone());
+            expand(line.split(' ').map(OsString::from).collect(), env).unwrap_err().text
+        };
+        assert_eq!(names("trib @"), "told\n");
+        assert_eq!(names(&format!("trib --inventory {typed} @")), "typed\n");
     }
 
     #[test]

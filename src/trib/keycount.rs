@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use super::client::{Pool, command, join_all};
 use super::error::Failure;
+use super::slots::SlotSet;
 use super::view::{ClusterView, Node};
+use super::vitals::Vitals;
 use crate::base::{NodeId, Slot};
 
 /// Commands in one write: large enough to hide the round trip, small enough to answer in time.
@@ -80,6 +82,35 @@ async fn count_in(pool: &Pool, node: &Node, database: u32, slots: &[Slot]) -> Re
         }
     }
     Ok(counts)
+}
+
+/// Keys that nobody can reach: a primary holds them, of these slots, and does not own those.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphans<'v> {
+    pub node: &'v Node,
+    pub keys: u64,
+    pub slots: SlotSet,
+}
+
+/// Looks for orphans where a primary has more keys in all than its own slots have: to ask every primary about every slot
+/// takes long where there are many.
+pub async fn orphans<'v>(pool: &Pool, view: &'v ClusterView, vitals: &Vitals) -> Result<Vec<Orphans<'v>>, Failure> {
+    let looks = view.primaries().map(|node| async {
+        let keys = vitals.get(&node.id).map_or(0, |vital| vital.keys);
+        // Keys of slots that come in belong there.
+        let (own, others): (Vec<Slot>, Vec<Slot>) =
+            Slot::all().partition(|slot| node.slots.contains(*slot) || node.importing.contains_key(slot));
+        if keys == 0 || count(pool, node, &own).await?.iter().sum::<u64>() >= keys {
+            return Ok(None);
+        }
+        let held = others.iter().copied().zip(count(pool, node, &others).await?);
+        let held: Vec<(Slot, u64)> = held.filter(|&(_, keys)| keys > 0).collect();
+        let slots = held.iter().map(|&(slot, _)| slot).collect();
+        let keys = held.iter().map(|(_, keys)| keys).sum();
+        Ok((keys > 0).then_some(Orphans { node, keys, slots }))
+    });
+    let looks: Result<Vec<_>, Failure> = join_all(looks).await.into_iter().collect();
+    Ok(looks?.into_iter().flatten().collect())
 }
 
 /// Slots that more than one reachable primary owns by its own account or holds keys of.

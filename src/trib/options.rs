@@ -74,8 +74,8 @@ struct ConnectionArgs {
     #[arg(long, global = true, value_name = "INTERNAL=EXTERNAL")]
     map: Vec<Mapping>,
     /// Where clusters are described that are named as in 'trib @prod check' [default: trib/clusters.toml in
-    /// $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and
-    /// map, without secrets
+    /// $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user,
+    /// auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets
     #[arg(long, global = true, value_name = "FILE")]
     inventory: Option<PathBuf>,
 }

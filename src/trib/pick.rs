@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::addr::Addr;
+use super::error::Error;
 use super::view::{ClusterView, Node};
 
 /// Why a name stands for no node.
@@ -14,6 +15,31 @@ pub enum BadName {
     Unknown(String),
     #[error("*** The specified node ({0}) is the beginning of more than one ID, please type more of it.")]
     Ambiguous(String),
+}
+
+impl BadName {
+    /// As the end of a command, with what is known of the node or with where to find the right name.
+    #[must_use]
+    pub fn refusal(&self, view: &ClusterView) -> Error {
+        let list = format!("'trib status {}' lists the nodes with their ids", view.seed().addr);
+        let hint = match self {
+            BadName::NoPrimary(name) => match any(view, name) {
+                Ok(node) if !node.is_reachable() => format!("{} does not answer", node.addr),
+                Ok(node) => match node.primary.and_then(|id| view.node(&id)) {
+                    Some(primary) => format!("{} is a replica of {}", node.addr, primary.addr),
+                    None => list,
+                },
+                Err(_) => list,
+            },
+            BadName::Unknown(_) => list,
+            BadName::Ambiguous(name) => {
+                let nodes: Vec<String> =
+                    view.with_id_prefix(name).iter().map(|node| format!("{} {}", node.id, node.addr)).collect();
+                nodes.join(", ")
+            }
+        };
+        Error::failed(self.to_string()).hint(hint)
+    }
 }
 
 /// The node of this name, whatever it is and whether it answers or not.
@@ -56,5 +82,8 @@ mod tests {
         for name in ["", "x", "c", "10.0.0.3:7000", "10.0.0.9:1"] {
             assert_eq!(primary(&view, name), Err(BadName::NoPrimary(name.to_owned())), "{name}");
         }
+        let hint = |name: &str| primary(&view, name).unwrap_err().refusal(&view).hint.unwrap();
+        assert_eq!(hint("c"), "10.0.0.3:7000 is a replica of 127.0.0.1:7000");
+        assert_eq!(hint("x"), "'trib status 127.0.0.1:7000' lists the nodes with their ids");
     }
 }

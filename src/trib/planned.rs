@@ -150,8 +150,9 @@ impl Plan {
 
     /// Reads a plan that `--dry-run --json` has printed.
     pub fn parse(text: &str) -> Result<Plan, Error> {
-        let plan: Plan =
-            serde_json::from_str(text).map_err(|e| Error::usage(format!("[ERR] This is no plan of trib's: {e}")))?;
+        let plan: Plan = serde_json::from_str(text).map_err(|e| {
+            Error::usage(format!("[ERR] This is no plan of trib's: {e}")).hint("--dry-run --json prints one")
+        })?;
         match plan.version {
             VERSION => Ok(plan),
             other => Err(Error::usage(format!("[ERR] The plan has version {other}; this program knows {VERSION}."))),

@@ -147,7 +147,7 @@ impl Context<'_> {
     /// The journal that is written, if one is.
     #[must_use]
     pub fn journal(&self) -> Option<Rc<Journal>> {
-        self.session.journal.borrow().as_ref().map(|(journal, _)| Rc::clone(journal))
+        self.session.journal()
     }
 
     /// Writes down that a part of the work is done.
@@ -157,9 +157,7 @@ impl Context<'_> {
 
     /// Writes a line to the journal, if one is written.
     pub fn note(&self, record: &Record) {
-        if let Some(journal) = self.journal() {
-            journal.note(record);
-        }
+        self.session.note(record);
     }
 
     /// All has been done; what is to be complained about would be no different another time.
@@ -174,6 +172,17 @@ impl Context<'_> {
 }
 
 impl Session {
+    fn journal(&self) -> Option<Rc<Journal>> {
+        self.journal.borrow().as_ref().map(|(journal, _)| Rc::clone(journal))
+    }
+
+    /// Writes a line to the journal, if one is written.
+    pub fn note(&self, record: &Record) {
+        if let Some(journal) = self.journal() {
+            journal.note(record);
+        }
+    }
+
     /// What the run is going to do, if it is agreed to.
     pub(super) fn plan(&self, plan: Plan) {
         *self.planned.borrow_mut() = Some(plan);

@@ -126,14 +126,26 @@ fn with_names(shell: Shell, text: String) -> String {
     }
 }
 
-/// Where `@` breaks words, as it does unless that is switched off, a name is two of them.
+/// Where `@` breaks words, as it does unless that is switched off, a name is two of them; so with `=`. The inventory is the
+/// one that the line names, or else the one that `trib` would take.
 const BASH_NAMES: &str = r#"
 _trib_or_name() {
+    local i
     if [[ "$2" == @* ]]; then
-        COMPREPLY=( $(compgen -P @ -W "$("$1" @ 2>/dev/null)" -- "${2#@}") )
+        local file
+        local -a inventory=()
+        for (( i = 1; i < ${#COMP_WORDS[@]}; i++ )); do
+            case "${COMP_WORDS[i]}" in
+                --inventory) file="${COMP_WORDS[i+1]}"; [[ "$file" == = ]] && file="${COMP_WORDS[i+2]}" ;;
+                --inventory=*) file="${COMP_WORDS[i]#*=}" ;;
+                *) continue ;;
+            esac
+            [[ "$file" == "~/"* ]] && file="$HOME/${file#*/}"
+            inventory=( "--inventory=$file" )
+        done
+        COMPREPLY=( $(compgen -P @ -W "$("$1" "${inventory[@]}" @ 2>/dev/null)" -- "${2#@}") )
         return 0
     fi
-    local i
     for (( i = 1; i < COMP_CWORD; i++ )); do
         if [[ "${COMP_WORDS[i]}" == @* ]]; then
             local more=0
@@ -148,8 +160,18 @@ _trib_or_name() {
 "#;
 
 const ZSH_NAMES: &str = r#"    if [[ "${words[CURRENT]}" == @* ]]; then
-        local -a names
-        names=( ${(f)"$(_call_program clusters ${words[1]} @ 2>/dev/null)"} )
+        local -a names inventory
+        local -i at
+        local file
+        for (( at = 2; at <= ${#words}; at++ )); do
+            case ${words[at]} in
+                --inventory) file=${(Q)words[at+1]} ;;
+                --inventory=*) file=${(Q)words[at]#*=} ;;
+                *) continue ;;
+            esac
+            inventory=( --inventory=${file/#\~\//$HOME/} )
+        done
+        names=( ${(f)"$(_call_program clusters ${words[1]} ${(q)inventory} @ 2>/dev/null)"} )
         compadd -- @${^names}
         return
     fi
@@ -164,7 +186,17 @@ const FISH_WITHOUT_NAME: &str = "    set -e cmd[1]\n    set cmd (string match -v
 
 const FISH_NAMES: &str = r#"
 function __fish_trib_names
-    trib @ 2>/dev/null | string replace -r '(.+)' '@$1\tcluster'
+    set -l words (commandline -o)
+    set -l inventory
+    for at in (seq (count $words))
+        switch $words[$at]
+            case --inventory
+                set inventory --inventory=(string replace -r '^~/' "$HOME/" -- $words[(math $at + 1)])
+            case '--inventory=*'
+                set inventory (string replace -r '=~/' "=$HOME/" -- $words[$at])
+        end
+    end
+    trib $inventory @ 2>/dev/null | string replace -r '(.+)' '@$1\tcluster'
 end
 
 complete -c trib -n "string match -q -- '@*' (commandline -ct)" -f -a "(__fish_trib_names)"
@@ -233,6 +265,7 @@ fn offered(shell: &str, script: &str, lines: &[&str]) -> Option<Vec<Vec<String>>
     fs::create_dir(home.path().join("trib")).expect("a directory");
     let clusters = "[prod]\naddresses = [\"h:1\"]\n[pretest]\naddresses = [\"h:2\"]\n[check]\naddresses = [\"h:3\"]\n";
     fs::write(home.path().join("trib/clusters.toml"), clusters).expect("a file");
+    fs::write(home.path().join("other.toml"), "[stage]\naddresses = [\"h:4\"]\n").expect("a file");
     let bin = Path::new(env!("CARGO_BIN_EXE_trib")).parent().expect("a directory");
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
     let offer = |line: &&str| {
@@ -253,7 +286,8 @@ fn offered(shell: &str, script: &str, lines: &[&str]) -> Option<Vec<Vec<String>>
 /// Splits the line as readline does with its usual breaks.
 const ASK_BASH: &str = r#"
 . completions/trib.bash
-read -ra COMP_WORDS <<< "${LINE//@/ @ }"
+words="${LINE//@/ @ }"
+read -ra COMP_WORDS <<< "${words//=/ = }"
 [[ "$LINE" == *' ' ]] && COMP_WORDS+=('')
 COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 ))
 cur="${LINE##* }"
@@ -264,17 +298,29 @@ const ASK_FISH: &str = "source completions/trib.fish; complete -C \"$LINE\"";
 
 #[test]
 fn shells_complete_the_names_of_clusters_and_what_stands_behind_them() {
-    let lines =
-        ["trib @", "trib @pr", "trib check @pro", "trib @prod ba", "trib @check reb", "trib @prod backup --from-r"];
+    let lines = [
+        "trib @",
+        "trib @pr",
+        "trib check @pro",
+        "trib @prod ba",
+        "trib @check reb",
+        "trib @prod backup --from-r",
+        "trib --inventory ~/other.toml @",
+        "trib --json --inventory=~/other.toml check @",
+        "trib --inventory ~/missing.toml @",
+    ];
     for (shell, script) in [("bash", ASK_BASH), ("fish", ASK_FISH)] {
         let Some(offered) = offered(shell, script, &lines) else { continue };
-        let expected: [&[&str]; 6] = [
+        let expected: [&[&str]; 9] = [
             &["@check", "@pretest", "@prod"],
             &["@pretest", "@prod"],
             &["@prod"],
             &["backup"],
             &["rebalance", "rebalance-roles"],
             &["--from-replicas"],
+            &["@stage"],
+            &["@stage"],
+            &[],
         ];
         assert_eq!(offered, expected, "{shell}");
     }

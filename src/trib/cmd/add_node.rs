@@ -145,9 +145,18 @@ async fn examine(ctx: &Context<'_>, args: &Args) -> Result<Candidate, Error> {
 /// The primary that the operator names.
 fn named_primary<'v>(view: &'v ClusterView, args: &Args) -> Result<Option<&'v Node>, Error> {
     let Some(id) = &args.master_id else { return Ok(None) };
+    let no_such = || Error::failed(format!("[ERR] No such master ID {id}"));
     match view.with_id_prefix(id)[..] {
         [node] if node.is_primary() && node.is_reachable() => Ok(Some(node)),
-        _ => Err(Error::failed(format!("[ERR] No such master ID {id}"))),
+        [node] if node.is_primary() => {
+            Err(no_such().hint(format!("{} does not answer: a replica could not get its data", node.addr)))
+        }
+        [node] => Err(no_such().hint(match node.primary {
+            Some(primary) => format!("{} is a replica itself, of {primary}", node.addr),
+            None => format!("{} is no primary", node.addr),
+        })),
+        [] => Err(no_such().hint(format!("'trib status {}' lists the nodes with their ids", view.seed().addr))),
+        [..] => Err(no_such().hint("it is the beginning of more than one ID: type more of it")),
     }
 }
 

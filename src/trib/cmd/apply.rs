@@ -54,6 +54,7 @@ fn read(file: &PathBuf) -> Result<String, Error> {
     read.map_err(|e| {
         let why = dial::without_number(&e.to_string()).to_owned();
         Error::failed(format!("[ERR] The plan {} cannot be read: {why}", file.display()))
+            .hint("a command that changes something prints its plan with --dry-run --json")
     })?;
     Ok(text)
 }

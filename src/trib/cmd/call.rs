@@ -148,7 +148,10 @@ fn words(args: &Args) -> Result<Vec<Vec<u8>>, Error> {
         None => words.push(input),
         Some(tag) => match words.iter_mut().find(|word| *word == tag.as_bytes()) {
             Some(word) => *word = input,
-            None => return Err(Error::usage(format!("[ERR] The word '{tag}' is not in the command."))),
+            None => {
+                return Err(Error::usage(format!("[ERR] The word '{tag}' is not in the command."))
+                    .hint(format!("it is replaced by what comes from stdin, as in: -X {tag} set key {tag}")));
+            }
         },
     }
     Ok(words)

@@ -6,10 +6,11 @@ use super::{Context, info};
 use crate::trib::cli::SeedArgs;
 use crate::trib::error::{Error, Kind};
 use crate::trib::findings::{self, Finding, Severity};
-use crate::trib::keycount::{self, KeyCounts};
+use crate::trib::keycount::{self, KeyCounts, Orphans};
 use crate::trib::lock;
 use crate::trib::lock::claim::Claim;
 use crate::trib::report;
+use crate::trib::table::count;
 use crate::trib::ui::Wording;
 use crate::trib::view::{ClusterView, Node};
 use crate::trib::vitals::Vitals;
@@ -75,6 +76,8 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         let astray = multiple_owners(ctx, &view, &counts);
         well &= astray.is_empty();
         found.splice(0..0, astray);
+    } else if ui.wording() == Wording::Trib {
+        found.extend(orphaned(ctx, &view, &vitals).await);
     }
     let holder = lock::holder(&ctx.pool, &view).await;
     if ui.wording() == Wording::Trib {
@@ -116,6 +119,24 @@ fn show(ctx: &Context<'_>, found: &[Finding]) {
     for (mend, kinds) in hints {
         ui.note(format!("hint: {}: {mend}", kinds.join(", ")));
     }
+}
+
+/// Keys of slots that their node does not own. Not everybody may count keys, which is no reason to complain.
+async fn orphaned(ctx: &Context<'_>, view: &ClusterView, vitals: &Vitals) -> Vec<Finding> {
+    let orphans = keycount::orphans(&ctx.pool, view, vitals).await.unwrap_or_default();
+    let finding = |orphans: &Orphans| Finding {
+        severity: Severity::Warn,
+        kind: "orphaned-keys",
+        node: Some(orphans.node.addr.to_string()),
+        text: format!(
+            "{} holds {} of slots that it does not own, where no client finds them: {}",
+            orphans.node.addr,
+            count(orphans.keys, "key"),
+            orphans.slots
+        ),
+        mend: Some(format!("trib fix --search-multiple-owners {}", view.seed().addr)),
+    };
+    orphans.iter().map(finding).collect()
 }
 
 /// Reports slots that several primaries own or hold keys of.

@@ -6,6 +6,7 @@ use clap::Subcommand;
 use redis::Value;
 
 use super::Context;
+use crate::base::glob;
 use crate::trib::addr::Addr;
 use crate::trib::cli::{PlanArgs, SheetArgs};
 use crate::trib::client::{Pool, command, join_all, text_of};
@@ -102,8 +103,15 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         Action::Get { node, names, sheet } => {
             let view = ClusterView::load(&ctx.pool, node).await?;
             let (values, failed) = read(ctx, &view, names).await;
-            sheet.print(ctx.ui, &table(&values, all_of(&view, sheet)), &values);
-            if failed { Err(Error::reported(Kind::Failed)) } else { Ok(()) }
+            if !values.is_empty() || ctx.ui.is_json() || sheet.csv {
+                sheet.print(ctx.ui, &table(&values, all_of(&view, sheet)), &values);
+            }
+            match unknown(names, &values) {
+                _ if failed => Err(Error::reported(Kind::Failed)),
+                Some(name) => Err(Error::failed(format!("[ERR] No node has a parameter '{name}'."))
+                    .hint(format!("trib config get {node} '*' shows all that there are"))),
+                None => Ok(()),
+            }
         }
         Action::Set { node, name, value, rewrite, plan } => {
             let view = ctx.hold(ClusterView::load(&ctx.pool, node).await?, plan.dry_run).await?;
@@ -114,6 +122,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
             let (values, failed) = read(ctx, &view, &["*".to_owned()]).await;
             let values = differing(values, view.reachable().count(), *all);
             match values.is_empty() && !ctx.ui.is_json() && !sheet.csv {
+                true if failed => ctx.ui.line("All nodes that answered have the same configuration."),
                 true => ctx.ui.ok("[OK] All nodes have the same configuration."),
                 false => sheet.print(ctx.ui, &table(&values, all_of(&view, sheet)), &values),
             }
@@ -163,6 +172,12 @@ async fn get(pool: &Pool, node: &Node, names: &[String]) -> Result<Vec<(String, 
         pairs.extend(texts.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())));
     }
     Ok(pairs)
+}
+
+/// A name or pattern that no parameter has.
+fn unknown<'n>(names: &'n [String], values: &Values) -> Option<&'n String> {
+    let fits = |name: &str, known: &str| glob::matches(name.as_bytes(), known.as_bytes(), true);
+    names.iter().find(|name| !values.keys().any(|known| fits(name, known)))
 }
 
 /// What is not the same on all `nodes`; secrets are not shown.

@@ -149,10 +149,10 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         let places = args.places(spread, &candidates)?;
         plan = create::plan_spread(&addrs, args.replicas, args.least(), &places)
             .map_err(|refusal| refuse(&refusal, args))?;
-        show(ui, &nodes, &plan);
+        show(ui, &nodes, &plan, args.plan.dry_run);
         show_spread(ui, spread, &nodes, &places, &plan);
     } else {
-        show(ui, &nodes, &plan);
+        show(ui, &nodes, &plan, args.plan.dry_run);
     }
     ctx.remember(&nodes);
     let digest = planned::digest_of(nodes.iter().map(|node| node.id.as_str()));
@@ -220,8 +220,8 @@ fn refuse(refusal: &Refusal, args: &Args) -> Error {
 const FEW: &str = "--allow-few makes a cluster of fewer primaries; without a majority of at least two that are left, \
                    nobody can take the place of one that fails";
 
-/// The plan, as the reference shows it.
-fn show(ui: &Ui, nodes: &[Fresh], plan: &CreatePlan) {
+/// The plan, as the reference shows it; a dry run shows what each node becomes as the steps of its plan.
+fn show(ui: &Ui, nodes: &[Fresh], plan: &CreatePlan, dry_run: bool) {
     ui.heading(format!(">>> Performing hash slots allocation on {} nodes...", nodes.len()));
     let addr = |node: usize| &nodes[node].addr;
     match ui.wording() {
@@ -247,6 +247,9 @@ fn show(ui: &Ui, nodes: &[Fresh], plan: &CreatePlan) {
     }
     if plan.affinity_tried {
         show_affinity(ui, plan.affinity);
+    }
+    if dry_run {
+        return;
     }
     for (i, node) in nodes.iter().enumerate() {
         if let Some(primary) = plan.primaries.iter().find(|primary| primary.node == i) {
@@ -313,7 +316,7 @@ mod tests {
             .map(|(addr, c)| Fresh { addr: addr.clone(), meet: addr.clone(), id: id(c) })
             .collect();
         let (ui, out, _) = captured(wording, "");
-        show(&ui, &nodes, &create::plan(&addrs, replicas).unwrap());
+        show(&ui, &nodes, &create::plan(&addrs, replicas).unwrap(), false);
         out.text()
     }
 

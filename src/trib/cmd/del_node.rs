@@ -9,6 +9,7 @@ use crate::trib::error::Error;
 use crate::trib::forget;
 use crate::trib::planned;
 use crate::trib::rehome;
+use crate::trib::table;
 use crate::trib::ui::Wording;
 use crate::trib::view::{ClusterView, Node};
 use crate::trib::vitals;
@@ -112,7 +113,10 @@ fn find<'v>(view: &'v ClusterView, name: &str) -> Result<&'v Node, Error> {
     let at_address = || name.parse::<Addr>().ok().and_then(|addr| view.node_at(&addr));
     match view.with_id_prefix(name)[..] {
         [node] => Ok(node),
-        [] => at_address().ok_or_else(|| Error::failed(format!("[ERR] No such node ID {name}"))),
+        [] => at_address().ok_or_else(|| {
+            Error::failed(format!("[ERR] No such node ID {name}"))
+                .hint(format!("'trib status {}' lists the nodes with their ids", view.seed().addr))
+        }),
         [..] => Err(Error::failed(format!("[ERR] No such node ID {name}"))
             .hint("it is the beginning of more than one ID: type more of it")),
     }
@@ -133,14 +137,11 @@ fn not_empty_text(node: &Node) -> String {
 }
 
 fn not_empty(seed: &Node, node: &Node) -> Error {
-    let slots = node.slots.len();
+    let slots = table::count(node.slots.len(), "slot");
     Error::failed(not_empty_text(node)).hint(match node.is_reachable() {
-        true => format!(
-            "it owns {slots} slots: move them away first with 'trib del-node --drain {} {}'",
-            seed.addr, node.id
-        ),
+        true => format!("it owns {slots}: move them away first with 'trib del-node --drain {} {}'", seed.addr, node.id),
         false => format!(
-            "it is not reachable and owns {slots} slots: fail over to a replica of it with 'trib failover --shard {} \
+            "it is not reachable and owns {slots}: fail over to a replica of it with 'trib failover --shard {} \
              --forced {}', or give the slots to others with 'trib fix --fix-with-unreachable-masters {}'",
             node.id, seed.addr, seed.addr
         ),

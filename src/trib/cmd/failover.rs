@@ -120,11 +120,13 @@ fn choose<'v>(view: &'v ClusterView, vitals: &Vitals, args: &Args) -> Result<(&'
     if let Some(name) = &args.to {
         let node = named(view, name)?;
         let Some(primary) = primary_of(node) else {
-            return Err(Error::failed(format!("[ERR] Node {} is a primary already.", node.addr)));
+            return Err(Error::failed(format!("[ERR] Node {} is a primary already.", node.addr))
+                .hint(format!("name a replica of it, or let trib choose one: --shard {}", node.addr)));
         };
         let shard = args.shard.as_ref().map(|name| named(view, name)).transpose()?;
         if shard.is_some_and(|shard| shard.primary.unwrap_or(shard.id) != primary.id) {
-            return Err(Error::failed(format!("[ERR] Node {} is no replica of that shard.", node.addr)));
+            return Err(Error::failed(format!("[ERR] Node {} is no replica of that shard.", node.addr))
+                .hint(format!("it replicates {}; --to alone is enough", primary.addr)));
         }
         return Ok((node, primary));
     }
@@ -143,14 +145,15 @@ fn choose<'v>(view: &'v ClusterView, vitals: &Vitals, args: &Args) -> Result<(&'
 }
 
 fn named<'v>(view: &'v ClusterView, name: &str) -> Result<&'v Node, Error> {
-    pick::any(view, name).map_err(|bad| Error::failed(bad.to_string()))
+    pick::any(view, name).map_err(|bad| bad.refusal(view))
 }
 
 /// What an orderly failover needs.
 fn allow(how: How, primary: &Node, replica: &Node, is_linked: bool) -> Result<(), Error> {
     let alive = |node: &Addr| format!("[ERR] Node {node} does not answer");
     if !replica.is_reachable() {
-        return Err(Error::failed(format!("{}.", alive(&replica.addr))));
+        return Err(Error::failed(format!("{}.", alive(&replica.addr)))
+            .hint("only a replica that runs can take over: start it, or name another one"));
     }
     if how != How::Agreed {
         return Ok(());

@@ -14,11 +14,11 @@ use crate::trib::evidence;
 use crate::trib::harmony::harmonise;
 use crate::trib::keycount;
 use crate::trib::mover::Settings;
-use crate::trib::mover::quarantine::Quarantine;
 use crate::trib::plan::fix::coverage::{self, Coverage};
 use crate::trib::plan::fix::policy::Allow;
 use crate::trib::plan::fix::{self, Case, NodeFacts, Repair};
 use crate::trib::planned;
+use crate::trib::quarantine::Quarantine;
 use crate::trib::repair::Repairing;
 use crate::trib::report::{self, Health};
 use crate::trib::slots::SlotSet;
@@ -49,7 +49,7 @@ pub struct Args {
     #[arg(long, value_name = "WHICH", value_enum, default_value_t)]
     on_conflict: OnConflict,
     /// Save every value that is overwritten or dropped in this directory first: a line of JSON with the key, the time to
-    /// live and the DUMP, for RESTORE
+    /// live and the DUMP, which 'trib undo' or 'trib import --from FILE' puts back
     #[arg(long, value_name = "DIR")]
     quarantine: Option<PathBuf>,
     #[command(flatten)]
@@ -112,7 +112,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         return Ok(());
     }
     ctx.pass(args.plan.dry_run, planned::digest(&view), planned::repairs(&view, &repairs))?;
-    let quarantine = args.quarantine.as_deref().map(|dir| Rc::new(Quarantine::new(dir)));
+    let quarantine = args.quarantine.as_deref().map(|dir| Rc::new(Quarantine::new(dir, Rc::clone(&ctx.session))));
     let usual = Settings::from(&args.moving);
     let settings = Settings {
         replace: usual.replace || args.on_conflict == OnConflict::Replace,
@@ -122,8 +122,8 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         ..usual
     };
     let repaired = Repairing { ui, pool: &ctx.pool, view: &view, settings }.run(&repairs).await;
-    if let Some(path) = quarantine.as_ref().and_then(|quarantine| quarantine.path()) {
-        ui.note(format!("Values that had to give way are saved in {}", path.display()));
+    if let Some(quarantine) = &quarantine {
+        quarantine.tell(ui, &seed);
     }
     repaired?;
     let after = harmonise(ui, &ctx.pool, &seed).await?;

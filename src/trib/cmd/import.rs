@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use redis::Value;
@@ -15,13 +16,14 @@ use crate::trib::addr::Addr;
 use crate::trib::cli::{PlanArgs, SeedArgs};
 use crate::trib::client::{Client, Pool, command, info_field, join_all, text_of};
 use crate::trib::error::{Error, Failure, Kind};
-use crate::trib::ferry::file::{Load, Purpose, Snapshot};
+use crate::trib::ferry::file::{self, Load, Purpose, Snapshot};
 use crate::trib::ferry::landing::Landing;
 use crate::trib::ferry::live::Live;
 use crate::trib::ferry::migrate::Migrate;
 use crate::trib::ferry::tally::Tally;
 use crate::trib::ferry::{Conflict, Settings};
 use crate::trib::planned::{self, Step};
+use crate::trib::quarantine::Quarantine;
 use crate::trib::report;
 use crate::trib::tls::Tls;
 use crate::trib::ui::Wording;
@@ -31,8 +33,8 @@ use crate::trib::view::ClusterView;
 ///
 /// All databases of the source go into the one of the cluster, or where it has several each into the same. A key that
 /// exists already, or in two databases that become one, is left where it is and reported. Keys of a server are moved,
-/// unless --copy is given; those of a cluster and of a file are always copied. The server may be named as a URI:
-/// redis://user:password@host:port/db.
+/// unless --copy is given; those of a cluster and of a file are always copied. A file may also be a quarantine, with values that
+/// gave way. The server may be named as a URI: redis://user:password@host:port/db.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -82,6 +84,9 @@ pub struct FerryArgs {
     /// Overwrite keys that exist in the cluster: the same as --on-conflict replace
     #[arg(long, conflicts_with = "on_conflict")]
     replace: bool,
+    /// Save every value that is overwritten in this directory first, as 'trib fix' does
+    #[arg(long, value_name = "DIR")]
+    quarantine: Option<PathBuf>,
     /// How many batches of keys are on their way at a time
     #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
@@ -110,6 +115,7 @@ impl FerryArgs {
             batch: self.pipeline.unwrap_or(if moves { 250 } else { 1000 }) as usize,
             limit,
             pattern: self.pattern.clone(),
+            quarantine: self.quarantine.as_deref().map(|dir| Rc::new(Quarantine::new(dir, Rc::clone(&ctx.session)))),
         }
     }
 }
@@ -148,6 +154,9 @@ enum Source {
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let ui = ctx.ui;
     let seed = args.seed.addr()?;
+    if args.via == Via::Migrate && args.ferry.quarantine.is_some() {
+        return Err(Error::usage("[ERR] --quarantine is for --via dump: a server that moves its keys saves nothing."));
+    }
     let source = source(args.from.as_deref(), ui.wording())?;
     let name = match &source {
         Source::Server(addr) => addr.to_string(),
@@ -164,10 +173,14 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let settings = args.ferry.settings(ctx, limit, moves);
     let tally = Tally::new(ui, "imported");
     let landing = Landing::new(ui, ctx.pool.access(), &view, &settings, &tally, name)?;
-    match source {
-        Source::Snapshot(snapshot) => from_snapshot(ctx, args, &view, &landing, snapshot).await?,
-        Source::Server(addr) => from_server(ctx, args, &view, &landing, &addr).await?,
+    let brought = match source {
+        Source::Snapshot(snapshot) => from_snapshot(ctx, args, &view, &landing, snapshot).await,
+        Source::Server(addr) => from_server(ctx, args, &view, &landing, &addr).await,
+    };
+    if let Some(quarantine) = &settings.quarantine {
+        quarantine.tell(ui, &seed);
     }
+    brought?;
     ctx.carried_out();
     tally.end()
 }
@@ -215,10 +228,7 @@ async fn from_snapshot(
     snapshot: Snapshot,
 ) -> Result<(), Error> {
     if let Snapshot::File(path) = &snapshot {
-        std::fs::File::open(path).map_err(|e| {
-            let why = crate::trib::dial::without_number(&e.to_string()).to_owned();
-            Error::failed(format!("[ERR] The file {} cannot be read: {why}", path.display()))
-        })?;
+        file::probe(path)?;
     }
     ctx.pass(args.plan.dry_run, planned::digest(view), vec![Step::Load { file: snapshot.name() }])?;
     ctx.ui.line(format!("*** Importing the keys of {}", snapshot.name()));

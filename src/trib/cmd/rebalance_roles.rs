@@ -1,6 +1,6 @@
-//! `trib rebalance-roles`: primaries spread evenly over hosts or zones again.
+//! `trib rebalance-roles`: primaries spread evenly over hosts, or over zones and the hosts of each, again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Context;
 use crate::trib::agreement;
@@ -16,11 +16,11 @@ use crate::trib::view::{ClusterView, Node};
 use crate::trib::vitals::Vitals;
 use crate::trib::zones::ZoneArgs;
 
-/// Spread the primaries evenly over hosts or zones, by the fewest failovers
+/// Spread the primaries evenly over hosts, or over zones and their hosts, by the fewest failovers
 ///
 /// Every failover is an orderly one (see 'trib failover'), one after the other. Only replicas that are in sync are
-/// chosen. A zone is what the server tells of its own, or what --zone says, which also asks for --by zone; then the
-/// primaries of a zone are not spread over its hosts as well.
+/// chosen. A zone is what the server tells of its own, or what --zone says, which also asks for --by zone. Even zones come
+/// before even hosts: the primaries of each zone are spread over its hosts as far as that leaves the zones as they are.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -43,7 +43,7 @@ pub struct Args {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum By {
     Host,
-    /// The availability zones that the servers tell, or --zone
+    /// The availability zones that the servers tell, or --zone, and then the hosts of each
     Zone,
 }
 
@@ -54,15 +54,6 @@ impl Args {
             (None, false) => Ok(By::Zone),
             (Some(By::Host), false) => Err(Error::usage("[ERR] --zone is for --by zone.")),
             (Some(by), _) => Ok(by),
-        }
-    }
-}
-
-impl By {
-    fn name(self) -> &'static str {
-        match self {
-            By::Host => "host",
-            By::Zone => "zone",
         }
     }
 }
@@ -86,15 +77,11 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     args.zones.check(view.nodes.iter().map(|node| &node.addr))?;
     let mut preferred = Vec::new();
     for name in &args.prefer {
-        preferred.push(pick::any(&view, name).map_err(|bad| Error::failed(bad.to_string()))?);
+        preferred.push(pick::any(&view, name).map_err(|bad| bad.refusal(&view))?);
     }
     let place = |node: &Node| place(node, &vitals, by, &args.zones);
     let Spread { swaps, held } = plan(&view, &vitals, place, &preferred)?;
-    for (name, [now, then]) in &held {
-        let all = held.values().map(|[now, _]| now).sum::<usize>();
-        let change = if now == then { String::new() } else { format!(", it will have {then}") };
-        ui.line(format!("{} {name} has {now} of {all} primaries{change}", by.name()));
-    }
+    shares(&held, by).iter().for_each(|line| ui.line(line));
     if swaps.is_empty() {
         ui.ok("[OK] The primaries are spread as evenly as they can be.");
         return Ok(());
@@ -117,23 +104,55 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     Ok(())
 }
 
+/// Where a node is. Where only hosts count, all are in a zone without a name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    zone: String,
+    host: String,
+}
+
+/// How many primaries each place has now, and then.
+type Held = BTreeMap<Place, [usize; 2]>;
+
 /// Who takes over from whom, and what comes of it.
 #[derive(Debug)]
 struct Spread<'v> {
     swaps: Vec<Swap<'v>>,
-    /// How many primaries each place has now, and then.
-    held: BTreeMap<String, [usize; 2]>,
+    held: Held,
+}
+
+/// What each zone or host has, in lines; the hosts of a zone where it has several.
+fn shares(held: &Held, by: By) -> Vec<String> {
+    let sum = |held: &mut dyn Iterator<Item = &[usize; 2]>| held.fold([0; 2], |[a, b], [c, d]| [a + c, b + d]);
+    let [all, _] = sum(&mut held.values());
+    let line = |what: &str, name: &str, [now, then]: [usize; 2]| {
+        let change = if now == then { String::new() } else { format!(", it will have {then}") };
+        format!("{what} {name} has {now} of {all} primaries{change}")
+    };
+    if by == By::Host {
+        return held.iter().map(|(place, &share)| line("host", &place.host, share)).collect();
+    }
+    let mut lines = Vec::new();
+    let zones: BTreeSet<&String> = held.keys().map(|place| &place.zone).collect();
+    for zone in zones {
+        let hosts: Vec<_> = held.iter().filter(|(place, _)| place.zone == *zone).collect();
+        lines.push(line("zone", zone, sum(&mut hosts.iter().map(|(_, share)| *share))));
+        if hosts.len() > 1 {
+            lines.extend(hosts.iter().map(|&(place, &share)| line("  host", &place.host, share)));
+        }
+    }
+    lines
 }
 
 /// Spreads the primaries over the places that `place` tells.
 fn plan<'v>(
     view: &'v ClusterView,
     vitals: &Vitals,
-    place: impl Fn(&Node) -> Result<String, Error>,
+    place: impl Fn(&Node) -> Result<Place, Error>,
     preferred: &[&'v Node],
 ) -> Result<Spread<'v>, Error> {
     let primaries: Vec<&Node> = view.primaries().filter(|node| !node.slots.is_empty()).collect();
-    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut places: BTreeMap<Place, usize> = BTreeMap::new();
     let mut shards = Vec::new();
     let mut members: Vec<Vec<(&Node, usize)>> = Vec::new();
     for primary in &primaries {
@@ -155,13 +174,12 @@ fn plan<'v>(
             [] => placed,
             [one] => vec![one],
             [(one, _), (other, _), ..] => {
-                return Err(Error::usage(format!(
-                    "[ERR] {} and {} are of one shard: they cannot both be primaries.",
-                    one.addr, other.addr
-                )));
+                let why =
+                    format!("[ERR] {} and {} are of one shard: they cannot both be primaries.", one.addr, other.addr);
+                return Err(Error::usage(why).hint("name one node of each shard with --prefer"));
             }
         };
-        shards.push(Shard { now, places: allowed.iter().map(|&(_, place)| place).collect() });
+        shards.push(Shard { now, hosts: allowed.iter().map(|&(_, place)| place).collect() });
         members.push(allowed);
     }
     for node in preferred {
@@ -170,12 +188,17 @@ fn plan<'v>(
                 .hint("it does not answer, is not in sync, or its primary owns no slots: see 'trib status'"));
         }
     }
-    let chosen = roles::plan(&shards, places.len());
+    let names: BTreeSet<&String> = places.keys().map(|place| &place.zone).collect();
+    let mut zones = vec![0; places.len()];
+    for (place, &at) in &places {
+        zones[at] = names.iter().position(|name| **name == place.zone).unwrap_or_default();
+    }
+    let chosen = roles::plan(&shards, &zones);
     let held = |at: usize| {
         let now = shards.iter().filter(|shard| shard.now == at).count();
         [now, chosen.iter().filter(|&&place| place == at).count()]
     };
-    let held = places.into_iter().map(|(name, at)| (name, held(at))).collect();
+    let held = places.into_iter().map(|(place, at)| (place, held(at))).collect();
     let swaps = primaries.iter().zip(members).zip(chosen).filter_map(|((&primary, members), place)| {
         // The present primary comes first: it stays where its place is the chosen one.
         let (node, _) = members.into_iter().find(|&(_, at)| at == place)?;
@@ -184,16 +207,17 @@ fn plan<'v>(
     Ok(Spread { swaps: swaps.collect(), held })
 }
 
-/// The host or the zone of a node.
-fn place(node: &Node, vitals: &Vitals, by: By, zones: &ZoneArgs) -> Result<String, Error> {
+/// The host of a node, and its zone where that counts.
+fn place(node: &Node, vitals: &Vitals, by: By, zones: &ZoneArgs) -> Result<Place, Error> {
+    let host = node.announced.host.clone();
     if by == By::Host {
-        return Ok(node.announced.host.clone());
+        return Ok(Place { zone: String::new(), host });
     }
     let told = vitals.get(&node.id).map_or("", |vital| vital.zone.as_str());
     match zones.of(&node.addr, told) {
         zone if zone.is_empty() => Err(Error::failed(format!("[ERR] Nobody knows the zone of {}.", node.addr))
             .hint("name it with --zone ADDRESS=ZONE, or set availability-zone in its configuration")),
-        zone => Ok(zone),
+        zone => Ok(Place { zone, host }),
     }
 }
 
@@ -258,7 +282,7 @@ mod tests {
             let args = args(words);
             let by = args.by().unwrap();
             let place = |node: &Node| place(node, vitals, by, &args.zones);
-            plan(&view, vitals, place, &[]).map(|spread| (spread.swaps.len(), spread.held))
+            plan(&view, vitals, place, &[]).map(|spread| (spread.swaps.len(), shares(&spread.held, by)))
         };
         let named = |zones: [&str; 4]| {
             let mut told = vitals(&[]);
@@ -267,14 +291,33 @@ mod tests {
             }
             told
         };
-        let even = |names: [&str; 2], now: [usize; 2]| {
-            BTreeMap::from([(names[0].to_owned(), [now[0], 1]), (names[1].to_owned(), [now[1], 1])])
-        };
+        let lines = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
         // One host is two zones: there the primaries are even already.
-        assert_eq!(held(&named(["x", "y", "y", "x"]), &["--by", "zone"]), Ok((0, even(["x", "y"], [1, 1]))));
-        assert_eq!(held(&named(["x", "x", "y", "y"]), &["--by", "zone"]), Ok((1, even(["x", "y"], [2, 0]))));
+        let even = lines(&[
+            "zone x has 1 of 2 primaries",
+            "  host 10.0.0.1 has 1 of 2 primaries",
+            "  host 10.0.0.2 has 0 of 2 primaries",
+            "zone y has 1 of 2 primaries",
+            "  host 10.0.0.1 has 1 of 2 primaries",
+            "  host 10.0.0.2 has 0 of 2 primaries",
+        ]);
+        assert_eq!(held(&named(["x", "y", "y", "x"]), &["--by", "zone"]), Ok((0, even)));
+        let uneven = |names: [&str; 2]| {
+            lines(&[
+                &format!("zone {} has 2 of 2 primaries, it will have 1", names[0]),
+                &format!("zone {} has 0 of 2 primaries, it will have 1", names[1]),
+            ])
+        };
+        assert_eq!(held(&named(["x", "x", "y", "y"]), &["--by", "zone"]), Ok((1, uneven(["x", "y"]))));
         let said = ["--zone", "10.0.0.1=east", "--zone", "10.0.0.2:1=west", "--zone", "10.0.0.2:2=west"];
-        assert_eq!(held(&vitals(&[]), &said), Ok((1, even(["east", "west"], [2, 0]))));
+        assert_eq!(held(&vitals(&[]), &said), Ok((1, uneven(["east", "west"]))));
+        // The hosts of a zone that has all the primaries are made even.
+        let one = lines(&[
+            "zone x has 2 of 2 primaries",
+            "  host 10.0.0.1 has 2 of 2 primaries, it will have 1",
+            "  host 10.0.0.2 has 0 of 2 primaries, it will have 1",
+        ]);
+        assert_eq!(held(&named(["x"; 4]), &["--by", "zone"]), Ok((1, one)));
         let unknown = held(&vitals(&[]), &said[..2]).unwrap_err();
         assert!(unknown.hint.unwrap().contains("--zone"));
         assert_eq!(args(&["--by", "host", "--zone", "a=b"]).by().unwrap_err().kind, Kind::Usage);

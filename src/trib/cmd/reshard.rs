@@ -57,7 +57,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         None => ask_count(ui)?,
     };
     let target = match &args.to {
-        Some(name) => pick::primary(&view, name).map_err(|bad| Error::failed(bad.to_string()))?,
+        Some(name) => pick::primary(&view, name).map_err(|bad| bad.refusal(&view))?,
         None => ask_target(ui, &view)?,
     };
     let sources = match &args.from {
@@ -66,6 +66,9 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     };
     let transfers = plan(ui, &sources, target, wanted)?;
     show(ui, &view, &sources, target, &transfers);
+    if !args.plan.dry_run {
+        show_plan(ui, &transfers);
+    }
     let answers = answers(args, wanted, target, &sources);
     ctx.pass_with(args.plan.dry_run, answers, planned::digest(&view), planned::transfers(&view, &transfers))?;
     if !ui.confirm("Do you want to proceed with the proposed reshard plan (yes/no)? ")? {
@@ -167,7 +170,7 @@ fn read_sources<'v>(view: &'v ClusterView, target: &Node, names: &str) -> Result
     }
     let mut sources: Vec<&Node> = Vec::new();
     for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        let node = pick::primary(view, name).map_err(|bad| Error::failed(bad.to_string()))?;
+        let node = pick::primary(view, name).map_err(|bad| bad.refusal(view))?;
         if node.id == target.id {
             return Err(Error::failed(TARGET_IS_SOURCE));
         }
@@ -211,6 +214,10 @@ fn show(ui: &Ui, view: &ClusterView, sources: &[&Node], target: &Node, transfers
     }
     ui.line("  Destination node:");
     report::node_indented(ui, view, target, "    ");
+}
+
+/// The moves for those who are asked or watch; a dry run shows them as the steps of its plan.
+fn show_plan(ui: &Ui, transfers: &[Transfer]) {
     ui.line("  Resharding plan:");
     if ui.shows_each() {
         for step in transfers.iter().flat_map(plan::moves) {
@@ -282,11 +289,11 @@ mod tests {
         let view = small();
         let (source, target) = (pick::primary(&view, "b").unwrap(), pick::primary(&view, "a").unwrap());
         let (ui, out, _) = captured(Wording::Trib, "");
-        let mut transfers = plan(&ui, &[source], target, 4).unwrap();
+        let mut transfers = super::plan(&ui, &[source], target, 4).unwrap();
         transfers[0].slots.remove(2);
-        show(&ui, &view, &[source], target, &transfers);
-        let end = format!("  Resharding plan:\n    Moving slots 8192-8193,8195 from {}\n", id('b'));
-        assert!(out.text().ends_with(&end), "{}", out.text());
+        show_plan(&ui, &transfers);
+        let plan = format!("  Resharding plan:\n    Moving slots 8192-8193,8195 from {}\n", id('b'));
+        assert_eq!(out.text(), plan);
     }
 
     #[test]
@@ -296,6 +303,7 @@ mod tests {
         let (ui, out, err) = captured(Wording::RedisCli, "");
         let transfers = plan(&ui, &[source], target, 2).unwrap();
         show(&ui, &view, &[source], target, &transfers);
+        show_plan(&ui, &transfers);
         insta::assert_snapshot!(out.text(), @r"
 
         Ready to move 2 slots.

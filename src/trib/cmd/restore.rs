@@ -61,7 +61,11 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         database: None,
         loaded: RefCell::default(),
     };
-    load.run().await?;
+    let brought = load.run().await;
+    if let Some(quarantine) = &settings.quarantine {
+        quarantine.tell(ui, &seed);
+    }
+    brought?;
     ctx.carried_out();
     tally.end()
 }

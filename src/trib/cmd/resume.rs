@@ -123,7 +123,8 @@ fn may_be_resumed(job: &Job) -> Result<(), Error> {
         // Nobody can see from here whether that process still runs; if it does, it holds the cluster's lock.
         State::Running if job.run.host != host => {}
         State::Running => {
-            return Err(Error::failed(format!("[ERR] Job {id} is still running (pid {}).", job.run.process.pid)));
+            return Err(Error::failed(format!("[ERR] Job {id} is still running (pid {}).", job.run.process.pid))
+                .hint("wait for it, or stop it with Ctrl-C first"));
         }
         state @ (State::Done | State::Undone | State::RolledBack) => {
             return Err(Error::failed(format!("[ERR] Job {id} is {state}: there is nothing to resume.")));
@@ -262,11 +263,13 @@ impl Resumption<'_> {
         let view = ctx.hold(find_cluster(ctx, job, &[new.id.as_str()]).await?, self.args.plan.dry_run).await?;
         let found = view::ask(&ctx.pool, &new.addr).await?.own().id;
         if found != new.id {
-            return Err(Error::failed(format!("[ERR] {} is another node by now ({found}).", new.addr)));
+            return Err(Error::failed(format!("[ERR] {} is another node by now ({found}).", new.addr))
+                .hint(format!("trib undo {} takes back what was begun", job.header.id)));
         }
         let primary = match primary {
             Some(id) => Some(view.primaries().find(|node| node.id == id).ok_or_else(|| {
                 Error::failed(format!("[ERR] The node that was to be replicated ({id}) is no primary any more."))
+                    .hint(format!("trib undo {} takes back what was begun", job.header.id))
             })?),
             None => None,
         };

@@ -138,7 +138,7 @@ impl Args {
     fn wish(&self, view: &ClusterView) -> Result<Wish, Error> {
         let mut skip = Vec::new();
         for name in &self.skip {
-            skip.push(pick::any(view, name).map_err(|bad| Error::failed(bad.to_string()))?.id);
+            skip.push(pick::any(view, name).map_err(|bad| bad.refusal(view))?.id);
         }
         Ok(Wish { only: self.only, back: self.back, skip, allow_downtime: self.allow_downtime })
     }

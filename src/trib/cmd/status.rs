@@ -75,6 +75,8 @@ fn row(shard: Option<usize>, node: &Node, vitals: &Vitals) -> Row {
     let vital = vitals.get(&node.id);
     let state = match &node.report {
         Err(failure) => failure.reason(),
+        // What 'check' says at length.
+        Ok(_) if vital.is_some_and(|vital| !vital.serves) => "cluster_state:fail".to_owned(),
         Ok(_) => vitals.complaint(node).unwrap_or_else(|| "ok".to_owned()),
     };
     let primary = node.primary.and_then(|id| vitals.get(&id));

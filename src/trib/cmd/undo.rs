@@ -1,5 +1,7 @@
 //! `trib undo`: takes a job back.
 
+use std::path::Path;
+
 use super::Context;
 use super::resume::{JobArgs, carry, find_cluster, leaving, moved_on, until_idle, verify};
 use crate::trib::addr::Addr;
@@ -20,9 +22,10 @@ use crate::trib::view::{ClusterView, Node};
 ///
 /// Slots that were moved go back where they came from, with their keys; nodes that were removed join again, if they still
 /// live, and get their slots and replicas back; a node that was added is removed; roles that changed hands are given back;
-/// the nodes of a cluster that was created are reset, if none of them holds a key. Restarts, repairs and imports cannot be
-/// taken back. Refuses, and changes nothing, where the cluster has moved on since: slots that others have, nodes that were
-/// given slots or keys. Asks before it begins.
+/// the nodes of a cluster that was created are reset, if none of them holds a key. Of a repair with --quarantine the values
+/// that had to give way are put back, and those that give way now are saved in turn; the slots stay repaired. Restarts,
+/// other repairs and imports cannot be taken back. Refuses, and changes nothing, where the cluster has moved on since:
+/// slots that others have, nodes that were given slots or keys. Asks before it begins.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -42,6 +45,7 @@ pub async fn run(ctx: &Context<'_>, Args { job: args }: &Args) -> Result<(), Err
         Kind::Create => undoing.create().await?,
         Kind::Add => undoing.add().await?,
         Kind::Roll | Kind::Roles => undoing.roles().await?,
+        Kind::Fix => undoing.values().await?,
         _ => undoing.moves().await?,
     }
     store.reopen(&job)?.note(&Record::Undone { at_ms: now_ms() });
@@ -71,19 +75,27 @@ fn may_be_undone(job: &Job) -> Result<(), Error> {
             let why = "A removal is undone when it is done: now some nodes know of it and others do not.";
             (why, format!("trib resume {id}"))
         }
+        Kind::Fix if !job.saved.is_empty() && !matches!(job.end, Some(End::Done | End::Failed)) => {
+            let why = "The values that gave way are put back when the repair is done: now it is half made.";
+            (why, format!("trib resume {id}"))
+        }
         Kind::Moves | Kind::Create | Kind::Add | Kind::Remove | Kind::Roll | Kind::Roles => return Ok(()),
+        Kind::Fix if !job.saved.is_empty() => return Ok(()),
         Kind::Fix => (
             "A repair cannot be undone: what was before was slots without an owner, with several, or with their keys in \
-             two places.",
-            match option(&job.header.command, "--quarantine") {
-                Some(dir) => format!("the values that gave way are in {dir}, each to be had again by RESTORE"),
-                None => "slots that it has moved can be moved again with 'trib reshard'".to_owned(),
-            },
+             two places. No value had to give way.",
+            "slots that it has moved can be moved again with 'trib reshard'".to_owned(),
         ),
         Kind::Import => (
             "An import cannot be undone: which keys it brought is written down nowhere, and clients may have changed \
              them since.",
-            "keys that were copied are still at the source; 'trib restore' brings back a backup from before".to_owned(),
+            match job.saved.first() {
+                Some(file) => format!("what it has overwritten is in {file}: 'trib import --from' that file"),
+                None => {
+                    "keys that were copied are still at the source; 'trib restore' brings back a backup from before"
+                        .into()
+                }
+            },
         ),
         Kind::Other => {
             let why = "Nothing is known that would take this back.";
@@ -91,15 +103,6 @@ fn may_be_undone(job: &Job) -> Result<(), Error> {
         }
     };
     Err(Error::failed(format!("[ERR] {why}")).hint(hint))
-}
-
-/// The value of an option among the words of a command.
-fn option<'w>(words: &'w [String], name: &str) -> Option<&'w str> {
-    let at = words.iter().position(|word| word.starts_with(name))?;
-    match words[at][name.len()..].strip_prefix('=') {
-        Some(value) => Some(value),
-        None => words.get(at + 1).map(String::as_str),
-    }
 }
 
 struct Undoing<'a> {
@@ -233,6 +236,29 @@ impl Undoing<'_> {
         self.within(words.map(str::to_owned).to_vec()).await
     }
 
+    /// What gave way in a repair comes back, and what gives way now is saved beside it.
+    async fn values(&self) -> Result<(), Error> {
+        let ui = self.ctx.ui;
+        ui.note("The slots stay repaired; the values that had to give way are put back.");
+        let gone = self.job.saved.iter().find(|file| !Path::new(file).is_file());
+        if let Some(file) = gone {
+            return Err(Error::failed(format!("[ERR] {file}, where the values were saved, is gone."))
+                .hint("put it back there, or bring in another copy of it with 'trib import --from FILE'"));
+        }
+        let seed = find_cluster(self.ctx, self.job, &[]).await?.seed().addr.to_string();
+        let mut pending = Ok(());
+        for file in &self.job.saved {
+            let dir = Path::new(file).parent().unwrap_or(Path::new("."));
+            let dir = dir.display().to_string();
+            let words = ["import", "--from", file, "--on-conflict", "replace", "--quarantine", &dir, &seed];
+            match self.within(words.map(str::to_owned).to_vec()).await {
+                Err(error) if error.kind == Ending::Pending => pending = Err(error),
+                other => other?,
+            }
+        }
+        pending
+    }
+
     /// Another command does it.
     async fn within(&self, words: Vec<String>) -> Result<(), Error> {
         let dry_run = self.args.plan.dry_run;
@@ -241,23 +267,5 @@ impl Undoing<'_> {
         }
         self.ctx.ui.agree_to_all();
         self.ctx.run_within(words, Vec::new(), dry_run).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn options_are_found_in_either_spelling() {
-        for (line, value) in [
-            ("fix --quarantine dir h:1", Some("dir")),
-            ("fix --quarantine=a=b h:1", Some("a=b")),
-            ("fix h:1", None),
-            ("fix h:1 --quarantine", None),
-        ] {
-            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            assert_eq!(option(&words, "--quarantine"), value, "{line}");
-        }
     }
 }

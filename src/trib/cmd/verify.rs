@@ -96,6 +96,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         limit: ctx.pool.timeouts().reply.max(Duration::from_secs(10)),
         pattern: None,
         goes_on: false,
+        quarantine: None,
     };
     let tally = Tally::new(ui, "verified");
     let landing = Landing::new(ui, ctx.pool.access(), &view, &settings, &tally, args.dir.display().to_string())?;

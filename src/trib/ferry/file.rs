@@ -1,8 +1,9 @@
-//! From snapshot files: threads read them, workers RESTORE what they find, or compare it with what the cluster has.
+//! From snapshot files and quarantines: threads read them, workers RESTORE what they find, or compare it with what the
+//! cluster has.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +19,10 @@ use crate::persist::payload::read_payload;
 use crate::persist::rdb::records::{KeyRecord, Record, RecordReader};
 use crate::persist::rdb::{RdbError, ReadOptions};
 use crate::trib::client::{Pool, command, join_all};
+use crate::trib::dial::without_number;
 use crate::trib::error::{Error, Failure};
+use crate::trib::journal::store::now_ms;
+use crate::trib::quarantine::Kept;
 use crate::trib::slots::SlotSet;
 use crate::trib::view::ClusterView;
 
@@ -178,11 +182,49 @@ impl Load<'_> {
     }
 }
 
-fn damaged(snapshot: &Snapshot, error: &RdbError) -> Error {
-    let error = Error::failed(format!("[ERR] {}: {error}", snapshot.name()));
-    match snapshot {
-        Snapshot::File(path) => error.hint(format!("node --check-rdb {} says where it is damaged", path.display())),
-        Snapshot::Stdin => error,
+/// Whether there is a file, and whether it begins as one that can be brought in.
+pub fn probe(path: &Path) -> Result<(), Error> {
+    let file = std::fs::File::open(path).map_err(|e| {
+        let why = without_number(&e.to_string()).to_owned();
+        Error::failed(format!("[ERR] The file {} cannot be read: {why}", path.display()))
+    })?;
+    let mut source = BufReader::new(file);
+    let mut begins = || match source.fill_buf()?.first() {
+        Some(b'{') => Ok(()),
+        _ => Ok(RecordReader::open(&mut source, ReadOptions::default()).map(drop)?),
+    };
+    begins().map_err(|error| damaged(&Snapshot::File(path.to_owned()), &error))
+}
+
+/// Why a file cannot be read on.
+#[derive(Debug, thiserror::Error)]
+enum Unreadable {
+    #[error(transparent)]
+    Rdb(#[from] RdbError),
+    /// A line of a quarantine.
+    #[error("line {number} is no value that was saved: {why}")]
+    Line { number: u64, why: String },
+}
+
+impl From<std::io::Error> for Unreadable {
+    fn from(error: std::io::Error) -> Unreadable {
+        Unreadable::Rdb(error.into())
+    }
+}
+
+fn damaged(snapshot: &Snapshot, error: &Unreadable) -> Error {
+    let text = Error::failed(format!("[ERR] {}: {error}", snapshot.name()));
+    match (snapshot, error) {
+        (_, Unreadable::Rdb(RdbError::BadMagic(_))) => {
+            text.hint("what can be brought in are RDB files, and what --quarantine has saved")
+        }
+        (Snapshot::File(path), Unreadable::Rdb(_)) => {
+            text.hint(format!("node --check-rdb {} says where it is damaged", path.display()))
+        }
+        (Snapshot::File(_), Unreadable::Line { .. }) => {
+            text.hint("each line is one value: without this one the others can be brought in")
+        }
+        (Snapshot::Stdin, _) => text,
     }
 }
 
@@ -195,8 +237,46 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn file(&self, snapshot: &Snapshot) -> Result<(), RdbError> {
-        let source = BufReader::with_capacity(BUFFER, snapshot.open()?);
+    fn file(&self, snapshot: &Snapshot) -> Result<(), Unreadable> {
+        let mut source = BufReader::with_capacity(BUFFER, snapshot.open()?);
+        match source.fill_buf()?.first() {
+            Some(b'{') => self.quarantine(source),
+            _ => Ok(self.rdb(source)?),
+        }
+    }
+
+    fn wants(&self, database: u32, key: &[u8]) -> bool {
+        self.pattern.is_none_or(|p| glob::matches(p.as_bytes(), key, false))
+            && self.only.is_none_or(|only| only == database)
+    }
+
+    /// Values that gave way. A last line without its end was cut off, and then the value stayed where it was.
+    fn quarantine(&self, mut source: impl BufRead) -> Result<(), Unreadable> {
+        let (mut line, mut number, mut expired) = (Vec::new(), 0, 0);
+        while source.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
+            number += 1;
+            let read = || {
+                let kept = Kept::parse(&line)?;
+                Ok((kept.database, kept.cargo(now_ms())?))
+            };
+            let (database, cargo) = read().map_err(|why| Unreadable::Line { number, why })?;
+            match cargo {
+                None => expired += 1,
+                Some(one) if self.wants(database, &one.key) => {
+                    // One at a time: they are few, and may be large.
+                    if self.sender.blocking_send(Found::Keys { database, cargo: vec![one] }).is_err() {
+                        return Ok(());
+                    }
+                }
+                Some(_) => {}
+            }
+            line.clear();
+        }
+        let _ = self.sender.blocking_send(Found::Expired(expired));
+        Ok(())
+    }
+
+    fn rdb(&self, source: impl BufRead) -> Result<(), RdbError> {
         let mut records = RecordReader::open(source, ReadOptions::default())?;
         let now = now();
         let (mut database, mut expired) = (0, 0);
@@ -217,9 +297,7 @@ impl Reading<'_> {
                 Record::Function(code) => _ = self.sender.blocking_send(Found::Library(code)),
                 Record::Key(head) => {
                     let payload = value(&mut records, &head)?;
-                    let wanted = self.pattern.is_none_or(|p| glob::matches(p.as_bytes(), &head.key, false))
-                        && self.only.is_none_or(|only| only == database);
-                    let Some(payload) = payload.filter(|_| wanted) else { continue };
+                    let Some(payload) = payload.filter(|_| self.wants(database, &head.key)) else { continue };
                     let ttl_ms = match head.expire {
                         Some(at) if at <= now => {
                             expired += 1;

@@ -17,6 +17,7 @@ use crate::trib::access::Access;
 use crate::trib::addr::Addr;
 use crate::trib::client::join_all;
 use crate::trib::error::{Error, Failure};
+use crate::trib::quarantine::Quarantine;
 use crate::trib::ui::{Ui, Wording};
 use crate::trib::view::ClusterView;
 
@@ -131,6 +132,9 @@ impl Lane<'_> {
     pub async fn land(&mut self, database: u32, cargo: &[Cargo], replace: bool) -> Result<Vec<bool>, Error> {
         let landing = self.landing;
         let replace = replace || landing.settings.conflict == Conflict::Replace;
+        if let Some(quarantine) = landing.settings.quarantine.as_deref().filter(|_| replace) {
+            self.save(database, cargo, quarantine).await?;
+        }
         let mut outcomes = self.put(database, cargo, replace).await?;
         if landing.settings.goes_on {
             self.recognise(database, cargo, &mut outcomes).await?;
@@ -167,6 +171,28 @@ impl Lane<'_> {
         conflict.map_or(Ok(there), |key| Err(landing.conflict(key)))
     }
 
+    /// Saves what the cluster has under these keys, but for values that are sent as they are.
+    async fn save(&mut self, database: u32, cargo: &[Cargo], quarantine: &Quarantine) -> Result<(), Error> {
+        let all: Vec<&Cargo> = cargo.iter().collect();
+        let replies = self.read_back(database, &all).await?;
+        for (one, replies) in cargo.iter().zip(replies.chunks_exact(2)) {
+            let node = self.landing.owner(&one.key);
+            match replies {
+                [ReplyValue::Null, _] => {}
+                [ReplyValue::Bulk(_), ReplyValue::Integer(-1)] if difference(one, replies).is_none() => {}
+                [ReplyValue::Bulk(payload), ReplyValue::Integer(ttl_ms)] => quarantine
+                    .save(&node, database, &one.key, *ttl_ms, payload)
+                    .map_err(|e| Error::failed(format!("[ERR] {e}")).hint("--quarantine names another directory"))?,
+                _ => {
+                    let text = replies.iter().find_map(ReplyValue::as_error).map(String::from_utf8_lossy);
+                    let text = text.unwrap_or_default().into_owned();
+                    return Err(Failure::Reply { node, text }.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Keys that exist as they were sent have arrived.
     async fn recognise(&mut self, database: u32, cargo: &[Cargo], outcomes: &mut [Outcome]) -> Result<(), Failure> {
         let exists = |outcome: &Outcome| matches!(outcome, Outcome::Exists);
@@ -196,6 +222,12 @@ impl Lane<'_> {
 
     /// Reads the keys back; says of each why it is not as it was sent, if it is not.
     pub async fn compare(&mut self, database: u32, cargo: &[&Cargo]) -> Result<Vec<Option<String>>, Failure> {
+        let replies = self.read_back(database, cargo).await?;
+        Ok(cargo.iter().zip(replies.chunks_exact(2)).map(|(one, replies)| difference(one, replies)).collect())
+    }
+
+    /// DUMP and PTTL of each key.
+    async fn read_back(&mut self, database: u32, cargo: &[&Cargo]) -> Result<Vec<ReplyValue>, Failure> {
         let asks = cargo.iter().flat_map(|one| {
             let slot = key_slot(&one.key);
             [b"DUMP", &b"PTTL"[..]].map(|name| {
@@ -205,8 +237,7 @@ impl Lane<'_> {
             })
         });
         let asks: Vec<Ask> = asks.collect();
-        let replies = self.scatter(database, &asks).await?;
-        Ok(cargo.iter().zip(replies.chunks_exact(2)).map(|(one, replies)| difference(one, replies)).collect())
+        self.scatter(database, &asks).await
     }
 
     async fn put(&mut self, database: u32, cargo: &[Cargo], replace: bool) -> Result<Vec<Outcome>, Failure> {
@@ -372,6 +403,7 @@ mod tests {
             limit: Duration::from_secs(1),
             pattern: None,
             goes_on: false,
+            quarantine: None,
         }
     }
 

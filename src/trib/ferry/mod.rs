@@ -3,7 +3,10 @@
 //! Each is read as a payload of DUMP and given to its owner by RESTORE, many in one write, to all owners at the same time,
 //! by several workers that each have connections of their own ([`landing`]). What the operator gets to see is in [`tally`].
 
+use std::rc::Rc;
 use std::time::Duration;
+
+use super::quarantine::Quarantine;
 
 pub mod file;
 pub mod landing;
@@ -53,6 +56,8 @@ pub struct Settings {
     /// What a run before has brought is not counted as being in the way: keys that are there already, as they would be
     /// sent.
     pub goes_on: bool,
+    /// Where values are saved before they are overwritten.
+    pub quarantine: Option<Rc<Quarantine>>,
 }
 
 /// A hash of the key, to remember many of them in little memory.

@@ -39,6 +39,10 @@ pub enum Record {
     Stage {
         name: String,
     },
+    /// Values that had to give way are in this file.
+    Saved {
+        file: String,
+    },
     /// The operator's command for a node runs, in this process. Another run of the node's server than this one means
     /// that the command has done its work.
     Restarting {
@@ -249,6 +253,8 @@ pub struct Job {
     /// Slots that are known to have arrived.
     pub moved: SlotSet,
     pub stages: Vec<String>,
+    /// Files with values that had to give way; see [`quarantine`](super::quarantine).
+    pub saved: Vec<String>,
     /// Ids of nodes that have been restarted.
     pub restarted: Vec<String>,
     /// The restart that was begun last, and not known to have ended.
@@ -268,6 +274,7 @@ impl Job {
             header: *header,
             moved: SlotSet::new(),
             stages: Vec::new(),
+            saved: Vec::new(),
             restarted: Vec::new(),
             restarting: None,
             end: None,
@@ -278,6 +285,7 @@ impl Job {
                 Record::Begun(_) => {}
                 Record::Moved { slots, .. } => job.moved.extend_from(&slots.parse().unwrap_or_default()),
                 Record::Stage { name } => job.stages.push(name),
+                Record::Saved { file } => job.saved.push(file),
                 Record::Restarting { node, server, shell } => job.restarting = Some(Restarting { node, server, shell }),
                 Record::Restarted { node } => {
                     job.restarting = None;

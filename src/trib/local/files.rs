@@ -124,8 +124,7 @@ pub fn purge_nodes(dir: &Path, state: &State) -> io::Result<Vec<PathBuf>> {
 fn is_ours(name: &str, directives: &[String]) -> bool {
     let of_server = MADE_BY_SERVERS.iter().any(|(directive, usual)| {
         let made = value_of(directives, directive).or(*usual).filter(|made| !made.is_empty());
-        made.and_then(|made| name.strip_prefix(made))
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(".tmp-"))
+        made.and_then(|made| name.strip_prefix(made)).is_some_and(|rest| rest.is_empty() || rest.starts_with(".tmp-"))
     });
     of_server || name == CONFIG || name == LOG || name.starts_with("temp-")
 }

@@ -113,7 +113,11 @@ impl Lock {
             let looks = lock.look().await;
             let lists: Vec<Vec<Claim>> = looks.iter().flatten().cloned().collect();
             if lists.is_empty() {
-                ui.note(format!("Warning: working without the cluster's lock: {}", why_not(&looks)));
+                // Nodes that are to become part of a cluster are asked for more, and complained about, right after this.
+                let is_away = |look: &Result<_, Failure>| matches!(look, Err(Failure::Connect { .. }));
+                if needed != Needed::All || !looks.iter().all(is_away) {
+                    ui.note(format!("Warning: working without the cluster's lock: {}", why_not(&looks)));
+                }
                 return Ok(None);
             }
             let with = match claim::decide(&lists, &lock.me.token, needed.of(lists.len())) {

@@ -207,7 +207,7 @@ impl<'d, 'a> Drain<'d, 'a> {
             if reply.as_ref().is_err_and(is_in_the_way) {
                 let target = self.link.target_in(database).await?;
                 let is_same = busy::is_same(&client, &target, &key).await?;
-                if !is_same && !self.make_way(&client, &target, (database, slot), &key).await? {
+                if !is_same && !self.make_way(&client, &target, database, &key).await? {
                     conflicts.push(key);
                     continue;
                 }
@@ -232,19 +232,13 @@ impl<'d, 'a> Drain<'d, 'a> {
     }
 
     /// Settles which of two values stays, where the operator has said so; the other one is saved first.
-    async fn make_way(
-        &self,
-        source: &Client,
-        target: &Client,
-        (database, slot): (u32, Slot),
-        key: &[u8],
-    ) -> Result<bool, Trouble> {
+    async fn make_way(&self, source: &Client, target: &Client, database: u32, key: &[u8]) -> Result<bool, Trouble> {
         let Settings { replace, keep, .. } = *self.settings;
         if !replace && !keep {
             return Ok(false);
         }
         if let Some(quarantine) = &self.settings.quarantine {
-            quarantine.keep(if replace { target } else { source }, database, slot, key).await?;
+            quarantine.keep(if replace { target } else { source }, database, key).await?;
         }
         if !replace {
             let mut delete = command("DEL");

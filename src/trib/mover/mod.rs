@@ -34,7 +34,6 @@ mod latency;
 mod link;
 mod pace;
 pub mod progress;
-pub mod quarantine;
 pub mod room;
 mod schedule;
 pub mod settle;
@@ -57,6 +56,7 @@ use super::error::{Error as RunError, Failure, Kind, STOPPED};
 use super::journal::Record;
 use super::journal::store::Journal;
 use super::plan::{SlotMove, Transfer};
+use super::quarantine::{NotKept, Quarantine};
 use super::slots::SlotSet;
 use super::table;
 use super::view::ClusterView;
@@ -66,7 +66,6 @@ pub use atomic::until_idle;
 use brake::{Brake, Limits};
 use link::Link;
 use progress::Observer;
-use quarantine::Quarantine;
 use schedule::Schedule;
 
 /// How keys are moved.
@@ -171,8 +170,8 @@ pub enum Trouble {
     )]
     NoRoom { to: Addr, memory: room::Memory, coming: room::Coming },
     /// A value that was to be saved first; nothing was overwritten.
-    #[error("a value could not be saved in {path}, so it was not overwritten: {text}")]
-    NotKept { path: String, text: String },
+    #[error(transparent)]
+    NotKept(#[from] NotKept),
     /// The operator pressed Ctrl-C, or another transfer failed.
     #[error("stopped before everything was moved")]
     Stopped,
