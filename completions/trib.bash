@@ -2305,7 +2305,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__import)
-            opts="-a -u -t -4 -6 -y -v -h --from --from-user --from-pass --from-askpass --from-tls --from-db --copy --via --timeout --match --on-conflict --replace --jobs --pipeline --verify --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --from --from-user --from-pass --from-askpass --from-tls --from-db --copy --via --timeout --match --on-conflict --replace --quarantine --jobs --pipeline --verify --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2341,6 +2341,10 @@ _trib() {
                     ;;
                 --on-conflict)
                     COMPREPLY=($(compgen -W "report skip replace fail" -- "${cur}"))
+                    return 0
+                    ;;
+                --quarantine)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --jobs)
@@ -3237,7 +3241,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__restore)
-            opts="-a -u -t -4 -6 -y -v -h --match --on-conflict --replace --jobs --pipeline --verify --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --match --on-conflict --replace --quarantine --jobs --pipeline --verify --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3249,6 +3253,10 @@ _trib() {
                     ;;
                 --on-conflict)
                     COMPREPLY=($(compgen -W "report skip replace fail" -- "${cur}"))
+                    return 0
+                    ;;
+                --quarantine)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --jobs)
@@ -4456,11 +4464,22 @@ else
 fi
 
 _trib_or_name() {
+    local i
     if [[ "$2" == @* ]]; then
-        COMPREPLY=( $(compgen -P @ -W "$("$1" @ 2>/dev/null)" -- "${2#@}") )
+        local file
+        local -a inventory=()
+        for (( i = 1; i < ${#COMP_WORDS[@]}; i++ )); do
+            case "${COMP_WORDS[i]}" in
+                --inventory) file="${COMP_WORDS[i+1]}"; [[ "$file" == = ]] && file="${COMP_WORDS[i+2]}" ;;
+                --inventory=*) file="${COMP_WORDS[i]#*=}" ;;
+                *) continue ;;
+            esac
+            [[ "$file" == "~/"* ]] && file="$HOME/${file#*/}"
+            inventory=( "--inventory=$file" )
+        done
+        COMPREPLY=( $(compgen -P @ -W "$("$1" "${inventory[@]}" @ 2>/dev/null)" -- "${2#@}") )
         return 0
     fi
-    local i
     for (( i = 1; i < COMP_CWORD; i++ )); do
         if [[ "${COMP_WORDS[i]}" == @* ]]; then
             local more=0

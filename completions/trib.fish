@@ -32,7 +32,7 @@ complete -c trib -n "__fish_trib_needs_command" -l auth-file -d 'Credentials of 
 complete -c trib -n "__fish_trib_needs_command" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_needs_command" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_needs_command" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_needs_command" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_needs_command" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_needs_command" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_needs_command" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_needs_command" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -69,7 +69,7 @@ complete -c trib -n "__fish_trib_needs_command" -f -a "del-node" -d 'Remove a no
 complete -c trib -n "__fish_trib_needs_command" -f -a "drain" -d 'Move all slots of some primaries to the others'
 complete -c trib -n "__fish_trib_needs_command" -f -a "forget-failed" -d 'Remove all nodes that have failed and own no slots'
 complete -c trib -n "__fish_trib_needs_command" -f -a "failover" -d 'Let a replica take over from its primary, in an orderly way'
-complete -c trib -n "__fish_trib_needs_command" -f -a "rebalance-roles" -d 'Spread the primaries evenly over hosts or zones, by the fewest failovers'
+complete -c trib -n "__fish_trib_needs_command" -f -a "rebalance-roles" -d 'Spread the primaries evenly over hosts, or over zones and their hosts, by the fewest failovers'
 complete -c trib -n "__fish_trib_needs_command" -f -a "roll" -d 'Restart all nodes one by one, while the cluster serves'
 complete -c trib -n "__fish_trib_needs_command" -f -a "reset" -d 'Reset nodes: they forget their slots and all other nodes'
 complete -c trib -n "__fish_trib_needs_command" -f -a "set-timeout" -d 'Set the node timeout of every node, now and in its configuration file'
@@ -105,7 +105,7 @@ complete -c trib -n "__fish_trib_using_subcommand create" -l auth-file -d 'Crede
 complete -c trib -n "__fish_trib_using_subcommand create" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand create" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand create" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand create" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand create" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -142,7 +142,7 @@ complete -c trib -n "__fish_trib_using_subcommand check" -l auth-file -d 'Creden
 complete -c trib -n "__fish_trib_using_subcommand check" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand check" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand check" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand check" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand check" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand check" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand check" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand check" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -175,7 +175,7 @@ complete -c trib -n "__fish_trib_using_subcommand info" -l auth-file -d 'Credent
 complete -c trib -n "__fish_trib_using_subcommand info" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand info" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand info" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand info" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand info" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand info" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand info" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand info" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -209,7 +209,7 @@ cover-keys\t'Give slots that nobody owns to the primary that holds most keys of 
 complete -c trib -n "__fish_trib_using_subcommand fix" -l on-conflict -d 'Which value stays where a key exists on two nodes with different values' -r -f -a "fail\t'None is touched, and the slot stays open'
 replace\t'The value that travels: it overwrites the one at the node that owns the slot in the end (as --replace)'
 keep\t'The value at the node that owns the slot in the end: the one that travels is dropped'"
-complete -c trib -n "__fish_trib_using_subcommand fix" -l quarantine -d 'Save every value that is overwritten or dropped in this directory first: a line of JSON with the key, the time to live and the DUMP, for RESTORE' -r -F
+complete -c trib -n "__fish_trib_using_subcommand fix" -l quarantine -d 'Save every value that is overwritten or dropped in this directory first: a line of JSON with the key, the time to live and the DUMP, which \'trib undo\' or \'trib import --from FILE\' puts back' -r -F
 complete -c trib -n "__fish_trib_using_subcommand fix" -l timeout -d 'How long one MIGRATE may take' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l max-keys-per-sec -d 'Move no more keys a second than this, over all nodes. Servers that move slots themselves are given so many at a time' -r
@@ -222,7 +222,7 @@ complete -c trib -n "__fish_trib_using_subcommand fix" -l auth-file -d 'Credenti
 complete -c trib -n "__fish_trib_using_subcommand fix" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand fix" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand fix" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand fix" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand fix" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -271,7 +271,7 @@ complete -c trib -n "__fish_trib_using_subcommand reshard" -l auth-file -d 'Cred
 complete -c trib -n "__fish_trib_using_subcommand reshard" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand reshard" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -325,7 +325,7 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance" -l auth-file -d 'Cr
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand rebalance" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -369,7 +369,7 @@ complete -c trib -n "__fish_trib_using_subcommand add-node" -l auth-file -d 'Cre
 complete -c trib -n "__fish_trib_using_subcommand add-node" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand add-node" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -415,7 +415,7 @@ complete -c trib -n "__fish_trib_using_subcommand del-node" -l auth-file -d 'Cre
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand del-node" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -466,7 +466,7 @@ complete -c trib -n "__fish_trib_using_subcommand drain" -l auth-file -d 'Creden
 complete -c trib -n "__fish_trib_using_subcommand drain" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand drain" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand drain" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand drain" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand drain" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand drain" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand drain" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand drain" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -505,7 +505,7 @@ complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l auth-file -d
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -542,7 +542,7 @@ complete -c trib -n "__fish_trib_using_subcommand failover" -l auth-file -d 'Cre
 complete -c trib -n "__fish_trib_using_subcommand failover" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand failover" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand failover" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand failover" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand failover" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand failover" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand failover" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand failover" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -572,7 +572,7 @@ complete -c trib -n "__fish_trib_using_subcommand failover" -l json -d 'Print da
 complete -c trib -n "__fish_trib_using_subcommand failover" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand failover" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l by -d 'What the primaries are spread over [default: host, or zone where --zone is given]' -r -f -a "host\t''
-zone\t'The availability zones that the servers tell, or --zone'"
+zone\t'The availability zones that the servers tell, or --zone, and then the hosts of each'"
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l zone -d 'The zone of a node, or of all nodes of a host; may be given many times. Without it the zone is what the server tells (its directive availability-zone)' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l prefer -d 'Nodes that are to be primaries whatever else is even, separated by commas' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l wait -d 'How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)' -r
@@ -583,7 +583,7 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l auth-file 
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -624,7 +624,7 @@ complete -c trib -n "__fish_trib_using_subcommand roll" -l auth-file -d 'Credent
 complete -c trib -n "__fish_trib_using_subcommand roll" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand roll" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand roll" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand roll" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand roll" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand roll" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand roll" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand roll" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -659,7 +659,7 @@ complete -c trib -n "__fish_trib_using_subcommand reset" -l auth-file -d 'Creden
 complete -c trib -n "__fish_trib_using_subcommand reset" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand reset" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand reset" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand reset" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand reset" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand reset" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand reset" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand reset" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -694,7 +694,7 @@ complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l auth-file -d '
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -729,7 +729,7 @@ complete -c trib -n "__fish_trib_using_subcommand call" -l auth-file -d 'Credent
 complete -c trib -n "__fish_trib_using_subcommand call" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand call" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand call" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand call" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand call" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand call" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand call" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand call" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -769,6 +769,7 @@ complete -c trib -n "__fish_trib_using_subcommand import" -l on-conflict -d 'Wha
 skip\t'It is left alone'
 replace\t'It is overwritten'
 fail\t'The first one ends the command'"
+complete -c trib -n "__fish_trib_using_subcommand import" -l quarantine -d 'Save every value that is overwritten in this directory first, as \'trib fix\' does' -r -F
 complete -c trib -n "__fish_trib_using_subcommand import" -l jobs -d 'How many batches of keys are on their way at a time' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l pipeline -d 'Most keys in a batch [default: 250 where keys are moved, else 1000]' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
@@ -778,7 +779,7 @@ complete -c trib -n "__fish_trib_using_subcommand import" -l auth-file -d 'Crede
 complete -c trib -n "__fish_trib_using_subcommand import" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand import" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand import" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand import" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand import" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -816,7 +817,7 @@ complete -c trib -n "__fish_trib_using_subcommand backup" -l auth-file -d 'Crede
 complete -c trib -n "__fish_trib_using_subcommand backup" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand backup" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand backup" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand backup" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand backup" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand backup" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand backup" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand backup" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -847,6 +848,7 @@ complete -c trib -n "__fish_trib_using_subcommand restore" -l on-conflict -d 'Wh
 skip\t'It is left alone'
 replace\t'It is overwritten'
 fail\t'The first one ends the command'"
+complete -c trib -n "__fish_trib_using_subcommand restore" -l quarantine -d 'Save every value that is overwritten in this directory first, as \'trib fix\' does' -r -F
 complete -c trib -n "__fish_trib_using_subcommand restore" -l jobs -d 'How many batches of keys are on their way at a time' -r
 complete -c trib -n "__fish_trib_using_subcommand restore" -l pipeline -d 'Most keys in a batch [default: 250 where keys are moved, else 1000]' -r
 complete -c trib -n "__fish_trib_using_subcommand restore" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
@@ -856,7 +858,7 @@ complete -c trib -n "__fish_trib_using_subcommand restore" -l auth-file -d 'Cred
 complete -c trib -n "__fish_trib_using_subcommand restore" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand restore" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand restore" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand restore" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand restore" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand restore" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand restore" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand restore" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -892,7 +894,7 @@ complete -c trib -n "__fish_trib_using_subcommand verify" -l auth-file -d 'Crede
 complete -c trib -n "__fish_trib_using_subcommand verify" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand verify" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand verify" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand verify" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand verify" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand verify" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand verify" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand verify" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -925,7 +927,7 @@ complete -c trib -n "__fish_trib_using_subcommand apply" -l auth-file -d 'Creden
 complete -c trib -n "__fish_trib_using_subcommand apply" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand apply" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand apply" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand apply" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand apply" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand apply" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand apply" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand apply" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -957,7 +959,7 @@ complete -c trib -n "__fish_trib_using_subcommand jobs" -l auth-file -d 'Credent
 complete -c trib -n "__fish_trib_using_subcommand jobs" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand jobs" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand jobs" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand jobs" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand jobs" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand jobs" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand jobs" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -1002,7 +1004,7 @@ complete -c trib -n "__fish_trib_using_subcommand resume" -l auth-file -d 'Crede
 complete -c trib -n "__fish_trib_using_subcommand resume" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand resume" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand resume" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand resume" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand resume" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand resume" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand resume" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand resume" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -1048,7 +1050,7 @@ complete -c trib -n "__fish_trib_using_subcommand undo" -l auth-file -d 'Credent
 complete -c trib -n "__fish_trib_using_subcommand undo" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand undo" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand undo" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand undo" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand undo" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand undo" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand undo" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand undo" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -1084,7 +1086,7 @@ complete -c trib -n "__fish_trib_using_subcommand status" -l auth-file -d 'Crede
 complete -c trib -n "__fish_trib_using_subcommand status" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand status" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand status" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand status" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand status" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand status" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand status" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand status" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -1123,7 +1125,7 @@ complete -c trib -n "__fish_trib_using_subcommand slots" -l auth-file -d 'Creden
 complete -c trib -n "__fish_trib_using_subcommand slots" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand slots" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand slots" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand slots" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand slots" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand slots" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand slots" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand slots" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -1157,7 +1159,7 @@ complete -c trib -n "__fish_trib_using_subcommand where" -l auth-file -d 'Creden
 complete -c trib -n "__fish_trib_using_subcommand where" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand where" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand where" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand where" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand where" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand where" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand where" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand where" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -1195,7 +1197,7 @@ complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l auth-file -d 'Cred
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -1230,7 +1232,7 @@ complete -c trib -n "__fish_trib_using_subcommand top" -l auth-file -d 'Credenti
 complete -c trib -n "__fish_trib_using_subcommand top" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand top" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand top" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand top" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand top" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand top" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand top" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand top" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -1267,7 +1269,7 @@ complete -c trib -n "__fish_trib_using_subcommand cli" -l auth-file -d 'Credenti
 complete -c trib -n "__fish_trib_using_subcommand cli" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand cli" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand cli" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand cli" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand cli" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand cli" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand cli" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand cli" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -1306,7 +1308,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_su
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -1341,7 +1343,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -1374,7 +1376,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -1408,7 +1410,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -1445,7 +1447,7 @@ complete -c trib -n "__fish_trib_using_subcommand up" -l auth-file -d 'Credentia
 complete -c trib -n "__fish_trib_using_subcommand up" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand up" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand up" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand up" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand up" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand up" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand up" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand up" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -1480,7 +1482,7 @@ complete -c trib -n "__fish_trib_using_subcommand down" -l auth-file -d 'Credent
 complete -c trib -n "__fish_trib_using_subcommand down" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand down" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand down" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand down" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand down" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand down" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand down" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand down" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -1514,7 +1516,7 @@ complete -c trib -n "__fish_trib_using_subcommand ps" -l auth-file -d 'Credentia
 complete -c trib -n "__fish_trib_using_subcommand ps" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand ps" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand ps" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand ps" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand ps" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand ps" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand ps" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand ps" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -1546,7 +1548,7 @@ complete -c trib -n "__fish_trib_using_subcommand help" -l auth-file -d 'Credent
 complete -c trib -n "__fish_trib_using_subcommand help" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand help" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand help" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
-complete -c trib -n "__fish_trib_using_subcommand help" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config]: TOML with a table for each, of addresses, user, auth-file, tls, cacert, cert, key and map, without secrets' -r -F
+complete -c trib -n "__fish_trib_using_subcommand help" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand help" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand help" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
 complete -c trib -n "__fish_trib_using_subcommand help" -l cacertdir -d 'Directory with such certificates' -r -F
@@ -1573,7 +1575,17 @@ complete -c trib -n "__fish_trib_using_subcommand help" -s v -l verbose -d 'Say 
 complete -c trib -n "__fish_trib_using_subcommand help" -s h -l help -d 'Print help (see more with \'--help\')'
 
 function __fish_trib_names
-    trib @ 2>/dev/null | string replace -r '(.+)' '@$1\tcluster'
+    set -l words (commandline -o)
+    set -l inventory
+    for at in (seq (count $words))
+        switch $words[$at]
+            case --inventory
+                set inventory --inventory=(string replace -r '^~/' "$HOME/" -- $words[(math $at + 1)])
+            case '--inventory=*'
+                set inventory (string replace -r '=~/' "=$HOME/" -- $words[$at])
+        end
+    end
+    trib $inventory @ 2>/dev/null | string replace -r '(.+)' '@$1\tcluster'
 end
 
 complete -c trib -n "string match -q -- '@*' (commandline -ct)" -f -a "(__fish_trib_names)"

@@ -119,6 +119,17 @@ fn keys_astray_are_brought_home() {
     let seed = servers[0].addr();
     plant(&servers, 0, 1, 9, "v9");
     assert_eq!(trib(&format!("fix {seed}")).code, 0, "it is not looked for unless asked");
+    let ran = trib(&format!("check {seed}"));
+    let warning = format!(
+        "[WARNING] {} holds 1 key of slots that it does not own, where no client finds them: 9\n",
+        servers[1].addr()
+    );
+    assert!(ran.code == 0 && ran.stdout.contains(&warning), "{ran:?}");
+    assert!(
+        ran.stderr.contains(&format!("hint: orphaned-keys: trib fix --search-multiple-owners {seed}\n")),
+        "{ran:?}"
+    );
+    assert_eq!(trib(&format!("check --fail-on warn {seed}")).code, 3);
     assert_eq!(trib(&format!("check --search-multiple-owners {seed}")).code, 3);
     let ran = trib(&format!("fix --search-multiple-owners {seed}"));
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -156,18 +167,21 @@ fn what_gives_way_is_saved_first() {
     let servers = cluster(3, 0, "");
     let seed = servers[0].addr();
     let (dir, ids) = (tempfile::tempdir().unwrap(), [id_of(&servers[0]), id_of(&servers[1])]);
+    let saved = dir.path().join("saved");
     let quarantined = || -> Vec<serde_json::Value> {
         let mut lines = Vec::new();
-        for file in std::fs::read_dir(dir.path()).unwrap() {
+        for file in std::fs::read_dir(&saved).into_iter().flatten() {
             let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
             lines.extend(text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()));
         }
         lines
     };
-    for (slot, which, stays) in [(1, "replace", "moving"), (2, "keep", "there")] {
+    let journal = dir.path().join("jobs").display().to_string();
+    let (moving, there) = ("moving", "there".repeat(1_000_000));
+    for (slot, which, stays, gives_way) in [(1, "replace", moving, &*there), (2, "keep", &there, moving)] {
         let key = key_in(slot);
-        assert_eq!(servers[0].text(&format!("SET {key} moving")), "OK");
-        plant(&servers, 0, 1, slot, "there");
+        assert_eq!(servers[0].text(&format!("SET {key} {moving}")), "OK");
+        plant(&servers, 0, 1, slot, &there);
         set_slot(&servers[1], slot, &format!("IMPORTING {}", ids[0]));
         set_slot(&servers[0], slot, &format!("MIGRATING {}", ids[1]));
         let ran = trib(&format!("fix {seed} --allow close,home"));
@@ -180,7 +194,7 @@ fn what_gives_way_is_saved_first() {
             ran.stdout.contains(&format!("   {}: imports it from {seed}, holds 1 key\n", servers[1].addr())),
             "{ran:?}"
         );
-        let fix = format!("fix {seed} --quarantine {}", dir.path().display());
+        let fix = format!("fix {seed} --journal {journal} --quarantine {}", saved.display());
         let before = quarantined().len();
         let ran = trib(&fix);
         assert!(ran.code == 1 && ran.stdout.contains("exist with different values"), "nothing is guessed: {ran:?}");
@@ -188,17 +202,21 @@ fn what_gives_way_is_saved_first() {
         let ran = trib(&format!("{fix} --on-conflict {which}"));
         assert_eq!(ran.code, 0, "{ran:?}");
         assert!(ran.stderr.contains("Values that had to give way are saved in "), "{ran:?}");
-        assert_eq!(value_of(&servers[2], slot), stays);
-        let saved = quarantined();
-        let line = saved.iter().find(|line| line["slot"] == slot).unwrap_or_else(|| panic!("{saved:?}"));
+        assert!(value_of(&servers[2], slot) == stays);
+        let lines = quarantined();
+        let line = lines.iter().find(|line| line["slot"] == slot).unwrap_or_else(|| panic!("{ran:?}"));
         assert_eq!((&line["key"], &line["ttl_ms"]), (&key.clone().into(), &(-1).into()));
-        // It can be had again.
-        let hex = line["dump_hex"].as_str().unwrap();
-        let dump: Vec<u8> =
-            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
-        let mut client = ClusterClient::new(servers[2].port);
-        client.query(redis::cmd("RESTORE").arg(&key).arg(0).arg(dump).arg("REPLACE"), &key).unwrap();
-        assert_ne!(value_of(&servers[2], slot), stays);
+        // It is had again by one command, and then the other one by that which is named.
+        let undo = format!("undo --journal {journal}");
+        assert_eq!(trib(&format!("{undo} --dry-run")).code, 4);
+        let ran = trib_with(&undo, "no\n", &[]);
+        assert!(ran.code == 5 && value_of(&servers[2], slot) == stays, "{ran:?}");
+        let ran = trib(&format!("{undo} --yes"));
+        assert!(ran.code == 0 && ran.stdout.contains("*** 1 key imported in "), "{ran:?}");
+        assert!(value_of(&servers[2], slot) == gives_way);
+        let (_, back) = ran.stderr.split_once("They are put back by: trib ").unwrap_or_else(|| panic!("{ran:?}"));
+        let ran = trib(back.lines().next().unwrap());
+        assert!(ran.code == 0 && value_of(&servers[2], slot) == stays, "{ran:?}");
     }
     assert_well(&servers);
 }

@@ -277,6 +277,7 @@ fn offered(shell: &str, script: &str, lines: &[&str]) -> Option<Vec<Vec<String>>
         let words = String::from_utf8_lossy(&ran.stdout).into_owned();
         let mut words: Vec<String> =
             words.lines().map(|word| word.split('\t').next().unwrap_or_default().to_owned()).collect();
+        words.retain(|word| !word.is_empty());
         words.sort();
         words
     };
