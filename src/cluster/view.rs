@@ -141,6 +141,12 @@ impl Engine {
         self.slots.owner(slot) == Some(self.me)
     }
 
+    /// Whether any slot is mine.
+    #[must_use]
+    pub fn owns_slots(&self) -> bool {
+        self.slots.count(self.me) > 0
+    }
+
     /// Whether a slot is served by my shard.
     #[must_use]
     pub fn is_in_my_shard(&self, slot: Slot) -> bool {

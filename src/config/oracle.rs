@@ -264,7 +264,6 @@ fn start_up_errors_are_the_same() {
         "client-output-buffer-limit normal 1 2",
         "notify-keyspace-events\n",
         "oom-score-adj-values 1 2\n",
-        "shutdown-on-sigterm\n",
         "unixsocketperm 1000",
         "proc-title-template {foo}",
         "latency-tracking-info-percentiles 101",

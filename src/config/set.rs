@@ -179,6 +179,7 @@ mod tests {
             ("notify-keyspace-events", "Elg", "glE"),
             ("shutdown-on-sigterm", "now nosave", "nosave now"),
             ("shutdown-on-sigterm", "default now", "now"),
+            ("shutdown-on-sigterm", "failover safe", "safe failover"),
             ("oom-score-adj", "relative", "yes"),
             ("oom-score-adj-values", "-2000 2 3", "-2000 2 3"),
             ("latency-tracking-info-percentiles", "0.001 100 50.12345678", "0.001 100 50.123457"),

@@ -220,15 +220,19 @@ bitflags! {
         const NOSAVE = 1 << 1;
         const NOW = 1 << 2;
         const FORCE = 1 << 3;
+        const SAFE = 1 << 4;
+        const FAILOVER = 1 << 5;
     }
 }
 
-const SHUTDOWN_NAMES: [(&str, ShutdownFlags); 5] = [
+const SHUTDOWN_NAMES: [(&str, ShutdownFlags); 7] = [
     ("default", ShutdownFlags::empty()),
     ("save", ShutdownFlags::SAVE),
     ("nosave", ShutdownFlags::NOSAVE),
     ("now", ShutdownFlags::NOW),
     ("force", ShutdownFlags::FORCE),
+    ("safe", ShutdownFlags::SAFE),
+    ("failover", ShutdownFlags::FAILOVER),
 ];
 
 /// `shutdown-on-sigint`, `shutdown-on-sigterm`: one or more words.
@@ -249,6 +253,9 @@ impl Kind for Shutdown {
         }
         if flags.contains(ShutdownFlags::SAVE | ShutdownFlags::NOSAVE) {
             return Err("shutdown options SAVE and NOSAVE can't be used simultaneously".into());
+        }
+        if flags.contains(ShutdownFlags::SAFE | ShutdownFlags::FORCE) {
+            return Err("shutdown options SAFE and FORCE can't be used simultaneously".into());
         }
         Ok(flags)
     }

@@ -126,6 +126,10 @@ pub struct ShutdownRequest {
     pub now: bool,
     /// End even when saving fails.
     pub force: bool,
+    /// Do not end as long as a cluster needs this node: as a primary with slots.
+    pub safe: bool,
+    /// As a primary of a cluster let a replica take over first.
+    pub failover: bool,
 }
 
 /// The keys of one MIGRATE on their way.

@@ -4,7 +4,8 @@ use super::effect::{Effect, LogLevel, ShutdownRequest, Token};
 use super::server::Server;
 use crate::base::Millis;
 use crate::config::ShutdownFlags;
-use crate::resp::ErrorReply;
+use crate::repl::{Replica, ReplicaState, Version};
+use crate::resp::{Argv, ErrorReply};
 
 /// The end that was asked for and has not come yet.
 #[derive(Debug)]
@@ -15,9 +16,20 @@ pub struct Ending {
     /// Replicas are waited for until they have acknowledged this offset, at most until then.
     until: Millis,
     offset: u64,
+    /// A replica has been told to take over.
+    handed_over: bool,
     /// It is being carried out.
     decided: bool,
 }
+
+/// How long the replicas have to hear who takes over.
+const HAND_OVER_MS: i64 = 1000;
+
+/// The first version that takes over when its primary says so in the stream.
+const TAKES_OVER_SINCE: Version = Version { major: 9, minor: 0, patch: 0 };
+
+/// To whoever asked for an end that does not come.
+pub const SHUTDOWN_FAILED: ErrorReply = ErrorReply::Static("ERR Errors trying to SHUTDOWN. Check logs.");
 
 impl ShutdownRequest {
     /// What `shutdown-on-sigterm` and `shutdown-on-sigint` ask for.
@@ -28,13 +40,30 @@ impl ShutdownRequest {
             save: save.or(flags.contains(ShutdownFlags::NOSAVE).then_some(false)),
             now: flags.contains(ShutdownFlags::NOW),
             force: flags.contains(ShutdownFlags::FORCE),
+            safe: flags.contains(ShutdownFlags::SAFE),
+            failover: flags.contains(ShutdownFlags::FAILOVER),
         }
     }
 }
 
 impl Server {
+    /// Whether the server may end as is asked. The log says why not.
+    pub fn may_end(&mut self, request: ShutdownRequest) -> bool {
+        if !request.safe || !self.is_voting_primary() {
+            return true;
+        }
+        self.log(
+            LogLevel::Warning,
+            "A primary with slots is needed by its cluster: it is not safe to end, can't exit.",
+        );
+        false
+    }
+
     /// Ends the server as soon as its replicas have everything. `waiting` is told when it does not end after all.
     pub fn begin_shutdown(&mut self, request: ShutdownRequest, waiting: Option<Token>) {
+        if !self.may_end(request) {
+            return;
+        }
         if let Some(ending) = &mut self.ending {
             ending.waiting.extend(waiting);
             if !request.now {
@@ -48,6 +77,7 @@ impl Server {
                 waiting: waiting.into_iter().collect(),
                 until: self.now + timeout_ms,
                 offset: self.repl.offset(),
+                handed_over: false,
                 decided: false,
             };
             let waits = !request.now && timeout_ms > 0 && self.lagging(ending.offset) > 0;
@@ -79,7 +109,7 @@ impl Server {
     pub fn shutdown_failed(&mut self) {
         let Some(ending) = self.ending.take() else { return };
         for token in ending.waiting {
-            self.finish_ok(token, Err(ErrorReply::Static("ERR Errors trying to SHUTDOWN. Check logs.")));
+            self.finish_ok(token, Err(SHUTDOWN_FAILED));
         }
         if std::mem::take(&mut self.pause.shutdown) {
             self.settle_expiry();
@@ -107,7 +137,50 @@ impl Server {
         Some(ending.until.since(self.now).max(0))
     }
 
+    fn is_voting_primary(&self) -> bool {
+        self.cluster.as_ref().is_some_and(|engine| engine.am_primary() && engine.owns_slots())
+    }
+
+    /// Tells the replicas, in the stream, which of them takes over. False when there is nothing to hand over, or nobody who
+    /// has everything.
+    fn hand_over(&mut self) -> bool {
+        let mono = self.mono();
+        let Some(ending) = self.ending.as_mut().filter(|ending| ending.request.failover && !ending.handed_over) else {
+            return false;
+        };
+        ending.handed_over = true;
+        let offset = ending.offset;
+        if !self.is_voting_primary() {
+            return false;
+        }
+        let knows = |replica: &Replica| replica.traits.version.is_some_and(|version| version >= TAKES_OVER_SINCE);
+        let has_all = |replica: &Replica| replica.state == ReplicaState::Online && replica.ack >= offset;
+        let all_know = self.repl.replicas().all(|(_, replica)| knows(replica));
+        let heir = self.repl.replicas().map(|(_, replica)| replica).filter(|replica| all_know && has_all(replica));
+        let Some((id, name)) = heir.filter_map(|replica| Some((replica.traits.node_id?, replica.name()))).next() else {
+            self.log(LogLevel::Warning, "Unable to find a replica to take over before the end.");
+            return false;
+        };
+        self.log(LogLevel::Notice, format!("Replica {name} is to take over before the end."));
+        self.feed_replicas(Argv::of(&[b"CLUSTER", b"FAILOVER", b"FORCE", b"REPLICAID", id.as_bytes()]).args());
+        // The answers to the question do not count the question itself.
+        let offset = self.repl.offset();
+        self.repl.request_acks(mono);
+        if let Some(ending) = &mut self.ending {
+            (ending.offset, ending.until) = (offset, self.now + HAND_OVER_MS);
+        }
+        if !std::mem::replace(&mut self.pause.shutdown, true) {
+            self.settle_expiry();
+        }
+        self.drain_repl();
+        self.wake_replicas();
+        true
+    }
+
     fn decide_shutdown(&mut self) {
+        if self.hand_over() {
+            return;
+        }
         let mono = self.mono();
         let Some(ending) = self.ending.as_mut().filter(|ending| !ending.decided) else { return };
         ending.decided = true;

@@ -2,8 +2,8 @@
 
 use std::net::TcpStream;
 
-use crate::field;
 use crate::support::{Server, ServerKind, eventually};
+use crate::{cluster_of, field};
 
 /// A primary with a replica that has stopped reading its stream.
 fn with_a_stuck_replica(directives: &str) -> (Server, Server) {
@@ -160,10 +160,40 @@ fn words_that_contradict_each_other_are_refused() {
             ("ABORT FORCE", "syntax error"),
             ("ABORT", "No shutdown in progress."),
             ("ABORT ABORT", "No shutdown in progress."),
+            ("SAFE FORCE", "syntax error"),
+            ("FAILOVER ABORT", "syntax error"),
         ] {
             let error = shutdown(&server, words).join().unwrap();
             assert!(error.contains(refused), "{} SHUTDOWN {words}: {error}", server.addr());
         }
         assert_eq!(server.text("PING"), "PONG");
     }
+}
+
+#[test]
+fn a_primary_of_a_cluster_hands_over_before_it_ends() {
+    // So long that nobody is missed.
+    let servers = cluster_of(&[ServerKind::Node], "cluster-node-timeout 120000");
+    let role = |server: &Server| field(&server.text("INFO replication"), "role");
+    let primary = servers.iter().find(|server| role(server) == "master").unwrap();
+    let followed = format!("master_port:{}\r\n", primary.port);
+    let replica = servers.iter().find(|server| server.text("INFO replication").contains(&followed)).unwrap();
+    eventually("it has its replica", || primary.text("INFO replication").contains("state=online"));
+    let key = (0..).map(|i| i.to_string()).find(|key| primary.call::<String>(&format!("SET {key} v")).is_ok()).unwrap();
+    let error = shutdown(primary, "SAFE").join().unwrap();
+    assert!(error.contains("Errors trying to SHUTDOWN. Check logs."), "{error}");
+    assert_eq!(primary.text(&format!("GET {key}")), "v");
+    let _ = shutdown(primary, "FAILOVER NOSAVE");
+    eventually("it has ended", || has_ended(primary));
+    assert!(
+        primary.log().contains(&format!("Replica 127.0.0.1:{} is to take over", replica.port)),
+        "{}",
+        primary.log()
+    );
+    eventually("the replica has taken over", || role(replica) == "master");
+    eventually("it serves", || replica.call::<String>(&format!("GET {key}")).is_ok_and(|value| value == "v"));
+    // Nobody needs a replica.
+    let other = servers.iter().find(|server| !has_ended(server) && role(server) == "slave").unwrap();
+    let _ = shutdown(other, "SAFE");
+    eventually("it has ended as well", || has_ended(other));
 }

@@ -1,6 +1,7 @@
 //! SAVE, BGSAVE, LASTSAVE, BGREWRITEAOF, SHUTDOWN: the dataset on disk, and the end.
 
 use crate::exec::effect::ShutdownRequest;
+use crate::exec::shutdown::SHUTDOWN_FAILED;
 use crate::exec::snapshot::{Purpose, Save};
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group};
 use crate::resp::{Args, ErrorReply};
@@ -53,6 +54,8 @@ pub const COMMANDS: &[Command] = &[
                             .optional(),
                         Arg::flag("now", "NOW").since("7.0.0").optional(),
                         Arg::flag("force", "FORCE").since("7.0.0").optional(),
+                        Arg::flag("safe", "SAFE").since("9.0.0").optional(),
+                        Arg::flag("failover", "FAILOVER").since("9.0.0").optional(),
                     ],
                 ),
                 Arg::flag("abort", "ABORT").since("7.0.0"),
@@ -151,14 +154,18 @@ fn shutdown(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
             request.now = true;
         } else if args.is(i, "force") {
             request.force = true;
+        } else if args.is(i, "safe") {
+            request.safe = true;
+        } else if args.is(i, "failover") {
+            request.failover = true;
         } else if args.is(i, "abort") {
             abort = true;
         } else {
             return Err(ErrorReply::Syntax);
         }
     }
-    let says_how = request.save.is_some() || request.now || request.force;
-    if contradicts || abort && says_how {
+    let says_how = request.save.is_some() || request.now || request.force || request.safe || request.failover;
+    if contradicts || request.safe && request.force || abort && says_how {
         return Err(ErrorReply::Syntax);
     }
     if abort {
@@ -167,6 +174,9 @@ fn shutdown(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         }
         ctx.reply().ok();
         return Ok(());
+    }
+    if !ctx.server.may_end(request) {
+        return Err(SHUTDOWN_FAILED);
     }
     let token = ctx.park();
     ctx.server.begin_shutdown(request, Some(token));

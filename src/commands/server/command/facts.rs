@@ -15,7 +15,6 @@ const FACTS: &str = include_str!("../../../../tests/data/commands-valkey-9.1.2.j
 const OTHER_ARGUMENTS: &[(&str, &str)] = &[
     ("client|kill", "no capabilities are kept, so there is no filter for them"),
     ("client|list", "no capabilities are kept, so there is no filter for them"),
-    ("shutdown", "SAFE and FAILOVER are not known here"),
 ];
 
 /// Commands that Redis 7 advises against and Valkey does not any more.
