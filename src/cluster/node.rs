@@ -201,7 +201,7 @@ impl NodeTable {
     /// be if they were spread evenly, so the search goes outwards from there.
     fn first_from(&self, prefix: u64) -> usize {
         let count = self.order.len();
-        let guess = (eight_digits(prefix) * count as u64 >> 32) as usize;
+        let guess = ((eight_digits(prefix) * count as u64) >> 32) as usize;
         let below = |place: usize| self.order[place].0 < prefix;
         let (mut low, mut high, mut step) = (guess, guess, 4);
         while low > 0 && !below(low - 1) {

@@ -147,10 +147,7 @@ fn a_command_of_the_log_that_fails_is_told() {
         assert_eq!(server.text("GET first"), "v");
         let log = server.log();
         let lines = log.lines().filter_map(|line| line.split_once("== CRITICAL ==")).map(|(_, text)| text.to_owned());
-        told.push((
-            lines.collect::<Vec<_>>(),
-            field(&server.text("INFO stats"), "unexpected_error_replies").to_owned(),
-        ));
+        told.push((lines.collect::<Vec<_>>(), field(&server.text("INFO stats"), "unexpected_error_replies")));
         for words in
             ["DB loaded from base file appendonly.aof.1.base.rdb: ", "DB loaded from incr file", "keys loaded: 0"]
         {
