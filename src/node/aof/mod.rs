@@ -417,7 +417,8 @@ impl Aof {
             return Some(SYNC_PERIOD);
         }
         let wanted = inner.pace.wanted(writers);
-        self.gather(&mut inner.pace, answered + wanted, Pace::patience(took));
+        let patience = inner.pace.patience(wanted, took);
+        self.gather(&mut inner.pace, answered + wanted, patience);
         None
     }
 

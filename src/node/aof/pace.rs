@@ -6,10 +6,7 @@
 
 use std::time::Duration;
 
-/// A wait for more writers is at most this part of what making the log durable took, ...
-const WAIT_PART: u32 = 2;
-
-/// ... and at most this long.
+/// A wait for more writers is at most this long.
 const WAIT_MAX: Duration = Duration::from_millis(2);
 
 /// A new reading counts for this part of an estimate, ...
@@ -45,9 +42,11 @@ impl Pace {
         if sync < all { writers.div_ceil(2) } else { writers }
     }
 
-    /// How long to wait for them, after a round that took so long.
-    pub fn patience(took: Duration) -> Duration {
-        (took / WAIT_PART).min(WAIT_MAX)
+    /// How long to wait for so many of them, after a round that took so long: half as long again as they should need, or
+    /// half of what they have waited already.
+    pub fn patience(&self, wanted: u64, took: Duration) -> Duration {
+        let turns = self.turn.unwrap_or_default().saturating_mul(u32::try_from(wanted).unwrap_or(u32::MAX));
+        (turns.saturating_mul(3).max(took) / 2).min(WAIT_MAX)
     }
 }
 
@@ -107,7 +106,10 @@ mod tests {
 
     #[test]
     fn waits_are_short() {
-        assert_eq!(Pace::patience(us(100)), us(50));
-        assert_eq!(Pace::patience(Duration::from_secs(1)), WAIT_MAX);
+        assert_eq!(Pace::default().patience(50, us(100)), us(50));
+        assert_eq!(pace(100, 10).patience(40, us(100)), us(600), "they are about to come");
+        assert_eq!(pace(100, 10).patience(2, us(100)), us(50));
+        assert_eq!(Pace::default().patience(50, Duration::from_secs(1)), WAIT_MAX);
+        assert_eq!(pace(100, 5000).patience(40, us(100)), WAIT_MAX);
     }
 }
