@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::addr::Addr;
+use super::dial::without_number;
 use super::error::Error;
 use super::tls::Tls;
 use crate::base::words;
@@ -86,7 +87,11 @@ impl Logins {
     /// Reads a file whose lines are `NODE PASSWORD` or `NODE USER PASSWORD`; a node is `host:port`, `host`
     /// or `*` for all others. Words may be quoted, `#` begins a comment line.
     pub fn read(path: &Path) -> Result<Logins, Error> {
-        let text = std::fs::read(path).map_err(|e| Error::failed(format!("[ERR] {}: {e}", path.display())))?;
+        let text = std::fs::read(path).map_err(|e| {
+            let why = without_number(&e.to_string()).to_owned();
+            Error::failed(format!("[ERR] The file {} cannot be read: {why}", path.display()))
+                .hint("--auth-file names a file with lines of NODE [USER] PASSWORD")
+        })?;
         Logins::parse(&text).map_err(|line| {
             Error::failed(format!("[ERR] {}: line {line} is not 'NODE [USER] PASSWORD'.", path.display()))
         })

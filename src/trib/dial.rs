@@ -17,6 +17,9 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
+/// Why a host cannot be reached that has addresses, but none of the family that was asked for.
+pub const NO_SUCH_ADDRESS: &str = "the host has no address of the wanted kind";
+
 /// A peer that has vanished without a word is noticed after a while even where no reply is due.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
@@ -41,7 +44,7 @@ pub async fn connect(addr: &Addr, access: &Access) -> Result<Box<dyn Stream>, Fa
 
 /// Tries the addresses that the host stands for, one after the other.
 async fn connect_tcp(addr: &Addr, family: Family) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address of the wanted kind");
+    let mut last = io::Error::new(io::ErrorKind::NotFound, NO_SUCH_ADDRESS);
     for candidate in lookup_host((addr.host.as_str(), addr.port)).await?.filter(|found| family.allows(found.ip())) {
         match TcpStream::connect(candidate).await {
             Ok(stream) => {

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::addr::Addr;
+use super::dial::NO_SUCH_ADDRESS;
 
 /// What a conversation with one node ended in, when it did not end in a reply.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -73,6 +74,14 @@ impl Failure {
         matches!(self, Failure::Reply { text, .. } if text.starts_with("LOADING"))
     }
 
+    /// The node wants another password, or one at all.
+    #[must_use]
+    pub fn is_refused_login(&self) -> bool {
+        self.reply().is_some_and(|text| {
+            text.starts_with("NOAUTH") || text.starts_with("WRONGPASS") || text.contains("invalid password")
+        })
+    }
+
     /// What the operator can do about it, where that is known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -84,11 +93,14 @@ impl Failure {
                 Some(format!("is {node} stopped or busy? --read-timeout gives it longer, another node may know more"))
             }
             Failure::Lost { node, .. } => Some(format!("did {node} stop, or does it expect --tls?")),
+            Failure::Connect { reason, .. } if reason == NO_SUCH_ADDRESS => {
+                Some("leave away -4 or -6, or name the node by an address of that kind".to_owned())
+            }
             Failure::Connect { node, .. } => Some(format!("is a server running and listening on {node}?")),
             Failure::Reply { text, .. } if text.starts_with("NOAUTH") => {
                 Some("give the password with -a, --askpass or the environment variable REDISCLI_AUTH".to_owned())
             }
-            Failure::Reply { text, .. } if text.starts_with("WRONGPASS") || text.contains("invalid password") => {
+            Failure::Reply { .. } if self.is_refused_login() => {
                 Some("check the password (-a, --askpass, REDISCLI_AUTH) and the user (--user)".to_owned())
             }
             Failure::Reply { text, .. } if text.starts_with("NOPERM") => {

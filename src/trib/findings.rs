@@ -105,6 +105,10 @@ impl Findings<'_> {
                     let heir = self.view.replicas_of(&node.id).find(|replica| replica.is_reachable());
                     let seed = &self.seed;
                     let mend = match (node.slots.is_empty(), heir) {
+                        // It lives, and does not let us in.
+                        _ if failure.reply().is_some() && !failure.is_loading() => {
+                            failure.hint().unwrap_or_else(|| format!("look at {} and its log", node.addr))
+                        }
                         (true, _) => format!("start it again, or: trib del-node {seed} {}", node.id),
                         // Which it does by itself where most primaries are left.
                         (false, Some(heir)) => {
@@ -293,6 +297,7 @@ impl Findings<'_> {
 mod tests {
     use std::collections::HashMap;
 
+    use super::super::error::Failure;
     use super::super::view::tests::{id, small, view};
     use super::*;
 
@@ -350,6 +355,12 @@ mod tests {
             mend("c 10.0.0.3:1 slave b 0 0 2 connected").ends_with("trib failover --forced --to 10.0.0.3:1 10.0.0.1:1")
         );
         assert!(mend("c 10.0.0.3:1 slave a 0 0 2 connected").contains("--fix-with-unreachable-masters"));
+        let mut barred = small();
+        let node = &mut barred.nodes[1];
+        node.report = Err(Failure::Reply { node: node.addr.clone(), text: "WRONGPASS invalid".to_owned() });
+        let found = find(&barred, &Vitals::default());
+        let mend = found[0].mend.as_deref().unwrap();
+        assert!(mend.contains("password") && !mend.contains("fix"), "{mend}");
     }
 
     #[test]

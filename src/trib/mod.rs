@@ -38,6 +38,7 @@ pub mod plan;
 pub mod planned;
 pub mod preflight;
 pub mod promote;
+pub mod prompt;
 pub mod quarantine;
 pub mod reform;
 pub mod rehome;

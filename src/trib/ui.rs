@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::error::{Error, Failure, Kind, What};
 use super::options::Options;
+use super::prompt;
 
 /// Whose words the reports use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -331,11 +332,11 @@ impl Ui {
     }
 
     /// Asks for a line of text. Never skipped; input that has ended is an error.
-    pub fn ask(&self, prompt: &str) -> Result<String, Error> {
+    pub fn ask(&self, question: &str) -> Result<String, Error> {
         match &self.answers {
-            Answers::Terminal(_) => ask_at_terminal(prompt, &self.terminal()),
+            Answers::Terminal(_) => prompt::ask(&self.terminal(), question).ok().flatten().ok_or_else(no_answer),
             Answers::Lines(lines) => {
-                self.part(prompt);
+                self.part(question);
                 let mut line = String::new();
                 let read = lines.borrow_mut().read_line(&mut line);
                 if self.wording == Wording::Trib {
@@ -359,9 +360,8 @@ impl Ui {
 
     /// Lets the operator choose one of a list at the terminal: what is typed narrows it down, so that a whole word and
     /// Enter choose as they would at a plain question.
-    pub fn choose(&self, prompt: &str, items: &[String]) -> Result<usize, Error> {
-        let list = dialoguer::FuzzySelect::with_theme(&Verbatim).with_prompt(prompt).items(items).default(0);
-        list.interact_on_opt(&self.terminal()).ok().flatten().ok_or_else(no_answer)
+    pub fn choose(&self, question: &str, items: &[String]) -> Result<usize, Error> {
+        prompt::choose(&self.terminal(), question, items).ok().flatten().ok_or_else(no_answer)
     }
 
     fn terminal(&self) -> dialoguer::console::Term {
@@ -372,10 +372,10 @@ impl Ui {
     }
 
     /// Asks for a password without showing it; from a pipe, the next line.
-    pub fn ask_password(&self, prompt: &str) -> Result<String, Error> {
+    pub fn ask_password(&self, question: &str) -> Result<String, Error> {
         match &self.answers {
-            Answers::Terminal(_) => dialoguer::Password::with_theme(&Verbatim)
-                .with_prompt(prompt)
+            Answers::Terminal(_) => dialoguer::Password::with_theme(&prompt::Verbatim)
+                .with_prompt(question)
                 .allow_empty_password(true)
                 .interact()
                 .map_err(|_| no_answer()),
@@ -393,41 +393,6 @@ impl Ui {
 fn no_answer() -> Error {
     Error::failed("*** Aborting: the input ended before the question was answered.")
         .hint("answer the question, or say it on the command line: see --help")
-}
-
-/// Prompts exactly as given, without the marks dialoguer adds.
-struct Verbatim;
-
-impl dialoguer::theme::Theme for Verbatim {
-    fn format_prompt(&self, f: &mut dyn std::fmt::Write, prompt: &str) -> std::fmt::Result {
-        f.write_str(prompt)
-    }
-
-    fn format_input_prompt(
-        &self,
-        f: &mut dyn std::fmt::Write,
-        prompt: &str,
-        _default: Option<&str>,
-    ) -> std::fmt::Result {
-        f.write_str(prompt)
-    }
-
-    fn format_input_prompt_selection(
-        &self,
-        f: &mut dyn std::fmt::Write,
-        prompt: &str,
-        answer: &str,
-    ) -> std::fmt::Result {
-        write!(f, "{prompt}{answer}")
-    }
-}
-
-fn ask_at_terminal(prompt: &str, terminal: &dialoguer::console::Term) -> Result<String, Error> {
-    dialoguer::Input::<String>::with_theme(&Verbatim)
-        .with_prompt(prompt)
-        .allow_empty(true)
-        .interact_text_on(terminal)
-        .map_err(|_| no_answer())
 }
 
 #[cfg(test)]

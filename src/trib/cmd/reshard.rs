@@ -104,7 +104,9 @@ fn ask_count(ui: &Ui) -> Result<usize, Error> {
         let answer = ui.ask(&format!("How many slots do you want to move (from 1 to {SLOTS})? "))?;
         match answer.trim().parse() {
             Ok(count) if (1..=SLOTS).contains(&count) => return Ok(count),
-            _ => {}
+            // redis-cli just asks again.
+            _ if ui.wording() == Wording::RedisCli => {}
+            _ => ui.error(format!("*** '{}' is not a number from 1 to {SLOTS}, please retry.", answer.trim())),
         }
     }
 }

@@ -224,7 +224,7 @@ fn damaged(snapshot: &Snapshot, error: &Unreadable) -> Error {
         (Snapshot::File(_), Unreadable::Line { .. }) => {
             text.hint("each line is one value: without this one the others can be brought in")
         }
-        (Snapshot::Stdin, _) => text,
+        (Snapshot::Stdin, _) => text.hint("it is to come from a file, as in: trib import --from - < dump.rdb"),
     }
 }
 

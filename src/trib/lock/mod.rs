@@ -114,8 +114,11 @@ impl Lock {
             let lists: Vec<Vec<Claim>> = looks.iter().flatten().cloned().collect();
             if lists.is_empty() {
                 // Nodes that are to become part of a cluster are asked for more, and complained about, right after this.
-                let is_away = |look: &Result<_, Failure>| matches!(look, Err(Failure::Connect { .. }));
-                if needed != Needed::All || !looks.iter().all(is_away) {
+                let is_closed = |look: &Result<_, Failure>| {
+                    let failure = look.as_ref().err();
+                    failure.is_some_and(|f| matches!(f, Failure::Connect { .. }) || f.is_refused_login())
+                };
+                if needed != Needed::All || !looks.iter().all(is_closed) {
                     ui.note(format!("Warning: working without the cluster's lock: {}", why_not(&looks)));
                 }
                 return Ok(None);
