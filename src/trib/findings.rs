@@ -359,7 +359,8 @@ mod tests {
         let node = &mut barred.nodes[1];
         node.report = Err(Failure::Reply { node: node.addr.clone(), text: "WRONGPASS invalid".to_owned() });
         let found = find(&barred, &Vitals::default());
-        let mend = found[0].mend.as_deref().unwrap();
+        let dead = found.into_iter().find(|finding| finding.kind == "dead-node").unwrap();
+        let mend = dead.mend.unwrap();
         assert!(mend.contains("password") && !mend.contains("fix"), "{mend}");
     }
 

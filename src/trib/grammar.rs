@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, CommandFactory};
 
+use super::addr::Addr;
 use super::cli::{Cli, Exit, REDIS_CLI_SUBCOMMANDS};
 use super::ui::Wording;
 use super::uri::{self, Uri};
@@ -44,10 +45,17 @@ pub fn read(args: Vec<OsString>) -> Result<Line, Exit> {
     let sub = find_subcommand(&args);
     let mut tokens = tokens(args, sub.as_deref());
     let mut uris = Vec::new();
+    let is_shell = sub.as_deref().is_some_and(|sub| sub == "cli");
+    if is_shell {
+        tokens = with_server(tokens)?;
+    }
     if takes_command(sub.as_deref()) {
         tokens = call_last(tokens);
     }
     resolve_uris(&mut tokens, sub.as_deref(), &mut uris)?;
+    if is_shell {
+        select_database(&mut tokens, &uris);
+    }
     let words = planned(&tokens);
     let mut native = vec![program];
     for token in tokens {
@@ -135,6 +143,78 @@ fn is_named(option: &Arg, text: &str) -> bool {
 /// Whether the words behind the address are a command for servers.
 fn takes_command(sub: Option<&OsStr>) -> bool {
     sub.is_some_and(|sub| sub == "call" || sub == "cli")
+}
+
+/// redis-cli names its server by `-h HOST` and `-p PORT`, in front of the command, or by `-u URI`, and knows one without
+/// that: all of them into an address behind the subcommand, where none is.
+fn with_server(tokens: Vec<Token>) -> Result<Vec<Token>, Exit> {
+    let (mut host, mut port) = (None, None);
+    let mut kept = Vec::with_capacity(tokens.len() + 1);
+    let mut words = 0;
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        let place = match &token {
+            Token::Word(word) if words == 1 && word == "-h" => Some(&mut host),
+            Token::Word(word) if words == 1 && word == "-p" => Some(&mut port),
+            _ => None,
+        };
+        let is_value = |next: &Token| matches!(next, Token::Word(next) if !next.to_string_lossy().starts_with('-'));
+        if let Some(place) = place
+            && let Some(Token::Word(value)) = tokens.next_if(is_value)
+        {
+            *place = Some(value.to_string_lossy().into_owned());
+            continue;
+        }
+        words += usize::from(matches!(token, Token::Word(_)));
+        kept.push(token);
+    }
+    let addr = if host.is_some() || port.is_some() {
+        let port = port.unwrap_or_else(|| "6379".to_owned());
+        let number =
+            port.parse().map_err(|_| Exit { code: 2, ..Exit::wrong(format!("[ERR] '{port}' is no port.")) })?;
+        Addr::new(host.unwrap_or_else(|| "127.0.0.1".to_owned()), number).to_string()
+    } else if kept.iter().filter(|token| matches!(token, Token::Word(_))).nth(1).is_some_and(is_server) {
+        return Ok(kept);
+    } else if let Some(uri) = named_uri(&kept) {
+        uri.addr.to_string()
+    } else if words == 1 {
+        "127.0.0.1:6379".to_owned()
+    } else {
+        return Ok(kept);
+    };
+    kept.insert(behind_the_subcommand(&kept), Token::Word(addr.into()));
+    Ok(kept)
+}
+
+fn behind_the_subcommand(tokens: &[Token]) -> usize {
+    tokens.iter().position(|token| matches!(token, Token::Word(_))).map_or(0, |sub| sub + 1)
+}
+
+/// What `-u` says; clap complains of what cannot be read.
+fn named_uri(tokens: &[Token]) -> Option<Uri> {
+    tokens.iter().find_map(|token| {
+        let Token::Global(parts) = token else { return None };
+        let text = parts.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("=");
+        let uri = text.strip_prefix("-u=").or_else(|| text.strip_prefix("--uri="))?;
+        uri::parse(uri).ok()
+    })
+}
+
+/// The database that a URI names, where no option does.
+fn select_database(tokens: &mut Vec<Token>, uris: &[Uri]) {
+    let is_said = tokens.iter().any(|token| {
+        matches!(token, Token::Own(parts) if parts[0] == "-n" || parts[0].to_string_lossy().starts_with("--db"))
+    });
+    let database = uris.iter().find_map(|uri| uri.db).or_else(|| named_uri(tokens)?.db);
+    if let Some(database) = database.filter(|_| !is_said) {
+        tokens.insert(behind_the_subcommand(tokens), Token::Own(vec!["-n".into(), database.to_string().into()]));
+    }
+}
+
+fn is_server(token: &Token) -> bool {
+    let Token::Word(word) = token else { return false };
+    let word = word.to_string_lossy();
+    uri::is_uri(&word) || word.parse::<Addr>().is_ok()
 }
 
 /// The words of the command that is called may begin with a dash, so all options go first.
@@ -343,6 +423,28 @@ mod tests {
         ] {
             assert_eq!(native(line).1, expected, "{line}");
         }
+    }
+
+    #[test]
+    fn the_shell_finds_its_server_as_redis_clis_does() {
+        for (line, expected) in [
+            ("trib cli", "trib cli -- 127.0.0.1:6379"),
+            ("trib cli -c -p 7000 get a", "trib cli -c -- 127.0.0.1:7000 get a"),
+            ("trib cli -h ::1 -p 7000", "trib cli -- [::1]:7000"),
+            ("trib cli -h db get -h", "trib cli -- db:6379 get -h"),
+            ("trib cli -a pw -h db", "trib cli -a pw -- db:6379"),
+            ("trib cli -u redis://u:p@h:7 get a", "trib cli -u redis://u:p@h:7 -- h:7 get a"),
+            ("trib cli -u redis://u:p@h:7 i:8 get a", "trib cli -u redis://u:p@h:7 -- i:8 get a"),
+            ("trib cli --uri=redis://h:7/3", "trib cli -n 3 --uri=redis://h:7/3 -- h:7"),
+            ("trib cli redis://h:7/3 -n 4 get a", "trib cli -n 4 -- h:7 get a"),
+            ("trib cli redis://h:7/3 get a", "trib cli -n 3 -- h:7 get a"),
+            ("trib cli h:1 echo -p 5", "trib cli -- h:1 echo -p 5"),
+            ("trib cli -h", "trib cli -h --"),
+            ("trib cli nonsense", "trib cli -- nonsense"),
+        ] {
+            assert_eq!(native(line).1, expected, "{line}");
+        }
+        assert!(super::read(["trib", "cli", "-p", "many"].map(OsString::from).to_vec()).is_err_and(|e| e.code == 2));
     }
 
     #[test]

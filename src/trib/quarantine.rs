@@ -206,9 +206,8 @@ mod tests {
         for bad in ["", "{}", &text[..20]] {
             assert!(Kept::parse(bad.as_bytes()).is_err(), "{bad}");
         }
-        for bad in [Kept { key_hex: "0".into(), ..Kept::parse(text.lines().next().unwrap().as_bytes()).unwrap() }] {
-            assert!(bad.cargo(0).unwrap_err().contains("key_hex"));
-        }
+        let odd = Kept { key_hex: "0".into(), ..Kept::parse(text.lines().next().unwrap().as_bytes()).unwrap() };
+        assert!(odd.cargo(0).unwrap_err().contains("key_hex"));
         assert_eq!(unhex("0g"), None);
     }
 }

@@ -21,6 +21,9 @@ use crate::trib::ui::Ui;
 /// Without a command, lines are read from the terminal with completion and a history, or from a pipe. Options of trib may
 /// stand anywhere; behind -- all words belong to the command. In the shell, 'help SET' explains a command, 'connect HOST
 /// PORT' goes elsewhere, a number in front of a command repeats it, and 'quit' ends.
+///
+/// The server may also be named as with redis-cli, in front of the command: by -h HOST and -p PORT, or by -u URI. Without
+/// a name and without a command it is 127.0.0.1:6379.
 #[derive(clap::Args)]
 pub struct Args {
     /// Follow redirections to the other nodes of a cluster
