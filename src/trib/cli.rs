@@ -6,6 +6,7 @@
 //! follow.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -196,11 +197,11 @@ impl Exit {
     /// Prints the text and gives the code.
     #[must_use]
     pub fn finish(&self) -> ExitCode {
-        if self.to_stderr {
-            eprint!("{}", self.text);
-        } else {
-            print!("{}", self.text);
-        }
+        // Whoever has read enough of a help, as 'head' does, has gone.
+        let _ = match self.to_stderr {
+            true => std::io::stderr().write_all(self.text.as_bytes()),
+            false => std::io::stdout().write_all(self.text.as_bytes()),
+        };
         ExitCode::from(self.code)
     }
 }

@@ -56,6 +56,17 @@ fn a_server_without_cluster_mode_is_named() {
 }
 
 #[test]
+fn a_reader_that_has_gone_is_no_panic() {
+    for line in ["--help", "help", "--version", "--cluster help", "check"] {
+        let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_trib"));
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ran = run.args(line.split(' ')).stdout(full).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.code().is_some_and(|code| code <= 2) && !said.contains("panicked"), "{line}: {said}");
+    }
+}
+
+#[test]
 fn help_is_given_in_both_grammars() {
     let ran = trib("help");
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));

@@ -80,6 +80,11 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         found.extend(orphaned(ctx, &view, &vitals).await);
     }
     let holder = lock::holder(&ctx.pool, &view).await;
+    if holder.is_some() {
+        // Who is at work has them open.
+        let open = found.iter_mut().filter(|finding| finding.kind == "open-slots");
+        open.for_each(|finding| finding.mend = Some("they close when the run that holds the lock is done".to_owned()));
+    }
     if ui.wording() == Wording::Trib {
         if let Some(holder) = &holder {
             ui.warning(format!("[WARNING] The cluster is locked by {}.", holder.describe()));
