@@ -29,6 +29,15 @@ pub struct Timeouts {
     pub reply: Duration,
 }
 
+impl Timeouts {
+    /// From a command that works for long to its reply: `usual`, unless the operator wants something else than the
+    /// default for all commands.
+    #[must_use]
+    pub fn long(&self, usual: Duration) -> Duration {
+        if self.reply == Timeouts::default().reply { usual } else { self.reply }
+    }
+}
+
 impl Default for Timeouts {
     fn default() -> Timeouts {
         Timeouts { connect: Duration::from_secs(5), reply: Duration::from_secs(10) }
@@ -210,6 +219,15 @@ mod tests {
 
     fn addr(text: &str) -> Addr {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_limit_that_was_said_holds_for_long_commands_too() {
+        let usual = Duration::from_secs(600);
+        assert_eq!(Timeouts::default().long(usual), usual);
+        for said in [Duration::from_secs(2), Duration::from_secs(3600)] {
+            assert_eq!(Timeouts { reply: said, ..Timeouts::default() }.long(usual), said);
+        }
     }
 
     #[test]

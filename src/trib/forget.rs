@@ -85,7 +85,8 @@ async fn tell(ctx: &Context<'_>, other: &Addr, gone: &[&Node]) -> Result<(), Fai
 
 /// Makes the node a stranger to all others; it keeps its id, and a replica drops its data.
 pub async fn reset(ctx: &Context<'_>, addr: &Addr) -> Result<(), Failure> {
-    ctx.pool.client(addr).await?.call_within(RESET_LIMIT, &command("CLUSTER RESET SOFT")).await.map(drop)
+    let client = ctx.pool.client(addr).await?;
+    client.call_within(client.timeouts().long(RESET_LIMIT), &command("CLUSTER RESET SOFT")).await.map(drop)
 }
 
 /// Until nobody knows of the nodes; whom gossip has told of them is told again.

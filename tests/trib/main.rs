@@ -26,6 +26,7 @@ mod lock;
 mod look;
 mod matrix;
 mod members;
+mod mishaps;
 mod misuse;
 mod place;
 mod plans;

@@ -93,7 +93,10 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     };
     let results = join_all(nodes.iter().map(|node| async {
         match &node.report {
-            Ok(_) => ctx.pool.client(&node.addr).await?.call_within(REPLY_LIMIT, &cmd).await,
+            Ok(_) => {
+                let client = ctx.pool.client(&node.addr).await?;
+                client.call_within(client.timeouts().long(REPLY_LIMIT), &cmd).await
+            }
             Err(failure) => Err(failure.clone()),
         }
     }))

@@ -163,13 +163,14 @@ fn steps(subjects: &[Subject]) -> Vec<Step> {
 /// Resets one node and waits until it knows nobody.
 async fn reset(ctx: &Context<'_>, subject: &Subject, hard: bool) -> Result<(), Error> {
     let client = ctx.pool.client(&subject.addr).await?;
+    let limit = client.timeouts().long(RESET_LIMIT);
     // A replica takes no such command, and drops its keys with the reset.
     if subject.keys > 0 && !subject.is_replica() {
-        client.call_within(RESET_LIMIT, &command("FLUSHALL")).await?;
+        client.call_within(limit, &command("FLUSHALL")).await?;
     }
     let reset = command(if hard { "CLUSTER RESET HARD" } else { "CLUSTER RESET SOFT" });
     wait::until(None, STRANGER_LIMIT, async || {
-        client.call_within(RESET_LIMIT, &reset).await.map_err(explain)?;
+        client.call_within(limit, &reset).await.map_err(explain)?;
         let report = view::ask(&ctx.pool, &subject.addr).await?;
         // A greeting that was on its way brings the others back.
         Ok(match report.lines.len() {
