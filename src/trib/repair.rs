@@ -214,7 +214,7 @@ fn jobs(repairs: &[Repair], pick: impl Fn(Step) -> Option<(Scope, Slot, NodeId, 
     for (scope, slot, from, to) in repairs.iter().flat_map(|repair| &repair.gather).copied().filter_map(pick) {
         match jobs.iter_mut().find(|job| job.from == from && job.to == to) {
             Some(job) => job.slots.push(slot),
-            None => jobs.push(Job { from, to, slots: vec![slot], scope }),
+            None => jobs.push(Job { from, to, slots: vec![slot], scope, half_moved: true }),
         }
     }
     jobs

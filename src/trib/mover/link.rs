@@ -68,7 +68,7 @@ impl Link<'_> {
 
     /// Leaves as few of the slots open as can be, after something went wrong. Gives the slots that are at
     /// the target and those that stay open; the rest is as before. `touched` says whether keys of the
-    /// slot may have left the source.
+    /// slot may have left the source, by this move or by one before it that left the slot open.
     pub async fn close(&self, slots: &[Slot], touched: impl Fn(Slot) -> bool) -> (Vec<Slot>, Vec<Slot>) {
         let Ok(at_source) = self.count(self.source, slots).await else { return (Vec::new(), slots.to_vec()) };
         let at_target = self.count(self.target, slots).await.ok();
@@ -84,7 +84,7 @@ impl Link<'_> {
             match at_target.as_ref().map(|counts| counts[index]) {
                 _ if owned.contains(slot) => done.push(slot),
                 Some(0) => undo.push(slot),
-                None if !touched(slot) => undo.push(slot),
+                None if !touched(slot) && !self.was_open(slot) => undo.push(slot),
                 _ => open.push(slot),
             }
         }
@@ -98,6 +98,11 @@ impl Link<'_> {
             open.sort_unstable();
         }
         (done, open)
+    }
+
+    /// Whether somebody has begun to move the slot before this move was planned.
+    fn was_open(&self, slot: Slot) -> bool {
+        self.source.migrating.contains_key(&slot) || self.target.importing.contains_key(&slot)
     }
 
     async fn make_stable(&self, node: &Node, slots: &[Slot]) -> Result<(), Failure> {

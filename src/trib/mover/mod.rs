@@ -139,11 +139,13 @@ pub struct Job {
     pub to: NodeId,
     pub slots: Vec<Slot>,
     pub scope: Scope,
+    /// Keys of the slots may be at the target already, and only there.
+    pub half_moved: bool,
 }
 
 impl From<Transfer> for Job {
     fn from(transfer: Transfer) -> Job {
-        Job { from: transfer.from, to: transfer.to, slots: transfer.slots, scope: Scope::Slots }
+        Job { from: transfer.from, to: transfer.to, slots: transfer.slots, scope: Scope::Slots, half_moved: false }
     }
 }
 
@@ -390,7 +392,7 @@ impl<'a> Mover<'a> {
                 Ok(()) => (batch.to_vec(), Vec::new(), None),
                 Err(trouble) if job.scope == Scope::Keys => (Vec::new(), batch.to_vec(), Some(trouble)),
                 Err(trouble) => {
-                    let (done, open) = link.close(batch, |slot| drain.has_touched(slot)).await;
+                    let (done, open) = link.close(batch, |slot| job.half_moved || drain.has_touched(slot)).await;
                     (done, open, Some(trouble))
                 }
             };

@@ -231,6 +231,7 @@ mod tests {
             to: id(to),
             slots: slots.filter_map(Slot::new).collect(),
             scope: Scope::Slots,
+            half_moved: false,
         };
         vec![job('a', 'b', 0..2), job('b', 'a', 9000..9003)]
     }

@@ -69,7 +69,13 @@ mod tests {
         let id = |letter: char| NodeId::parse(&[letter as u8; 40]).unwrap();
         let jobs: Vec<Job> = pairs
             .iter()
-            .map(|&(from, to)| Job { from: id(from), to: id(to), slots: Vec::new(), scope: Scope::Slots })
+            .map(|&(from, to)| Job {
+                from: id(from),
+                to: id(to),
+                slots: Vec::new(),
+                scope: Scope::Slots,
+                half_moved: false,
+            })
             .collect();
         Schedule::new(&jobs)
     }
