@@ -545,8 +545,8 @@ mod tests {
             let moved: u64 = plan.transfers.iter().flat_map(moves).map(|step| load_of(step.slot)).sum();
             let least = least_moved(&nodes, &shares, imbalance(&after, &shares));
             let heaviest = nodes.iter().flat_map(|node| &node.slots).map(|(_, load)| *load).max().unwrap_or(0);
-            // One slot more than the least in all but one of a hundred thousand cases: to find the very least takes too long
-            // for clusters of a real size.
+            // Nearly always at most one slot more than the least; of 200,000 cases some are above that. To find the very least
+            // takes too long for clusters of a real size.
             prop_assert!(moved <= 2 * least + heaviest, "{} moved, {} are enough", moved, least);
         }
     }
