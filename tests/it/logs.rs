@@ -8,11 +8,8 @@ use crate::{eventually, field};
 
 const KINDS: [ServerKind; 2] = [ServerKind::Node, ServerKind::Stock];
 
-fn program(kind: ServerKind) -> &'static str {
-    match kind {
-        ServerKind::Node => env!("CARGO_BIN_EXE_node"),
-        ServerKind::Stock => "redis-server",
-    }
+fn program(kind: ServerKind) -> String {
+    kind.program().display().to_string()
 }
 
 fn command(words: &[&str]) -> String {
@@ -77,7 +74,7 @@ fn a_damaged_log_is_refused_where_nothing_may_be_cut_off() {
             let before = fs::read(&path).unwrap();
             let config = server.dir().join("redis.conf");
             let args = [config.to_str().unwrap(), "--aof-load-truncated", directive];
-            let ran = run(program(kind), &args, "", &[]);
+            let ran = run(&program(kind), &args, "", &[]);
             assert!(ran.code == 1 && ran.stdout.contains(text), "{} {directive}: {ran:?}", program(kind));
             assert_eq!(fs::read(&path).unwrap(), before, "the file is as it was");
         }
@@ -130,7 +127,7 @@ fn a_log_is_taken_back_to_a_moment() {
     assert!(moments.len() >= 2, "{text}");
     let manifest = server.dir().join("appendonlydir/appendonly.aof.manifest");
     let args = ["--check-aof", "--truncate-to-timestamp", moments[0], manifest.to_str().unwrap()];
-    let ran = run(program(ServerKind::Node), &args, "", &[]);
+    let ran = run(&program(ServerKind::Node), &args, "", &[]);
     assert!(ran.code == 0 && ran.stdout.contains("Successfully truncated AOF"), "{ran:?}");
     server.restart();
     assert_eq!(server.call::<Vec<String>>("KEYS *").unwrap(), ["before"]);

@@ -22,6 +22,8 @@ pub enum ServerKind {
     Stock,
     /// The `node` of this package.
     Node,
+    /// Another server that `.ci/peers` has fetched, by the name of its program: `valkey-server-9.1`.
+    Peer(&'static str),
 }
 
 impl ServerKind {
@@ -30,14 +32,37 @@ impl ServerKind {
         match self {
             ServerKind::Stock => std::env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into()).into(),
             ServerKind::Node => env!("CARGO_BIN_EXE_node").into(),
+            ServerKind::Peer(name) => peer_program(name),
         }
     }
 
-    /// Whether the program is there. Where it is not, the test says so and is skipped; in CI it fails.
+    /// Whether the program is there. Where it is not, the test says so and is skipped; in CI it fails,
+    /// if it is not one of those that `.ci/peers` fetches: a registry that does not answer is no fault of ours.
     #[must_use]
     pub fn is_available(self) -> bool {
-        program_is_available(&self.program())
+        match self {
+            ServerKind::Peer(name) => peer_is_available(name),
+            ServerKind::Stock | ServerKind::Node => program_is_available(&self.program()),
+        }
     }
+}
+
+/// Where a program lies that `.ci/peers` has fetched: in the directory `PEERS`, or in target/peers.
+#[must_use]
+pub fn peer_program(name: &str) -> PathBuf {
+    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/target/peers");
+    PathBuf::from(std::env::var_os("PEERS").unwrap_or_else(|| default.into())).join(name)
+}
+
+/// Whether it is there; says so where it is not.
+#[must_use]
+pub fn peer_is_available(name: &str) -> bool {
+    let program = peer_program(name);
+    let is_there = program.exists();
+    if !is_there {
+        eprintln!("SKIPPED: there is no {}: .ci/peers fetches it", program.display());
+    }
+    is_there
 }
 
 /// Whether `redis-cli` is there, with the same rule.
