@@ -9,6 +9,8 @@
 //! In the end no single slot could be moved for the better: where one node is above its share and another one below,
 //! the two are together off by less than the lightest slot of the former, or by what the slack allows.
 
+mod least;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Transfer;
@@ -90,12 +92,18 @@ pub fn plan(nodes: &[Laden], threshold: f64) -> Result<Balanced, RebalanceError>
         return Ok(Balanced { standings, transfers: Vec::new() });
     }
     let mut work = Work::new(nodes, loads, shares, threshold / 100.0 * SLACK_PART);
-    work.move_runs();
-    while work.move_one() {
+    loop {
         work.move_runs();
+        while work.move_one() {
+            work.move_runs();
+        }
+        // What is handed out in another way may be brought nearer to the shares than it was.
+        let has_changed = work.exchange_back();
+        if !work.move_the_least() && !has_changed {
+            break;
+        }
     }
     work.empty_those_without_weight();
-    work.exchange_back();
     for (standing, load) in standings.iter_mut().zip(&work.loads) {
         standing.after = *load;
     }
@@ -308,8 +316,8 @@ impl<'n> Work<'n> {
     }
 
     /// Two nodes may have ended with what was the other's: where they could as well change places, so that more stays where
-    /// it was, they do.
-    fn exchange_back(&mut self) {
+    /// it was, they do. Whether any did.
+    fn exchange_back(&mut self) -> bool {
         let count = self.nodes.len();
         let mut origin = vec![0; SLOTS];
         for (at, node) in self.nodes.iter().enumerate() {
@@ -321,10 +329,12 @@ impl<'n> Work<'n> {
             slots.iter().for_each(|(slot, load)| held[at][origin[slot.index()]] += load);
         }
         let pairs = || (0..count).flat_map(move |a| (a + 1..count).map(move |b| (a, b)));
+        let mut has_changed = false;
         while let Some((a, b)) = pairs().find(|&(a, b)| {
             let more_stays = held[a][b] + held[b][a] > held[a][a] + held[b][b];
             more_stays && self.could_exchange(a, b)
         }) {
+            has_changed = true;
             held.swap(a, b);
             self.owned.swap(a, b);
             self.loads.swap(a, b);
@@ -332,6 +342,7 @@ impl<'n> Work<'n> {
                 self.owned[at].iter().for_each(|(slot, _)| self.owner[slot.index()] = Some(at));
             }
         }
+        has_changed
     }
 
     /// Whether two nodes would be as near to their shares with what the other has.
@@ -341,6 +352,32 @@ impl<'n> Work<'n> {
             (off(a, self.loads[a]) + off(b, self.loads[b]), off(a, self.loads[b]) + off(b, self.loads[a]));
         let both_may_own = self.nodes[a].weight > 0.0 && self.nodes[b].weight > 0.0;
         both_may_own && self.same_zone(a, b) && then <= now + self.nothing
+    }
+
+    /// Where few slots cost anything, the way that moves the least of all is taken. Whether it was another one.
+    fn move_the_least(&mut self) -> bool {
+        let loaded = |(at, node): (usize, &'n Laden)| {
+            node.slots.iter().filter(|(_, load)| *load > 0).map(move |&(slot, load)| (slot, at, load))
+        };
+        let slots: Vec<(Slot, usize, u64)> = self.nodes.iter().enumerate().flat_map(loaded).collect();
+        let planned = |slot: Slot, home| self.owner[slot.index()].unwrap_or(home);
+        let piece = |&(slot, home, load)| least::Piece { load, home, planned: planned(slot, home) };
+        let pieces: Vec<least::Piece> = slots.iter().map(piece).collect();
+        let zone = |node: &Laden| self.nodes.iter().position(|other| other.zone == node.zone).unwrap_or(0);
+        let question = least::Question {
+            shares: &self.shares,
+            takes: &self.nodes.iter().map(|node| node.weight > 0.0).collect::<Vec<_>>(),
+            zones: &self.nodes.iter().map(zone).collect::<Vec<_>>(),
+            nothing: self.nothing,
+        };
+        let Some(owners) = least::moves(&pieces, &question) else { return false };
+        for ((&(slot, ..), piece), owner) in slots.iter().zip(&pieces).zip(owners) {
+            if owner != piece.planned {
+                let at = self.owned[piece.planned].partition_point(|(known, _)| *known < slot);
+                self.give(piece.planned, owner, at, 1);
+            }
+        }
+        true
     }
 
     /// What changed hands, by who gave and who took.
@@ -544,10 +581,7 @@ mod tests {
             let load_of = |slot: Slot| nodes.iter().flat_map(|node| &node.slots).find(|(known, _)| *known == slot).unwrap().1;
             let moved: u64 = plan.transfers.iter().flat_map(moves).map(|step| load_of(step.slot)).sum();
             let least = least_moved(&nodes, &shares, imbalance(&after, &shares));
-            let heaviest = nodes.iter().flat_map(|node| &node.slots).map(|(_, load)| *load).max().unwrap_or(0);
-            // Nearly always at most one slot more than the least; of 200,000 cases some are above that. To find the very least
-            // takes too long for clusters of a real size.
-            prop_assert!(moved <= 2 * least + heaviest, "{} moved, {} are enough", moved, least);
+            prop_assert_eq!(moved, least);
         }
     }
 }
