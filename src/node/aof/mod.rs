@@ -373,7 +373,7 @@ impl Aof {
         if let Some(syncing) = inner.syncing.as_mut().filter(|_| inner.log.waiting_bytes() > 0) {
             Aof::note_delay(shared, syncing);
         }
-        let written = write(shared, inner, policy);
+        let written = write(shared, inner);
         self.tell_written(taken.offset);
         if let Err(error) = written {
             return self.refused(shared, inner, policy, Failing::Write, &error);
@@ -524,22 +524,20 @@ fn take(shared: &Shared, inner: &mut Inner) -> Taken {
 }
 
 /// Writes what has been taken.
-fn write(shared: &Shared, inner: &mut Inner, policy: AppendFsync) -> std::io::Result<()> {
+fn write(shared: &Shared, inner: &mut Inner) -> std::io::Result<()> {
     if inner.log.waiting_bytes() == 0 {
         return Ok(());
     }
     let started = Instant::now();
     let written = inner.log.write();
-    if policy != AppendFsync::Always {
-        let circumstance = if inner.syncing.is_some() {
-            LatencyEvent::AofWritePendingFsync
-        } else if inner.log.is_rewriting() {
-            LatencyEvent::AofWriteActiveChild
-        } else {
-            LatencyEvent::AofWriteAlone
-        };
-        note(shared, &[LatencyEvent::AofWrite, circumstance], started);
-    }
+    let circumstance = if inner.syncing.is_some() {
+        LatencyEvent::AofWritePendingFsync
+    } else if inner.log.is_rewriting() {
+        LatencyEvent::AofWriteActiveChild
+    } else {
+        LatencyEvent::AofWriteAlone
+    };
+    note(shared, &[LatencyEvent::AofWrite, circumstance], started);
     written
 }
 

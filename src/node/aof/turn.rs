@@ -49,7 +49,7 @@ impl Aof {
             return false;
         }
         let taken = take(shared, inner);
-        if let Err(error) = write(shared, inner, taken.policy) {
+        if let Err(error) = write(shared, inner) {
             self.refused(shared, inner, taken.policy, Failing::Write, &error);
             // It tries again, from time to time.
             self.wake();
