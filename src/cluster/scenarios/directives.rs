@@ -47,6 +47,22 @@ fn what_a_node_announces_reaches_all_and_is_taken_back() {
 }
 
 #[test]
+fn what_is_no_address_is_not_taken_for_one() {
+    let mut net = Net::new(3, 1, |_| {});
+    net.create(3);
+    // What Redis 8 sends where Valkey has an address.
+    let secret = "89e6fd52bf7f6d123eed0257e5a5e81f58d38c94";
+    set(&mut net, 0, |c| {
+        c.announce_client_ipv4 = secret.into();
+        c.announce_client_ipv6 = secret.into();
+        c.announce_hostname = "a.example".into();
+    });
+    net.run_until(10_000, "the others know the name", |net| seen(net, 1, 0).1.hostname == "a.example");
+    let told = seen(&net, 1, 0).1;
+    assert_eq!((told.client_ipv4.as_str(), told.client_ipv6.as_str()), ("", ""));
+}
+
+#[test]
 fn announced_ports_are_taken_over_at_run_time() {
     let mut net = Net::new(3, 2, |_| {});
     net.create(3);
