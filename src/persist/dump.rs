@@ -7,6 +7,7 @@ use super::rdb::RdbError;
 use super::rdb::code::{Reader, VersionCheck, is_foreign, value_type};
 use super::rdb::input::Input;
 use super::rdb::read_value::{Loaded, read_value};
+use super::rdb::redis_hash;
 use super::rdb::write_value::{push_value, type_of};
 use crate::base::crc64::crc64;
 use crate::data::Limits;
@@ -39,7 +40,12 @@ pub fn dump(out: &mut Vec<u8>, value: ValueRef<'_>, compress: bool) {
     };
     out.push(type_of(value, reader));
     push_value(out, value, compress, reader);
-    out.extend_from_slice(&reader.version().to_le_bytes());
+    push_footer(out, from, reader.version());
+}
+
+/// Appends what ends the payload that begins at `from`.
+pub(super) fn push_footer(out: &mut Vec<u8>, from: usize, version: u16) {
+    out.extend_from_slice(&version.to_le_bytes());
     let crc = crc64(0, &out[from..]);
     out.extend_from_slice(&crc.to_le_bytes());
 }
@@ -63,10 +69,12 @@ pub fn restore_checked(
     };
     let mut input = Input::new(body);
     let code = input.byte().map_err(format)?;
-    if is_foreign(version) && code >= value_type::HASH_EXPIRY {
+    let is_of_redis = check.takes_redis_type(version, code);
+    if is_foreign(version) && code >= value_type::HASH_EXPIRY && !is_of_redis {
         return Err(RestoreError::Foreign(code));
     }
-    match read_value(&mut input, code, limits).map_err(format)? {
+    let read = if is_of_redis { redis_hash::read } else { read_value };
+    match read(&mut input, code, limits).map_err(format)? {
         Loaded::Value(value) => Ok(value),
         Loaded::Empty => Err(format(input.corrupt("empty collection"))),
     }

@@ -4,6 +4,7 @@
 //! - [`check`]: what the checkers of files say
 //! - [`disk`]: the door to the disk behind which tests put one that fails
 //! - [`dump`]: the payload of DUMP and RESTORE
+//! - [`forms`]: payloads as other servers read them, older ones and those of other vendors
 //! - [`payload`]: values of files as payloads, and comparing payloads
 //! - [`rdb`]: the snapshot file, written (version 10, which Redis 7.0 reads) and read (every version)
 //! - [`snapshot_file`]: a snapshot on its way into a file
@@ -13,6 +14,7 @@ pub mod aof;
 pub mod check;
 pub mod disk;
 pub mod dump;
+pub mod forms;
 #[cfg(test)]
 mod oracle;
 pub mod payload;

@@ -106,9 +106,22 @@ impl Failure {
             Failure::Reply { text, .. } if text.starts_with("NOPERM") => {
                 Some("name a user who may run the command with --user".to_owned())
             }
+            Failure::Reply { text, .. } if is_unread_text(text) => Some(
+                "the target is older than the source and does not read its values: give slots only to nodes as new as \
+                 their owners, or upgrade it first ('trib status' shows the versions)"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }
+}
+
+/// Whether this is how a server says that it does not read the payload of DUMP that it was given, itself or through
+/// MIGRATE.
+#[must_use]
+pub fn is_unread_text(text: &str) -> bool {
+    const SAID: [&str; 3] = ["DUMP payload version or checksum", "Bad data format", "Unsupported foreign data type"];
+    SAID.iter().any(|said| text.contains(said))
 }
 
 /// How a run ended, when it was not well. The number is the exit code of `trib`'s own grammar.

@@ -13,8 +13,8 @@ use super::addr::Addr;
 use super::client::{auth_command, command};
 use super::dial;
 use super::error::Failure;
+use super::ferry::file::ANY;
 use crate::base::crc64::crc64;
-use crate::persist::rdb::ReadOptions;
 use crate::persist::rdb::records::{Record, RecordReader};
 
 /// A server that makes its snapshot sends an empty line every second: one that is silent for less may well be there.
@@ -206,7 +206,7 @@ fn check(path: &Path) -> io::Result<Received> {
 /// What the head of the file says of the replication stream.
 fn offset(path: &Path) -> Option<u64> {
     let source = io::BufReader::new(std::fs::File::open(path).ok()?);
-    let mut records = RecordReader::open(source, ReadOptions::default()).ok()?;
+    let mut records = RecordReader::open(source, ANY).ok()?;
     while let Ok(Record::Aux { name, value }) = records.next() {
         if name == b"repl-offset" {
             return std::str::from_utf8(&value).ok()?.parse().ok();

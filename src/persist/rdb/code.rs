@@ -61,6 +61,9 @@ pub mod value_type {
     pub const SET_LISTPACK: u8 = 20;
     pub const STREAM_3: u8 = 21;
     pub const HASH_EXPIRY: u8 = 22;
+    /// Hashes whose fields expire in files of Redis 7.4 and later (version 12): see [`redis_hash`](super::super::redis_hash).
+    pub const REDIS_HASH: u8 = 24;
+    pub const REDIS_HASH_PACK: u8 = 25;
 }
 
 /// The byte in front of everything else in a file.
@@ -92,13 +95,22 @@ pub enum VersionCheck {
     #[default]
     Strict,
     Relaxed,
+    /// Not for servers: also the types that Redis has added since 7.4, for those who carry values from one server to another.
+    Any,
 }
 
 impl VersionCheck {
     /// Whether data of this version may be read at all.
     #[must_use]
     pub fn accepts(self, version: u16) -> bool {
-        version >= 1 && (self == VersionCheck::Relaxed || (version <= NEWEST_VERSION && !is_foreign(version)))
+        version >= 1 && (self != VersionCheck::Strict || (version <= NEWEST_VERSION && !is_foreign(version)))
+    }
+
+    /// Whether this is a type of Redis's own that may be read from data of this version.
+    #[must_use]
+    pub fn takes_redis_type(self, version: u16, code: u8) -> bool {
+        let is_own = matches!(code, value_type::REDIS_HASH | value_type::REDIS_HASH_PACK);
+        self == VersionCheck::Any && is_foreign(version) && is_own
     }
 }
 
@@ -118,7 +130,7 @@ pub fn type_name(code: u8) -> &'static str {
         t::SET | t::SET_INTSET | t::SET_LISTPACK => "set",
         t::ZSET_TEXT | t::ZSET | t::ZSET_ZIPLIST | t::ZSET_LISTPACK => "sorted set",
         t::HASH | t::HASH_ZIPMAP | t::HASH_ZIPLIST | t::HASH_LISTPACK => "hash",
-        t::HASH_EXPIRY => "hash with field expiry",
+        t::HASH_EXPIRY | t::REDIS_HASH | t::REDIS_HASH_PACK => "hash with field expiry",
         t::STREAM_1 | t::STREAM_2 | t::STREAM_3 => "stream",
         t::MODULE | t::MODULE_OLD => "module value",
         _ => "unknown type",
@@ -149,6 +161,17 @@ mod tests {
         ] {
             assert_eq!(VersionCheck::Strict.accepts(version), strict, "{version}");
             assert_eq!(VersionCheck::Relaxed.accepts(version), relaxed, "{version}");
+            assert_eq!(VersionCheck::Any.accepts(version), relaxed, "{version}");
+        }
+        use VersionCheck::{Any, Relaxed};
+        for (check, version, code, takes) in [
+            (Any, 12, 24, true),
+            (Any, 12, 25, true),
+            (Any, 12, 23, false),
+            (Any, 80, 24, false),
+            (Relaxed, 12, 24, false),
+        ] {
+            assert_eq!(check.takes_redis_type(version, code), takes, "{check:?} {version} {code}");
         }
     }
 }

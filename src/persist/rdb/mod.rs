@@ -13,7 +13,8 @@ pub mod pieces;
 pub mod read;
 pub mod read_value;
 pub mod records;
-mod stream;
+pub mod redis_hash;
+pub(super) mod stream;
 pub mod write;
 pub mod write_value;
 

@@ -226,7 +226,7 @@ fn expected(count: u64, limits: &Limits) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX).min(enough)
 }
 
-fn read_listpack<R: BufRead>(input: &mut Input<R>) -> Result<Listpack> {
+pub(super) fn read_listpack<R: BufRead>(input: &mut Input<R>) -> Result<Listpack> {
     let blob = input.string()?;
     input.checked(Listpack::validate(&blob))
 }

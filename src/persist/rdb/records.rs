@@ -193,20 +193,25 @@ impl<R: BufRead> RecordReader<R> {
                     return Err(unsupported(format!("auxiliary data of module type {}", module_name(id))));
                 }
                 opcode::EOF => return self.end(),
+                _ if self.options.version_check.takes_redis_type(self.version, code) => return self.key(head, code),
                 _ if self.redis_magic && (value_type::HASH_EXPIRY..=opcode::SLOT_IMPORT).contains(&code) => {
                     return Err(RdbError::Foreign { code, version: self.version });
                 }
                 value_type::STRING..=value_type::MODULE | value_type::HASH_ZIPMAP..=value_type::HASH_EXPIRY => {
-                    head.value_type = code;
-                    self.key_type = Some(code);
-                    self.step = Step::Key;
-                    head.key = self.input.string()?;
-                    self.step = Step::Value;
-                    return Ok(Record::Key(head));
+                    return self.key(head, code);
                 }
                 _ => return Err(RdbError::UnknownCode { code, offset }),
             }
         }
+    }
+
+    fn key(&mut self, mut head: KeyRecord, code: u8) -> Result<Record> {
+        head.value_type = code;
+        self.key_type = Some(code);
+        self.step = Step::Key;
+        head.key = self.input.string()?;
+        self.step = Step::Value;
+        Ok(Record::Key(head))
     }
 
     fn aux(&mut self) -> Result<Record> {
@@ -373,6 +378,12 @@ mod tests {
         assert!(matches!(first("REDIS0011", &[243]), Err(RdbError::Foreign { .. })));
         assert!(matches!(first("REDIS0010", &[8]), Err(RdbError::UnknownCode { code: 8, offset: 9 })));
         assert!(matches!(first("VALKEY080", &[23]), Err(RdbError::UnknownCode { code: 23, .. })));
+        let (bytes, of_any) = (file("REDIS0012", &[24, 1, b'k']), VersionCheck::Any);
+        for (version_check, taken) in [(VersionCheck::Relaxed, false), (of_any, true)] {
+            let options = ReadOptions { version_check, ..ReadOptions::default() };
+            let record = RecordReader::open(&bytes[..], options).unwrap().next();
+            assert_eq!(matches!(record, Ok(Record::Key(key)) if key.value_type == 24), taken, "{version_check:?}");
+        }
         let slot_info = |value: &[u8]| [&[opcode::AUX, 9][..], b"slot-info", &[value.len() as u8], value].concat();
         assert!(first("VALKEY080", &slot_info(b"1,2,3,4,5")).is_ok());
         assert!(matches!(first("VALKEY080", &slot_info(b"1,2")), Err(RdbError::Corrupt { .. })));

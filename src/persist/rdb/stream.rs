@@ -37,6 +37,15 @@ pub fn push_stream(out: &mut Vec<u8>, stream: &Stream, compress: bool) {
     push_piece(out, stream, &mut Place::Start, compress, usize::MAX);
 }
 
+/// Appends a stream in the form of version 1, for servers before Redis 7.0.
+pub(in crate::persist) fn push_stream_1(out: &mut Vec<u8>, stream: &Stream, compress: bool) {
+    let mut piece = Piece { end: usize::MAX, out, stream, compress, counts: false };
+    let mut place = Some(Place::Start);
+    while let Some(next) = place {
+        place = piece.push_from(&next);
+    }
+}
+
 /// Appends a piece of a stream, of little more than `max_bytes`. True when it was the last.
 pub(super) fn push_piece(
     out: &mut Vec<u8>,
@@ -45,7 +54,7 @@ pub(super) fn push_piece(
     compress: bool,
     max_bytes: usize,
 ) -> bool {
-    let mut piece = Piece { end: out.len().saturating_add(max_bytes), out, stream, compress };
+    let mut piece = Piece { end: out.len().saturating_add(max_bytes), out, stream, compress, counts: true };
     while let Some(next) = piece.push_from(place) {
         *place = next;
         if piece.is_full() {
@@ -62,6 +71,8 @@ struct Piece<'a> {
     end: usize,
     stream: &'a Stream,
     compress: bool,
+    /// Whether the counters that version 1 does not have are told.
+    counts: bool,
 }
 
 impl Piece<'_> {
@@ -81,7 +92,9 @@ impl Piece<'_> {
                 let group = self.stream.groups.get(name)?;
                 push_string(self.out, name, self.compress);
                 push_id(self.out, group.last_id);
-                push_length(self.out, group.entries_read.unwrap_or(UNKNOWN));
+                if self.counts {
+                    push_length(self.out, group.entries_read.unwrap_or(UNKNOWN));
+                }
                 push_length(self.out, group.pending().len() as u64);
                 Some(Place::Pending(name.clone(), StreamId::MIN))
             }
@@ -100,10 +113,12 @@ impl Piece<'_> {
             push_string(self.out, pack.bytes(), self.compress);
         }
         push_length(self.out, log.len());
-        for id in [log.last_id, log.first_id(), log.max_deleted_id] {
-            push_id(self.out, id);
+        push_id(self.out, log.last_id);
+        if self.counts {
+            push_id(self.out, log.first_id());
+            push_id(self.out, log.max_deleted_id);
+            push_length(self.out, log.entries_added);
         }
-        push_length(self.out, log.entries_added);
         push_length(self.out, groups.len() as u64);
         groups.keys().next().cloned().map(Place::Group)
     }
@@ -318,11 +333,13 @@ mod tests {
     }
 
     #[test]
-    fn every_version_is_read_and_the_second_written() {
+    fn every_version_is_read_and_two_are_written() {
         let stream = sample();
-        let mut written = Vec::new();
+        let [mut written, mut old] = [Vec::new(), Vec::new()];
         push_stream(&mut written, &stream, false);
+        push_stream_1(&mut old, &stream, false);
         assert_eq!(written, body(&stream, value_type::STREAM_2));
+        assert_eq!(old, body(&stream, value_type::STREAM_1));
         for code in [value_type::STREAM_1, value_type::STREAM_2, value_type::STREAM_3] {
             let read = read(&body(&stream, code), code).unwrap();
             let (log, group) = (&read.log, &read.groups[&b"g"[..]]);

@@ -102,7 +102,7 @@ fn push_zset(out: &mut Vec<u8>, zset: &ZSet, compress: bool) {
     }
 }
 
-pub(super) fn push_item(out: &mut Vec<u8>, item: Item<'_>, compress: bool) {
+pub(in crate::persist) fn push_item(out: &mut Vec<u8>, item: Item<'_>, compress: bool) {
     match item {
         Item::Int(n) => push_int_string(out, n),
         Item::Bytes(bytes) => push_string(out, bytes, compress),

@@ -17,7 +17,7 @@ use super::{Cargo, Conflict, hash_of};
 use crate::base::{Millis, SLOTS, glob, key_slot};
 use crate::persist::payload::read_payload;
 use crate::persist::rdb::records::{KeyRecord, Record, RecordReader};
-use crate::persist::rdb::{RdbError, ReadOptions};
+use crate::persist::rdb::{RdbError, ReadOptions, VersionCheck};
 use crate::trib::client::{Pool, command, join_all};
 use crate::trib::dial::without_number;
 use crate::trib::error::{Error, Failure};
@@ -29,6 +29,8 @@ use crate::trib::view::ClusterView;
 /// A batch is sent when it has so many bytes of payload, or as many keys as were asked for.
 const BATCH_BYTES: usize = 1 << 20;
 const BUFFER: usize = 1 << 20;
+/// Files of any server are read: what a value is sent as is decided by who takes it.
+pub const ANY: ReadOptions = ReadOptions { version_check: VersionCheck::Any, verify_checksum: true };
 
 /// What a file tells.
 enum Found {
@@ -172,6 +174,10 @@ impl Load<'_> {
         for reply in join_all(primaries.iter().map(|addr| self.pool.call(addr, &load))).await {
             match reply {
                 Err(Failure::Reply { text, .. }) if conflict == Conflict::Skip && text.contains("already exists") => {}
+                Err(Failure::Reply { node, text }) if text.contains("unknown command") => {
+                    let why = format!("{node} has no functions, which came with Redis 7.0");
+                    self.landing.tally.refuse(b"a library of functions", &why);
+                }
                 Err(failure @ Failure::Reply { .. }) => {
                     self.landing.tally.refuse(b"a library of functions", &failure.to_string());
                 }
@@ -191,7 +197,7 @@ pub fn probe(path: &Path) -> Result<(), Error> {
     let mut source = BufReader::new(file);
     let mut begins = || match source.fill_buf()?.first() {
         Some(b'{') => Ok(()),
-        _ => Ok(RecordReader::open(&mut source, ReadOptions::default()).map(drop)?),
+        _ => Ok(RecordReader::open(&mut source, ANY).map(drop)?),
     };
     begins().map_err(|error| damaged(&Snapshot::File(path.to_owned()), &error))
 }
@@ -277,7 +283,7 @@ impl Reading<'_> {
     }
 
     fn rdb(&self, source: impl BufRead) -> Result<(), RdbError> {
-        let mut records = RecordReader::open(source, ReadOptions::default())?;
+        let mut records = RecordReader::open(source, ANY)?;
         let now = now();
         let (mut database, mut expired) = (0, 0);
         let (mut cargo, mut bytes) = (Vec::new(), 0);
@@ -349,7 +355,7 @@ pub struct Contents {
 pub fn examine(path: &Path) -> Result<Contents, String> {
     let read = || -> Result<Contents, RdbError> {
         let source = BufReader::with_capacity(BUFFER, std::fs::File::open(path)?);
-        let mut records = RecordReader::open(source, ReadOptions::default())?;
+        let mut records = RecordReader::open(source, ANY)?;
         let mut contents = Contents::default();
         let mut seen = vec![false; SLOTS];
         loop {

@@ -3,10 +3,11 @@
 //! A [`Landing`] knows the owner of every slot, a [`Lane`] is one worker's connections to them. Redirections are followed
 //! and remembered, so a reshard or a failover meanwhile costs some round trips, not the work.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use super::cast::{self, Cast};
 use super::tally::Tally;
 use super::wire::{Commands, Wire, push_command};
 use super::{Cargo, Conflict, Settings};
@@ -38,6 +39,8 @@ pub struct Landing<'a> {
     nodes: RefCell<Vec<Addr>>,
     /// The owner of each slot, by its place among the nodes.
     owners: RefCell<Vec<usize>>,
+    /// The form of values that the cluster has taken last, when it did not take them as they came.
+    form: Cell<usize>,
 }
 
 /// One command for the owner of a slot.
@@ -81,7 +84,7 @@ impl<'a> Landing<'a> {
             Error::failed("[ERR] Not all slots are covered by nodes.").hint("trib fix covers them again")
         })?;
         let (nodes, owners) = (RefCell::new(nodes), RefCell::new(owners));
-        Ok(Landing { ui, access, settings, tally, origin, nodes, owners })
+        Ok(Landing { ui, access, settings, tally, origin, nodes, owners, form: Cell::new(cast::AS_IT_CAME) })
     }
 
     /// Connections for one more worker, made when they are needed.
@@ -240,17 +243,42 @@ impl Lane<'_> {
         self.scatter(database, &asks).await
     }
 
+    /// RESTORE of each key, in another form where a server does not read the one that was sent.
     async fn put(&mut self, database: u32, cargo: &[Cargo], replace: bool) -> Result<Vec<Outcome>, Failure> {
-        let asks = cargo.iter().map(|one| {
-            let ttl = one.ttl_ms.to_string();
-            let words: [&[u8]; 5] = [b"RESTORE", &one.key, ttl.as_bytes(), &one.payload, b"REPLACE"];
-            let mut command = Vec::with_capacity(80 + one.key.len() + one.payload.len());
-            push_command(&mut command, &words[..if replace { 5 } else { 4 }]);
-            Ask { slot: key_slot(&one.key), command }
-        });
-        let asks: Vec<Ask> = asks.collect();
-        let replies = self.scatter(database, &asks).await?;
-        cargo.iter().zip(replies).map(|(one, reply)| self.outcome(one, reply)).collect()
+        let mut casts: Vec<Cast<'_>> =
+            cargo.iter().map(|one| Cast::new(&one.payload, self.landing.form.get())).collect();
+        let mut outcomes: Vec<Option<Outcome>> = cargo.iter().map(|_| None).collect();
+        let mut left: Vec<usize> = (0..cargo.len()).collect();
+        while !left.is_empty() {
+            let asks: Vec<Ask> = left.iter().map(|&at| restore(&cargo[at], casts[at].payload(), replace)).collect();
+            let replies = self.scatter(database, &asks).await?;
+            let mut again = Vec::new();
+            for (at, reply) in left.into_iter().zip(replies) {
+                let is_unread = cast::is_unread(&reply);
+                if is_unread && casts[at].recast() {
+                    again.push(at);
+                    continue;
+                }
+                outcomes[at] = Some(match self.outcome(&cargo[at], reply)? {
+                    Outcome::Refused(why) if is_unread => Outcome::Refused(casts[at].explain(&why)),
+                    Outcome::Arrived => {
+                        self.remember(&casts[at]);
+                        Outcome::Arrived
+                    }
+                    other => other,
+                });
+            }
+            left = again;
+        }
+        Ok(outcomes.into_iter().flatten().collect())
+    }
+
+    /// What was taken in another form tells how to send the next.
+    fn remember(&self, cast: &Cast<'_>) {
+        let Some(form) = cast.lesson() else { return };
+        if self.landing.form.replace(form) == cast::AS_IT_CAME {
+            self.landing.tally.note("Values are written anew: the cluster does not read them as they came.");
+        }
     }
 
     fn outcome(&self, one: &Cargo, reply: ReplyValue) -> Result<Outcome, Failure> {
@@ -360,6 +388,14 @@ impl Lane<'_> {
         }
         Some(Try { ask: attempt.ask, node, asking })
     }
+}
+
+fn restore(one: &Cargo, payload: &[u8], replace: bool) -> Ask {
+    let ttl = one.ttl_ms.to_string();
+    let words: [&[u8]; 5] = [b"RESTORE", &one.key, ttl.as_bytes(), payload, b"REPLACE"];
+    let mut command = Vec::with_capacity(80 + one.key.len() + payload.len());
+    push_command(&mut command, &words[..if replace { 5 } else { 4 }]);
+    Ask { slot: key_slot(&one.key), command }
 }
 
 /// Errors that end by themselves.

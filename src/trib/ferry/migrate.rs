@@ -12,7 +12,7 @@ use super::{Conflict, hash_of};
 use crate::base::{SLOTS, key_slot};
 use crate::trib::addr::Addr;
 use crate::trib::client::{Client, Pool, add_migrate_auth, command};
-use crate::trib::error::{Error, Failure};
+use crate::trib::error::{Error, Failure, is_unread_text};
 use crate::trib::ui::Wording;
 use crate::trib::view::{ClusterView, Node};
 
@@ -152,12 +152,16 @@ impl<'a> Migrate<'a> {
                     self.landing.ui.part(format!("Migrating {key} to {}: ", node.addr));
                 }
                 let error = Error::failed(format!("Source {} replied with error:\n{text}", self.source.addr()));
-                Err(match text.starts_with("IOERR") {
-                    true => error.hint(
+                Err(match () {
+                    () if text.starts_with("IOERR") => error.hint(
                         "the source itself connects to the nodes of the cluster and does not reach them; \
                          --via dump has this program carry the keys",
                     ),
-                    false => error,
+                    () if is_unread_text(&text) => error.hint(
+                        "the cluster is older than the source and does not read what it sends; --via dump has this \
+                         program write the values anew",
+                    ),
+                    () => error,
                 })
             }
             other => Ok(other.map(drop)?),

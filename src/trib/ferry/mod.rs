@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::quarantine::Quarantine;
 
+mod cast;
 pub mod file;
 pub mod landing;
 pub mod live;

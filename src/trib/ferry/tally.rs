@@ -68,6 +68,11 @@ impl<'a> Tally<'a> {
         self.bar.suspend(|| self.ui.line(text));
     }
 
+    /// Something to know beside the report.
+    pub fn note(&self, text: &str) {
+        self.bar.suspend(|| self.ui.note(text));
+    }
+
     /// These keys are there. redis-cli has a line for each; here they are shown to those who want to see more.
     pub fn arrive<'k>(&self, keys: impl ExactSizeIterator<Item = (&'k [u8], &'k Addr)>) {
         self.arrived.set(self.arrived.get() + keys.len() as u64);

@@ -213,7 +213,7 @@ mod tests {
     fn exchange(reply: &'static [u8], commands: usize) -> Result<Vec<ReplyValue>, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let timeouts = Timeouts { connect: Duration::from_secs(5), reply: Duration::from_secs(5) };
+            let timeouts = Timeouts::new(Duration::from_secs(5), Some(Duration::from_secs(5)));
             let access = Access { timeouts, ..Access::default() };
             let mut wire = Wire::open(&serve(reply), &access, 0).await?;
             let mut all = Commands::new();
