@@ -30,7 +30,7 @@ complete -c trib -n "__fish_trib_needs_command" -l user -d 'User to authenticate
 complete -c trib -n "__fish_trib_needs_command" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_needs_command" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_needs_command" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_needs_command" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_needs_command" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_needs_command" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_needs_command" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_needs_command" -l sni -d 'Name to ask the nodes for' -r
@@ -103,7 +103,7 @@ complete -c trib -n "__fish_trib_using_subcommand create" -l user -d 'User to au
 complete -c trib -n "__fish_trib_using_subcommand create" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand create" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand create" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand create" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand create" -l sni -d 'Name to ask the nodes for' -r
@@ -140,7 +140,7 @@ complete -c trib -n "__fish_trib_using_subcommand check" -l user -d 'User to aut
 complete -c trib -n "__fish_trib_using_subcommand check" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand check" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand check" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand check" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand check" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand check" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand check" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand check" -l sni -d 'Name to ask the nodes for' -r
@@ -173,7 +173,7 @@ complete -c trib -n "__fish_trib_using_subcommand info" -l user -d 'User to auth
 complete -c trib -n "__fish_trib_using_subcommand info" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand info" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand info" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand info" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand info" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand info" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand info" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand info" -l sni -d 'Name to ask the nodes for' -r
@@ -220,7 +220,7 @@ complete -c trib -n "__fish_trib_using_subcommand fix" -l user -d 'User to authe
 complete -c trib -n "__fish_trib_using_subcommand fix" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand fix" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand fix" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand fix" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand fix" -l sni -d 'Name to ask the nodes for' -r
@@ -269,7 +269,7 @@ complete -c trib -n "__fish_trib_using_subcommand reshard" -l user -d 'User to a
 complete -c trib -n "__fish_trib_using_subcommand reshard" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand reshard" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand reshard" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l sni -d 'Name to ask the nodes for' -r
@@ -323,7 +323,7 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance" -l user -d 'User to
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand rebalance" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l sni -d 'Name to ask the nodes for' -r
@@ -367,7 +367,7 @@ complete -c trib -n "__fish_trib_using_subcommand add-node" -l user -d 'User to 
 complete -c trib -n "__fish_trib_using_subcommand add-node" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand add-node" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand add-node" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l sni -d 'Name to ask the nodes for' -r
@@ -413,7 +413,7 @@ complete -c trib -n "__fish_trib_using_subcommand del-node" -l user -d 'User to 
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand del-node" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l sni -d 'Name to ask the nodes for' -r
@@ -464,7 +464,7 @@ complete -c trib -n "__fish_trib_using_subcommand drain" -l user -d 'User to aut
 complete -c trib -n "__fish_trib_using_subcommand drain" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand drain" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand drain" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand drain" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand drain" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand drain" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand drain" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand drain" -l sni -d 'Name to ask the nodes for' -r
@@ -503,7 +503,7 @@ complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l user -d 'Use
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l sni -d 'Name to ask the nodes for' -r
@@ -540,7 +540,7 @@ complete -c trib -n "__fish_trib_using_subcommand failover" -l user -d 'User to 
 complete -c trib -n "__fish_trib_using_subcommand failover" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand failover" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand failover" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand failover" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand failover" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand failover" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand failover" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand failover" -l sni -d 'Name to ask the nodes for' -r
@@ -581,7 +581,7 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l user -d 'U
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l sni -d 'Name to ask the nodes for' -r
@@ -622,7 +622,7 @@ complete -c trib -n "__fish_trib_using_subcommand roll" -l user -d 'User to auth
 complete -c trib -n "__fish_trib_using_subcommand roll" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand roll" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand roll" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand roll" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand roll" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand roll" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand roll" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand roll" -l sni -d 'Name to ask the nodes for' -r
@@ -657,7 +657,7 @@ complete -c trib -n "__fish_trib_using_subcommand reset" -l user -d 'User to aut
 complete -c trib -n "__fish_trib_using_subcommand reset" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand reset" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand reset" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand reset" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand reset" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand reset" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand reset" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand reset" -l sni -d 'Name to ask the nodes for' -r
@@ -692,7 +692,7 @@ complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l user -d 'User 
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l sni -d 'Name to ask the nodes for' -r
@@ -727,7 +727,7 @@ complete -c trib -n "__fish_trib_using_subcommand call" -l user -d 'User to auth
 complete -c trib -n "__fish_trib_using_subcommand call" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand call" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand call" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand call" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand call" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand call" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand call" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand call" -l sni -d 'Name to ask the nodes for' -r
@@ -777,7 +777,7 @@ complete -c trib -n "__fish_trib_using_subcommand import" -l user -d 'User to au
 complete -c trib -n "__fish_trib_using_subcommand import" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand import" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand import" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand import" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand import" -l sni -d 'Name to ask the nodes for' -r
@@ -815,7 +815,7 @@ complete -c trib -n "__fish_trib_using_subcommand backup" -l user -d 'User to au
 complete -c trib -n "__fish_trib_using_subcommand backup" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand backup" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand backup" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand backup" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand backup" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand backup" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand backup" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand backup" -l sni -d 'Name to ask the nodes for' -r
@@ -856,7 +856,7 @@ complete -c trib -n "__fish_trib_using_subcommand restore" -l user -d 'User to a
 complete -c trib -n "__fish_trib_using_subcommand restore" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand restore" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand restore" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand restore" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand restore" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand restore" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand restore" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand restore" -l sni -d 'Name to ask the nodes for' -r
@@ -892,7 +892,7 @@ complete -c trib -n "__fish_trib_using_subcommand verify" -l user -d 'User to au
 complete -c trib -n "__fish_trib_using_subcommand verify" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand verify" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand verify" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand verify" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand verify" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand verify" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand verify" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand verify" -l sni -d 'Name to ask the nodes for' -r
@@ -925,7 +925,7 @@ complete -c trib -n "__fish_trib_using_subcommand apply" -l user -d 'User to aut
 complete -c trib -n "__fish_trib_using_subcommand apply" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand apply" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand apply" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand apply" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand apply" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand apply" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand apply" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand apply" -l sni -d 'Name to ask the nodes for' -r
@@ -957,7 +957,7 @@ complete -c trib -n "__fish_trib_using_subcommand jobs" -l user -d 'User to auth
 complete -c trib -n "__fish_trib_using_subcommand jobs" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand jobs" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand jobs" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand jobs" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand jobs" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand jobs" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand jobs" -l sni -d 'Name to ask the nodes for' -r
@@ -1002,7 +1002,7 @@ complete -c trib -n "__fish_trib_using_subcommand resume" -l user -d 'User to au
 complete -c trib -n "__fish_trib_using_subcommand resume" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand resume" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand resume" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand resume" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand resume" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand resume" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand resume" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand resume" -l sni -d 'Name to ask the nodes for' -r
@@ -1048,7 +1048,7 @@ complete -c trib -n "__fish_trib_using_subcommand undo" -l user -d 'User to auth
 complete -c trib -n "__fish_trib_using_subcommand undo" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand undo" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand undo" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand undo" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand undo" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand undo" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand undo" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand undo" -l sni -d 'Name to ask the nodes for' -r
@@ -1084,7 +1084,7 @@ complete -c trib -n "__fish_trib_using_subcommand status" -l user -d 'User to au
 complete -c trib -n "__fish_trib_using_subcommand status" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand status" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand status" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand status" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand status" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand status" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand status" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand status" -l sni -d 'Name to ask the nodes for' -r
@@ -1123,7 +1123,7 @@ complete -c trib -n "__fish_trib_using_subcommand slots" -l user -d 'User to aut
 complete -c trib -n "__fish_trib_using_subcommand slots" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand slots" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand slots" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand slots" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand slots" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand slots" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand slots" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand slots" -l sni -d 'Name to ask the nodes for' -r
@@ -1157,7 +1157,7 @@ complete -c trib -n "__fish_trib_using_subcommand where" -l user -d 'User to aut
 complete -c trib -n "__fish_trib_using_subcommand where" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand where" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand where" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand where" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand where" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand where" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand where" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand where" -l sni -d 'Name to ask the nodes for' -r
@@ -1195,7 +1195,7 @@ complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l user -d 'User to a
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l sni -d 'Name to ask the nodes for' -r
@@ -1230,7 +1230,7 @@ complete -c trib -n "__fish_trib_using_subcommand top" -l user -d 'User to authe
 complete -c trib -n "__fish_trib_using_subcommand top" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand top" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand top" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand top" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand top" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand top" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand top" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand top" -l sni -d 'Name to ask the nodes for' -r
@@ -1267,7 +1267,7 @@ complete -c trib -n "__fish_trib_using_subcommand cli" -l user -d 'User to authe
 complete -c trib -n "__fish_trib_using_subcommand cli" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand cli" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand cli" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand cli" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand cli" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand cli" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand cli" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand cli" -l sni -d 'Name to ask the nodes for' -r
@@ -1306,7 +1306,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_su
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l sni -d 'Name to ask the nodes for' -r
@@ -1341,7 +1341,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l sni -d 'Name to ask the nodes for' -r
@@ -1374,7 +1374,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l sni -d 'Name to ask the nodes for' -r
@@ -1408,7 +1408,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l sni -d 'Name to ask the nodes for' -r
@@ -1445,7 +1445,7 @@ complete -c trib -n "__fish_trib_using_subcommand up" -l user -d 'User to authen
 complete -c trib -n "__fish_trib_using_subcommand up" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand up" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand up" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand up" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand up" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand up" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand up" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand up" -l sni -d 'Name to ask the nodes for' -r
@@ -1480,7 +1480,7 @@ complete -c trib -n "__fish_trib_using_subcommand down" -l user -d 'User to auth
 complete -c trib -n "__fish_trib_using_subcommand down" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand down" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand down" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand down" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand down" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand down" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand down" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand down" -l sni -d 'Name to ask the nodes for' -r
@@ -1514,7 +1514,7 @@ complete -c trib -n "__fish_trib_using_subcommand ps" -l user -d 'User to authen
 complete -c trib -n "__fish_trib_using_subcommand ps" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand ps" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand ps" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand ps" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand ps" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand ps" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand ps" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand ps" -l sni -d 'Name to ask the nodes for' -r
@@ -1546,7 +1546,7 @@ complete -c trib -n "__fish_trib_using_subcommand help" -l user -d 'User to auth
 complete -c trib -n "__fish_trib_using_subcommand help" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
 complete -c trib -n "__fish_trib_using_subcommand help" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand help" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
-complete -c trib -n "__fish_trib_using_subcommand help" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes' -r
+complete -c trib -n "__fish_trib_using_subcommand help" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
 complete -c trib -n "__fish_trib_using_subcommand help" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
 complete -c trib -n "__fish_trib_using_subcommand help" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand help" -l sni -d 'Name to ask the nodes for' -r

@@ -27,20 +27,27 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From a command to its reply, for commands that do not wait for anything.
     pub reply: Duration,
+    /// Whether the operator has said so: then it holds for commands that work for long, too.
+    pub is_said: bool,
 }
 
 impl Timeouts {
-    /// From a command that works for long to its reply: `usual`, unless the operator wants something else than the
-    /// default for all commands.
+    /// What the operator has said; the default where that is nothing.
+    #[must_use]
+    pub fn new(connect: Duration, reply: Option<Duration>) -> Timeouts {
+        Timeouts { connect, reply: reply.unwrap_or(Timeouts::default().reply), is_said: reply.is_some() }
+    }
+
+    /// From a command that works for long to its reply: `usual`, unless the operator has said something for all commands.
     #[must_use]
     pub fn long(&self, usual: Duration) -> Duration {
-        if self.reply == Timeouts::default().reply { usual } else { self.reply }
+        if self.is_said { self.reply } else { usual }
     }
 }
 
 impl Default for Timeouts {
     fn default() -> Timeouts {
-        Timeouts { connect: Duration::from_secs(5), reply: Duration::from_secs(10) }
+        Timeouts { connect: Duration::from_secs(5), reply: Duration::from_secs(10), is_said: false }
     }
 }
 
@@ -225,9 +232,12 @@ mod tests {
     fn a_limit_that_was_said_holds_for_long_commands_too() {
         let usual = Duration::from_secs(600);
         assert_eq!(Timeouts::default().long(usual), usual);
-        for said in [Duration::from_secs(2), Duration::from_secs(3600)] {
-            assert_eq!(Timeouts { reply: said, ..Timeouts::default() }.long(usual), said);
+        // Also one that would be the default.
+        for said in [Duration::from_secs(2), Timeouts::default().reply, Duration::from_secs(3600)] {
+            let timeouts = Timeouts::new(Duration::from_secs(5), Some(said));
+            assert_eq!((timeouts.reply, timeouts.long(usual)), (said, said));
         }
+        assert_eq!(Timeouts::new(Duration::from_secs(5), None), Timeouts::default());
     }
 
     #[test]

@@ -337,7 +337,7 @@ mod tests {
     }
 
     fn short() -> Access {
-        let timeouts = Timeouts { connect: Duration::from_millis(300), reply: Duration::from_millis(100) };
+        let timeouts = Timeouts::new(Duration::from_millis(300), Some(Duration::from_millis(100)));
         Access { timeouts, ..Access::default() }
     }
 

@@ -61,9 +61,9 @@ struct ConnectionArgs {
     /// How long a connection may take to come up; 0 for as long as it takes
     #[arg(short = 't', long, global = true, value_name = "SECONDS", default_value = "5", value_parser = parse_seconds)]
     connect_timeout: Duration,
-    /// How long an answer may take; 0 for as long as it takes
-    #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
-    read_timeout: Duration,
+    /// How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = parse_seconds)]
+    read_timeout: Option<Duration>,
     /// Only IPv4 addresses of host names
     #[arg(short = '4', long, global = true, conflicts_with = "ipv6")]
     ipv4: bool,
@@ -185,7 +185,7 @@ impl Options {
                 _ => Family::Any,
             },
             tls: None,
-            timeouts: Timeouts { connect: connection.connect_timeout, reply: connection.read_timeout },
+            timeouts: Timeouts::new(connection.connect_timeout, connection.read_timeout),
         };
         Options {
             wording,
