@@ -28,8 +28,14 @@ pub async fn forget(ctx: &Context<'_>, view: &ClusterView, gone: &[&Node]) -> Re
     let is_gone = |node: &Node| gone.iter().any(|other| other.id == node.id);
     let others: Vec<&Node> = view.reachable().filter(|node| !is_gone(node)).collect();
     // All are told before the first refusal is looked at: the minute has begun.
-    for told in join_all(others.iter().map(|other| tell(ctx, &other.addr, gone))).await {
-        told?;
+    let told = join_all(others.iter().map(|other| tell(ctx, &other.addr, gone))).await;
+    let done = told.iter().filter(|told| told.is_ok()).count();
+    if let Some(failure) = told.into_iter().find_map(Result::err) {
+        let hint = failure.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        return Err(Error::from(failure).hint(format!(
+            "{done} of {} nodes were told; the same command again tells the others, when they answer{hint}",
+            others.len()
+        )));
     }
     for silent in view.unreachable().filter(|node| !is_gone(node)) {
         ctx.ui.note(format!(

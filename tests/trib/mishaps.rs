@@ -123,6 +123,53 @@ fn nodes_and_links_fail_while_a_cluster_is_given_up() {
 }
 
 #[test]
+fn nodes_and_links_fail_while_the_dead_are_forgotten() {
+    if !ServerKind::Stock.is_available() {
+        return;
+    }
+    // Nobody takes over from a primary that hangs for a while.
+    let mut servers = cluster(3, 1, "cluster-node-timeout 1500\ncluster-replica-no-failover yes");
+    let links = Links::new(&servers);
+    let seed = servers[0].addr();
+    let line = format!("forget-failed --yes --wait 20s {seed}");
+    for (round, dead) in (3..6).enumerate() {
+        let gone = id_of(&servers[dead]);
+        servers[dead].kill();
+        let is_dead = |server: &Server| {
+            server.text("CLUSTER NODES").lines().any(|line| line.starts_with(&gone) && line.contains("fail "))
+        };
+        eventually("it is held to have failed", || servers[..3].iter().all(is_dead));
+        let (victim, id) = (servers[2].addr(), pid(&servers[2]));
+        let (trouble, code, what) = [
+            (Trouble::Stop(id), 6, format!("[ERR] node {victim} did not answer within 2000 ms\n")),
+            (Trouble::Cut(servers[2].port), 1, format!("[ERR] lost the connection to node {victim}: ")),
+            (Trouble::Kill(id), 1, format!("[ERR] lost the connection to node {victim}: ")),
+        ][round]
+            .clone();
+        let ran = disturbed(&links, &line, ("FORGET", 0), trouble);
+        assert!(ran.code == code && ran.stdout.contains(&what), "{ran:?}");
+        assert!(
+            ran.stdout.contains(&format!("{gone} {} (slave,fail) is to be forgotten", servers[dead].addr())),
+            "{ran:?}"
+        );
+        let others = servers.len() - 1 - round - 1;
+        assert!(ran.stderr.contains(&format!("{others} of {} nodes were told", others + 1)), "{ran:?}");
+        match trouble {
+            Trouble::Stop(stopped) => go_on(stopped),
+            Trouble::Kill(_) => servers[2].restart(),
+            _ => links.mend(),
+        }
+        // Who could not be told spreads the word of it for a while.
+        assert_brought_back(&line);
+        let knows = |server: &Server| server.text("CLUSTER NODES").contains(&gone);
+        let alive: Vec<&Server> = servers[..3].iter().chain(&servers[dead + 1..]).collect();
+        assert!(!alive.iter().any(|server| knows(server)), "{trouble:?}");
+        assert_brought_back(&format!("check {seed}"));
+    }
+    assert_eq!(servers[0].text("CLUSTER NODES").lines().count(), 3);
+}
+
+#[test]
 fn a_node_hangs_while_roles_are_spread() {
     if !ServerKind::Stock.is_available() {
         return;

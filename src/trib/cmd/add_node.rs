@@ -324,14 +324,17 @@ impl Addition<'_> {
 
     /// Until the node is of use: it serves, so that slots can be moved to it, or it is being fed.
     async fn come_up(&self, primary: Option<&Node>) -> Result<(), Error> {
-        let mut said = false;
+        let (mut said, mut differ) = (false, false);
         let limit = if primary.is_some() { LINK_GRACE } else { self.limit };
         let result = wait::until(None, limit, async || {
             let vital = vitals::ask(&self.ctx.pool.client(&self.new.addr).await?).await?;
             let fed = match primary {
                 Some(primary) => {
                     let feeding = vitals::ask(&self.ctx.pool.client(&primary.addr).await?).await?;
-                    vital.link_up == Some(true) || feeding.feeds(&self.new.meet) || feeding.feeds(&self.new.addr)
+                    // A server that is older than its primary is fed again and again, and cannot read what it gets.
+                    differ = vital.version != feeding.version;
+                    let is_fed = feeding.feeds(&self.new.meet) || feeding.feeds(&self.new.addr);
+                    vital.link_up == Some(true) || (is_fed && !differ)
                 }
                 None => true,
             };
@@ -355,7 +358,13 @@ impl Addition<'_> {
             // It is a member and tries on; a missing 'masterauth' is the usual reason.
             Err(Error { kind: Kind::TimedOut, what: What::Message(text), .. }) if primary.is_some() => {
                 self.ctx.ui.warning(text.replace("[ERR]", "[WARNING]"));
-                self.ctx.ui.note("hint: a replica needs 'masterauth' to reach a primary that has 'requirepass'");
+                self.ctx.ui.note(match differ {
+                    true => {
+                        "hint: a server cannot replicate one that is newer than itself: look at the versions with 'trib \
+                         status', and at its log"
+                    }
+                    false => "hint: a replica needs 'masterauth' to reach a primary that has 'requirepass'",
+                });
                 Ok(())
             }
             other => other,
