@@ -119,7 +119,8 @@ fn a_node_that_hangs_in_the_middle_of_a_backup() {
         return;
     }
     // Every key takes a moment, and all of a node's take longer than an answer may.
-    let servers = cluster(3, 0, "cluster-node-timeout 60000\nrdb-key-save-delay 3000");
+    let slow = "rdb-key-save-delay 3000\nrdbcompression no\nrepl-diskless-sync yes";
+    let servers = cluster(3, 0, &format!("cluster-node-timeout 60000\n{slow}"));
     for (n, slots) in [0..1000, 6000..7000, 12_000..13_000].into_iter().enumerate() {
         let mut pipeline = redis::pipe();
         for slot in slots {
@@ -290,9 +291,11 @@ fn nodes_and_links_fail_while_members_and_roles_change() {
     }
     let mut ward = Ward::new();
     let seed = ward.seed();
-    let (new, id, port) = (ward.new.addr(), id_of(&ward.new), ward.new.port);
+    let (new, port) = (ward.new.addr(), ward.new.port);
     let stopped = links::pid(&ward.new);
     ward.go_through(&format!("add-node --wait 5 {new} {seed}"), &[], &new, Trouble::Stop(stopped));
+    // Where the addition was taken back it is another one now.
+    let id = id_of(&ward.new);
     ward.go_through(&format!("del-node --wait 5s {seed} {id}"), &[], &new, Trouble::Cut(port));
     assert!(!ward.servers[0].text("CLUSTER NODES").contains(&id));
     let (heir, stopped) = {
@@ -301,7 +304,7 @@ fn nodes_and_links_fail_while_members_and_roles_change() {
     };
     ward.go_through(&format!("failover --wait 5s --to {heir} {seed}"), &[], &heir, Trouble::Stop(stopped));
     let restarter = crate::roll::Restarter::new(&ward.servers);
-    let command = restarter.command("redis-server");
+    let command = restarter.command(&crate::roll::stock());
     let victim = ward.servers.iter().find(|server| own_line(server).contains("slave")).expect("a replica");
     let (addr, cut) = (victim.addr(), Trouble::Cut(victim.port));
     let line = format!("roll --yes --wait 8s --only replicas {seed}");

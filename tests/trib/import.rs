@@ -16,7 +16,7 @@ const KEYS: [&str; 7] = [
     "XADD stream 1-1 f v",
 ];
 
-fn fill_types(server: &Server) {
+pub fn fill_types(server: &Server) {
     for line in KEYS {
         let mut words = line.split(' ');
         let mut cmd = redis::cmd(words.next().unwrap());

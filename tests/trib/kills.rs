@@ -275,7 +275,7 @@ fn a_roll() {
     let Some(stage) = Stage::new(500) else { return };
     let (seed, servers) = (stage.seed(), &stage.servers);
     let mut sweep = Sweep::new(servers);
-    let restart = ["--restart".to_owned(), stage.restarter.command("redis-server")];
+    let restart = ["--restart".to_owned(), stage.restarter.command(&crate::roll::stock())];
     let primaries = || [0, 1, 2].map(|n| crate::drain::own_line(&servers[n]).contains("master"));
     let runs = std::cell::RefCell::new(Vec::new());
     sweep.over(

@@ -28,6 +28,7 @@ mod matrix;
 mod members;
 mod mishaps;
 mod misuse;
+mod peers_redis;
 mod place;
 mod plans;
 mod roll;

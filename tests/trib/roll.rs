@@ -173,8 +173,13 @@ impl Stage {
     }
 }
 
+/// The stock server that the cluster is made of.
+pub fn stock() -> String {
+    ServerKind::Stock.program().display().to_string()
+}
+
 /// Runs `trib` with a command of several words.
-fn roll(restart: &str, line: &str) -> crate::support::Ran {
+pub fn roll(restart: &str, line: &str) -> crate::support::Ran {
     let mut words = vec!["roll", "--yes", "--restart", restart];
     words.extend(line.split_whitespace());
     crate::support::run(env!("CARGO_BIN_EXE_trib"), &words, "", &[])
@@ -184,7 +189,8 @@ fn roll(restart: &str, line: &str) -> crate::support::Ran {
 fn a_roll_restarts_every_node_and_no_write_fails() {
     let Some(stage) = Stage::new(1000) else { return };
     let (seed, Stage { servers, restarter }) = (stage.seed(), &stage);
-    let command = restarter.command("redis-server");
+    let stock = stock();
+    let command = restarter.command(&stock);
     let before: Vec<String> = servers.iter().map(run_id).collect();
     let ran = roll(&command, &format!("--dry-run {seed}"));
     assert_eq!(ran.code, 4, "{ran:?}");
@@ -243,7 +249,7 @@ fn are_nodes(servers: &[Server]) -> usize {
 fn stock_servers_are_swapped_for_nodes_and_back() {
     let Some(stage) = Stage::new(2000) else { return };
     let (seed, Stage { servers, restarter }) = (stage.seed(), &stage);
-    for (program, nodes) in [(env!("CARGO_BIN_EXE_node"), servers.len()), ("redis-server", 0)] {
+    for (program, nodes) in [(env!("CARGO_BIN_EXE_node"), servers.len()), (stock().as_str(), 0)] {
         let writer = Writer::start(servers[1].port, program, 200);
         // Half of them first: a mixed cluster works like any other.
         let ran = roll(&restarter.command(program), &format!("--only replicas {seed}"));
