@@ -136,7 +136,9 @@ fn nodes_and_links_fail_while_the_dead_are_forgotten() {
         let gone = id_of(&servers[dead]);
         servers[dead].kill();
         let is_dead = |server: &Server| {
-            server.text("CLUSTER NODES").lines().any(|line| line.starts_with(&gone) && line.contains("fail "))
+            let nodes = server.text("CLUSTER NODES");
+            let line = nodes.lines().find(|line| line.starts_with(&gone)).expect("it is a member");
+            line.contains(" slave,fail,")
         };
         eventually("it is held to have failed", || servers[..3].iter().all(is_dead));
         let (victim, id) = (servers[2].addr(), pid(&servers[2]));
@@ -149,7 +151,7 @@ fn nodes_and_links_fail_while_the_dead_are_forgotten() {
         let ran = disturbed(&links, &line, ("FORGET", 0), trouble);
         assert!(ran.code == code && ran.stdout.contains(&what), "{ran:?}");
         assert!(
-            ran.stdout.contains(&format!("{gone} {} (slave,fail) is to be forgotten", servers[dead].addr())),
+            ran.stdout.contains(&format!("{gone} {} (slave,fail,nofailover) is to be forgotten", servers[dead].addr())),
             "{ran:?}"
         );
         let others = servers.len() - 1 - round - 1;
