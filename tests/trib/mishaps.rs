@@ -262,3 +262,52 @@ fn nodes_and_links_fail_while_half_moved_slots_are_repaired() {
         slots = slots.end..slots.end + 60;
     }
 }
+
+#[test]
+fn a_resumed_reshard_loses_its_target_among_half_moved_slots() {
+    if !ServerKind::Stock.is_available() {
+        return;
+    }
+    let servers = cluster(3, 0, "cluster-node-timeout 60000");
+    let links = Links::new(&servers);
+    let (source, target, seed) = (&servers[0], &servers[1], servers[2].addr());
+    let keys: Vec<String> = (0..60).flat_map(keys_of).collect();
+    let mut pipeline = redis::pipe();
+    keys.iter().for_each(|key| _ = pipeline.cmd("SET").arg(key).arg(format!("value of {key}")).ignore());
+    pipeline.query::<()>(&mut source.connect()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let journal = ["--journal", &dir.path().display().to_string(), "--read-timeout", "2"].join(" ");
+    let run = |line: &str, trouble| {
+        let line = format!("{line} {journal}");
+        links.run(&line.split_whitespace().collect::<Vec<_>>(), trouble).0
+    };
+    links.count_from("MIGRATE\r\n");
+    let reshard =
+        format!("reshard --yes --pipeline 2 --from {} --to {} --slots 60 {seed}", id_of(source), id_of(target));
+    assert_eq!(run(&reshard, Some((2, Trouble::KillTrib))).code, -1);
+    let held = |server: &Server, slot: u16| server.text(&format!("CLUSTER COUNTKEYSINSLOT {slot}")) != "0";
+    let half_moved = || (0..60).filter(|&slot| held(source, slot) && held(target, slot)).count();
+    eventually("some slots are half moved", || half_moved() > 0);
+
+    // It finds them open, and cannot even begin: where it does not see what the target holds, they stay as they are.
+    links.count_from("SETSLOT");
+    let ran = run("resume", Some((1, Trouble::Cut(target.port))));
+    let lost = format!("lost the connection to node {}", target.addr());
+    assert!(ran.code == 1 && (ran.stdout.clone() + &ran.stderr).contains(&lost), "{ran:?}");
+    assert!(ran.stderr.contains("0 of 60 slots were moved; open: 0-59 (clients are still served)"), "{ran:?}");
+    assert!(half_moved() > 0);
+    let assert_there = |told: &str| {
+        let mut client = ClusterClient::new(servers[2].port);
+        for key in &keys {
+            let value = client.query(redis::cmd("GET").arg(key), key).unwrap();
+            assert_eq!(value, redis::Value::BulkString(format!("value of {key}").into_bytes()), "{told}: {key}");
+        }
+    };
+    assert_there("open");
+    links.mend();
+    let jobs = trib_json(&format!("jobs --json --unfinished {journal}"));
+    assert_brought_back(&format!("resume {} {journal}", jobs[0]["id"].as_str().unwrap()));
+    assert_brought_back(&format!("check --search-multiple-owners {seed}"));
+    assert_eq!((keys_in(&servers[..1]), keys_in(&servers[1..2])), (0, keys.len()));
+    assert_there("moved");
+}
