@@ -1,14 +1,15 @@
 //! A key that exists at the target already: is it the same?
 //!
 //! It is when an earlier MIGRATE delivered it and the answer got lost. The values are compared by DEBUG
-//! DIGEST-VALUE where the servers allow it, which does not depend on the order of a set's elements, else
-//! by their serialised form. That can call equal values different, never different values equal, and
-//! different values are left to the operator.
+//! DIGEST-VALUE where the servers allow it, else by what is in their serialised form, which servers of
+//! different versions write differently. A value that cannot be read here counts as different: that is
+//! left to the operator.
 
 use redis::{Cmd, Value};
 
 use super::super::client::{Client, command};
 use super::super::error::Failure;
+use crate::persist::payload::is_same_value;
 
 /// Whether both nodes hold the same value under the key. True also when one of them holds none any more:
 /// then nothing is in the way.
@@ -20,8 +21,12 @@ pub async fn is_same(source: &Client, target: &Client, key: &[u8]) -> Result<boo
     {
         return Ok(at_source == at_target || is_missing(&at_source) || is_missing(&at_target));
     }
-    let (at_source, at_target) = (dump(source, key).await?, dump(target, key).await?);
-    Ok(at_source == at_target || at_source == Value::Nil || at_target == Value::Nil)
+    Ok(match (dump(source, key).await?, dump(target, key).await?) {
+        (Value::BulkString(at_source), Value::BulkString(at_target)) => {
+            is_same_value(&at_source, &at_target).unwrap_or(false)
+        }
+        (at_source, at_target) => at_source == Value::Nil || at_target == Value::Nil,
+    })
 }
 
 /// A key that does not exist has the digest zero.
