@@ -305,7 +305,7 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance" -l weight -d 'Weigh
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l by -d 'What to share out' -r -f -a "slots\t'Slots'
 keys\t'Keys'
 memory\t'Bytes of memory, estimated from a few keys of each slot where the server does not count them'
-ops\t'Time of the processor, measured for a while (Valkey 8 and later, with cluster-slot-stats-enabled)'"
+ops\t'Time of the processor, measured for a while (Valkey 8, Redis 8.2 and later, with cluster-slot-stats-enabled)'"
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l sample -d 'With --by ops, how long is measured what the slots cost: seconds, or with a unit (500ms, 1m) [default: 2s]' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l zone -d 'The zone of a node, or of all nodes of a host; may be given many times. Without it the zone is what the server tells (its directive availability-zone)' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l threshold -d 'How far from its share a node may be, in percent of what it has' -r

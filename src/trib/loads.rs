@@ -26,7 +26,7 @@ pub enum By {
     Keys,
     /// Bytes of memory, estimated from a few keys of each slot where the server does not count them
     Memory,
-    /// Time of the processor, measured for a while (Valkey 8 and later, with cluster-slot-stats-enabled)
+    /// Time of the processor, measured for a while (Valkey 8, Redis 8.2 and later, with cluster-slot-stats-enabled)
     Ops,
 }
 
@@ -120,7 +120,8 @@ async fn of_node(pool: &Pool, node: &Node, by: By) -> Result<Loads, Error> {
             Err(failure) => return Err(failure.into()),
         },
         By::Ops => counted(pool, node, &slots, Metric::Cpu).await.map_err(|failure| {
-            Error::from(failure).hint("servers count this since Valkey 8, with cluster-slot-stats-enabled yes")
+            Error::from(failure)
+                .hint("servers count this since Valkey 8 and Redis 8.2, with cluster-slot-stats-enabled yes")
         })?,
     };
     Ok(slots.into_iter().zip(loads).collect())

@@ -87,7 +87,7 @@ fn explain(failure: Failure) -> Error {
     let error = Error::from(failure);
     match is_reply {
         true => {
-            error.hint("servers count this since Valkey 8, with cluster-slot-stats-enabled (memory since Redis 8.4); --by keys works with all")
+            error.hint("servers count this since Valkey 8 and Redis 8.2, with cluster-slot-stats-enabled (memory since Redis 8.4); --by keys works with all")
         }
         false => error,
     }

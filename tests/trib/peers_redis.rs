@@ -8,7 +8,9 @@ use crate::import::fill_types;
 use crate::roll::{Restarter, replica_of, roll, stock};
 use crate::slots::{fill, id_of, key_in, keys_in, slots_of};
 use crate::support::cluster_client::Writer;
-use crate::support::{Ran, Server, ServerKind, eventually, redis_cli_is_available};
+use crate::support::{
+    Ran, Server, ServerKind, eventually, peer_is_available, peer_program, redis_cli_is_available, run,
+};
 use crate::{addrs, trib};
 
 const OLD: ServerKind = ServerKind::Peer("redis-server-6.2");
@@ -56,11 +58,11 @@ fn become_well(seed: &str) {
 }
 
 /// Everything that is done to a cluster, once.
-fn live(kind: ServerKind, version: &str) {
+fn live(kind: ServerKind, version: &str, directives: &str) {
     if !are_available(&[kind]) {
         return;
     }
-    let servers = Server::start_many(kind, 7, QUIET);
+    let servers = Server::start_many(kind, 7, &format!("{QUIET}\n{directives}"));
     let (first, spare) = servers.split_at(6);
     let (seed, ids) = (first[1].addr(), first.iter().map(id_of).collect::<Vec<_>>());
     done(&format!("create --yes --replicas 1 {}", addrs(first)));
@@ -71,6 +73,11 @@ fn live(kind: ServerKind, version: &str) {
     let ran = done(&format!("status {seed}"));
     assert_eq!(ran.stdout.matches(&format!(" redis {version}")).count(), 6, "{ran:?}");
     assert_eq!(done(&format!("slots --hot 2 --csv {seed}")).stdout.lines().count(), 3, "and a head");
+    let ran = trib(&format!("slots --hot 2 --by cpu --csv {seed}"));
+    match directives.is_empty() {
+        true => assert!(ran.code == 1 && ran.stderr.contains("since Valkey 8 and Redis 8.2"), "{ran:?}"),
+        false => assert_eq!((ran.code, ran.stdout.lines().count()), (0, 3), "{ran:?}"),
+    }
     assert!(done(&format!("where {seed} fill:1")).stdout.contains("127.0.0.1:"));
     assert!(done(&format!("bigkeys --csv {seed}")).stdout.contains("fill:"));
     assert_eq!(done(&format!("call --on replicas {seed} ECHO bell")).stdout.matches(": bell\n").count(), 3);
@@ -114,12 +121,36 @@ fn live(kind: ServerKind, version: &str) {
 
 #[test]
 fn a_cluster_of_redis_6_2() {
-    live(OLD, "6.2");
+    live(OLD, "6.2", "");
 }
 
 #[test]
 fn a_cluster_of_redis_8_2() {
-    live(NEW, "8.2");
+    live(NEW, "8.2", "cluster-slot-stats-enabled yes");
+}
+
+/// What scripts read, as the tool of that time says it.
+#[test]
+fn reports_are_those_of_redis_cli_6_2() {
+    if !are_available(&[OLD]) || !peer_is_available("redis-cli-6.2") {
+        return;
+    }
+    let servers = Server::start_many(OLD, 6, QUIET);
+    let seed = servers[1].addr();
+    done(&format!("create --yes --replicas 1 {}", addrs(&servers)));
+    fill(servers[0].port, 20);
+    let program = peer_program("redis-cli-6.2").display().to_string();
+    let compare = |line: &str, code: i32| {
+        let theirs = run(&program, &line.split(' ').collect::<Vec<_>>(), "", &[]);
+        let ours = trib(line);
+        assert_eq!((&ours.stdout, ours.code, theirs.code), (&theirs.stdout, code, code), "{line}: {ours:?}");
+    };
+    compare(&format!("--cluster info {seed}"), 0);
+    compare(&format!("--cluster check {seed}"), 0);
+    let (from, to) = (id_of(&servers[0]), id_of(&servers[1]));
+    assert_eq!(servers[1].text(&format!("CLUSTER SETSLOT 7 IMPORTING {from}")), "OK");
+    assert_eq!(servers[0].text(&format!("CLUSTER SETSLOT 7 MIGRATING {to}")), "OK");
+    compare(&format!("--cluster check {}", servers[2].addr()), 1);
 }
 
 /// Each shard may only give slots to one that is as new: nothing is lost by trying.
@@ -144,6 +175,22 @@ fn three_versions_in_one_cluster() {
         let ran = give(from, to);
         assert_eq!((ran.code, keys()), (0, 600), "{from} to {to}: {ran:?}");
     }
+    // What is there already is compared by what it is, not by the form in which it is told.
+    let (slot, from, to) = (1000, &servers[0], &servers[1]);
+    let key = key_in(slot);
+    assert_eq!(to.text(&format!("CLUSTER SETSLOT {slot} IMPORTING {}", ids[0])), "OK");
+    for (server, elements) in [(from, "a b"), (to, "b a")] {
+        let mut connection = server.connect();
+        redis::cmd("ASKING").exec(&mut connection).unwrap();
+        redis::cmd("SADD").arg(&key).arg(elements.split(' ').collect::<Vec<_>>()).exec(&mut connection).unwrap();
+    }
+    assert_eq!(from.text(&format!("CLUSTER SETSLOT {slot} MIGRATING {}", ids[1])), "OK");
+    done(&format!("fix --yes {seed}"));
+    assert_eq!(
+        (from.call::<i64>(&format!("CLUSTER COUNTKEYSINSLOT {slot}")), to.call(&format!("SCARD {key}"))),
+        (Ok(0), Ok(2))
+    );
+    assert_eq!(to.text(&format!("DEL {key}")), "1");
     for (from, to) in [(1, 0), (2, 0), (2, 1), (2, 4)] {
         let ran = give(from, to);
         assert_eq!(ran.code, 1, "{from} to {to}: {ran:?}");
