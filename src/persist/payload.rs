@@ -1,13 +1,15 @@
 //! Payloads for RESTORE from a file, and whether two payloads hold the same value.
 //!
 //! A value of a file that Redis 7.0 could have written goes as it stands, under the version of the file: a server at least
-//! as new as the writer takes it. A value of a newer file is written anew, in the form that Redis 7.0 reads.
+//! as new as the writer takes it. A value of a newer file is written anew, in the form that Redis 7.0 reads; one of a module
+//! is not understood, and goes as it stands.
 
 use std::io::BufRead;
 
 use super::dump::{RestoreError, dump, push_footer, restore};
 use super::rdb::RdbError;
-use super::rdb::code::{VersionCheck, WRITTEN_VERSION};
+use super::rdb::code::{VersionCheck, WRITTEN_VERSION, value_type};
+use super::rdb::module;
 use super::rdb::read_value::{Loaded, read_value};
 use super::rdb::records::RecordReader;
 use super::rdb::redis_hash;
@@ -25,7 +27,8 @@ pub fn read_payload<R: BufRead>(records: &mut RecordReader<R>, code: u8) -> Resu
     let (version, limits) = (records.version(), Limits::default());
     let read = if VersionCheck::Any.takes_redis_type(version, code) { redis_hash::read } else { read_value };
     let input = records.input();
-    if version > WRITTEN_VERSION {
+    let is_of_module = code == value_type::MODULE;
+    if version > WRITTEN_VERSION && !is_of_module {
         return Ok(match read(input, code, &limits)? {
             Loaded::Empty => None,
             Loaded::Value(value) => {
@@ -36,13 +39,17 @@ pub fn read_payload<R: BufRead>(records: &mut RecordReader<R>, code: u8) -> Resu
         });
     }
     input.copy_from_here()?;
-    let loaded = read_value(input, code, &limits)?;
+    let is_empty = match is_of_module {
+        // A server with the module reads it, if it is as new as the one that wrote it.
+        true => module::skip(input).map(|()| false)?,
+        false => matches!(read_value(input, code, &limits)?, Loaded::Empty),
+    };
     let body = input.copied()?;
     let mut payload = Vec::with_capacity(body.len() + 11);
     payload.push(code);
     payload.extend_from_slice(&body);
     push_footer(&mut payload, 0, version);
-    Ok(matches!(loaded, Loaded::Value(_)).then_some(payload))
+    Ok((!is_empty).then_some(payload))
 }
 
 /// Whether two payloads hold equal values, however they are encoded.

@@ -8,6 +8,7 @@
 pub mod code;
 pub mod error;
 pub mod input;
+pub mod module;
 pub mod output;
 pub mod pieces;
 pub mod read;

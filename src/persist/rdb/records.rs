@@ -7,6 +7,7 @@ use std::io::BufRead;
 use super::code::{VersionCheck, module_name, opcode, value_type};
 use super::error::{RdbError, Result};
 use super::input::Input;
+use super::module;
 use crate::base::Millis;
 
 /// The directives `rdb-version-check` and `rdbchecksum`.
@@ -187,6 +188,11 @@ impl<R: BufRead> RecordReader<R> {
                     return Ok(Record::Function(self.input.string()?));
                 }
                 opcode::FUNCTION_OLD => return Err(unsupported("a function library of a pre-release format")),
+                // It is no key's, and other servers cannot be given it.
+                opcode::MODULE_AUX if self.options.version_check == VersionCheck::Any => {
+                    self.step = Step::ModuleAux;
+                    module::skip(&mut self.input)?;
+                }
                 opcode::MODULE_AUX => {
                     self.step = Step::ModuleAux;
                     let id = self.input.length()?;
@@ -379,10 +385,16 @@ mod tests {
         assert!(matches!(first("REDIS0010", &[8]), Err(RdbError::UnknownCode { code: 8, offset: 9 })));
         assert!(matches!(first("VALKEY080", &[23]), Err(RdbError::UnknownCode { code: 23, .. })));
         let (bytes, of_any) = (file("REDIS0012", &[24, 1, b'k']), VersionCheck::Any);
+        let aux = file("REDIS0012", &[opcode::MODULE_AUX, 7, 2, 1, 0]);
         for (version_check, taken) in [(VersionCheck::Relaxed, false), (of_any, true)] {
             let options = ReadOptions { version_check, ..ReadOptions::default() };
-            let record = RecordReader::open(&bytes[..], options).unwrap().next();
-            assert_eq!(matches!(record, Ok(Record::Key(key)) if key.value_type == 24), taken, "{version_check:?}");
+            let first = |bytes: &[u8]| RecordReader::open(bytes, options).unwrap().next();
+            assert_eq!(
+                matches!(first(&bytes), Ok(Record::Key(key)) if key.value_type == 24),
+                taken,
+                "{version_check:?}"
+            );
+            assert_eq!(matches!(first(&aux), Ok(Record::End { .. })), taken, "{version_check:?}");
         }
         let slot_info = |value: &[u8]| [&[opcode::AUX, 9][..], b"slot-info", &[value.len() as u8], value].concat();
         assert!(first("VALKEY080", &slot_info(b"1,2,3,4,5")).is_ok());
