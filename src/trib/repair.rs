@@ -146,30 +146,33 @@ impl Repairing<'_> {
 }
 
 /// Takes the slots over in one transaction, so that there is no moment without an owner, in an epoch that
-/// outweighs what others say.
+/// outweighs what others say. Nothing in it may wait: SETSLOT waits for the replicas since Valkey 8, and a server that is
+/// to wait within a transaction stops with a failed assertion.
 async fn claim(client: &Client, slots: &[Slot]) -> Result<(), Failure> {
     let mut cmds = vec![command("MULTI")];
     for slot in slots {
         // It may be nobody's, which is an error, or somebody else's, which must not be in the way.
         cmds.push(about("DELSLOTS", *slot));
         cmds.push(about("ADDSLOTS", *slot));
-        let mut stable = about("SETSLOT", *slot);
-        cmds.push(stable.arg("STABLE").to_owned());
     }
     cmds.push(command("CLUSTER BUMPEPOCH"));
     cmds.push(command("EXEC"));
+    let exec = cmds.len() - 1;
+    // The owner may still be giving them away.
+    cmds.extend(slots.iter().map(|slot| about("SETSLOT", *slot).arg("STABLE").to_owned()));
     let mut replies = client.pipeline(client.timeouts().reply, &cmds).await?;
+    let stable = replies.split_off(exec + 1);
     let node = client.addr().clone();
     let Some(Value::Array(results)) = replies.pop().transpose()? else {
         return Err(Failure::Unexpected { node, reason: "EXEC is no list".to_owned() });
     };
-    for (slot, result) in slots.iter().zip(results.iter().skip(1).step_by(3)) {
+    for (slot, result) in slots.iter().zip(results.iter().skip(1).step_by(2)) {
         if let Value::ServerError(e) = result {
             let text = format!("{} {} (slot {slot})", e.code(), e.details().unwrap_or_default());
             return Err(Failure::Reply { node, text });
         }
     }
-    Ok(())
+    stable.into_iter().try_for_each(|reply| reply.map(drop))
 }
 
 fn addressee(step: &Step) -> Option<NodeId> {
