@@ -18,7 +18,7 @@ use super::view::{self, ClusterView, Node, Report};
 use super::wait::{self, Look};
 
 /// How long a server ignores gossip about a node that it was told to forget.
-const BAN: Duration = Duration::from_secs(60);
+pub const BAN: Duration = Duration::from_secs(60);
 /// A replica drops its data when it is reset, which may take long.
 const RESET_LIMIT: Duration = Duration::from_secs(120);
 

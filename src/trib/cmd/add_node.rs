@@ -9,6 +9,7 @@ use crate::trib::addr::Addr;
 use crate::trib::cli::PlanArgs;
 use crate::trib::client::{command, join_all};
 use crate::trib::error::{Error, Failure, Kind, What};
+use crate::trib::forget;
 use crate::trib::fresh::{self, Fresh};
 use crate::trib::nodes_text::Flags;
 use crate::trib::planned::{self, Member, Step};
@@ -36,7 +37,7 @@ pub struct Args {
     slave: bool,
     /// The primary to replicate (implies --slave); without it the one with the fewest replicas, of these one in
     /// another zone and on another host
-    #[arg(long, value_name = "ID", visible_alias = "primary-id")]
+    #[arg(long, value_name = "ID", visible_alias = "primary-id", alias = "primaries-id")]
     master_id: Option<String>,
     /// How long the node may take to join, and then to come up
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
@@ -49,6 +50,10 @@ pub struct Args {
 
 /// How long a new replica may take to be fed before the command ends without it.
 const LINK_GRACE: Duration = Duration::from_secs(10);
+/// Beyond the minute for which servers refuse what they were told to forget: their clocks tick in seconds.
+const BAN_GRACE: Duration = Duration::from_secs(10);
+/// Between two looks whether the minute is over.
+const BAN_PAUSE: Duration = Duration::from_millis(200);
 
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let ui = ctx.ui;
@@ -248,6 +253,7 @@ impl Addition<'_> {
     async fn join(&self, primary: Option<&Node>) -> Result<(), Error> {
         let (ui, pool) = (self.ctx.ui, &self.ctx.pool);
         let members = self.members().await?;
+        self.until_forgiven(&members).await?;
         ui.heading(format!(">>> Send CLUSTER MEET to node {} to make it join the cluster.", self.new.addr));
         join::introduce_to(pool, self.new, &members).await?;
         let show_dots = primary.is_some().then_some(ui);
@@ -274,6 +280,54 @@ impl Addition<'_> {
             !greeting && line.is_some_and(|line| line.primary == wanted) && report.opinion() == opinion
         })
         .await
+    }
+
+    /// Until no member was told to forget the new node so recently that it would drop it again. Servers since Redis 7.2
+    /// pass that on among themselves for a minute, and whoever hears of it forgets the node, though it was just met.
+    async fn until_forgiven(&self, members: &[Fresh]) -> Result<(), Error> {
+        let (pool, new) = (&self.ctx.pool, self.new);
+        let everybody = join_all(members.iter().chain([new]).map(|node| view::ask(pool, &node.addr))).await;
+        let knows = |report: &Report| match report.own().id == new.id {
+            true => report.lines.len() > 1,
+            false => report.line(&new.id).is_some(),
+        };
+        for report in everybody {
+            // Half joined as it is, it has been listened to; and to be asked what follows would throw it out.
+            if knows(&report?) {
+                return Ok(());
+            }
+        }
+        let mut said = false;
+        wait::until(None, self.limit.max(forget::BAN + BAN_GRACE), async || {
+            let Some(member) = self.who_bans(members).await? else { return Ok(Look::Done(())) };
+            if !said {
+                said = true;
+                self.ctx.ui.note(format!(
+                    "Waiting until {} may join again: it was removed less than a minute ago, and until then {} and \
+                     others would drop it (CLUSTER RESET HARD makes it another node, which need not wait)...",
+                    new.addr, member.addr
+                ));
+            }
+            tokio::time::sleep(BAN_PAUSE).await;
+            Ok(Look::NotYet(format!("{} still refuses {}, which it was told to forget", member.addr, new.addr)))
+        })
+        .await
+    }
+
+    /// A member that refuses the new node. Nobody knows the node, so there is nothing to forget; a server that was told
+    /// so before says that it is done, another one that it never heard of the node.
+    async fn who_bans<'m>(&self, members: &'m [Fresh]) -> Result<Option<&'m Fresh>, Failure> {
+        let mut forget = command("CLUSTER FORGET");
+        forget.arg(self.new.id.as_str());
+        let replies = self.ctx.pool.call_all(members.iter().map(|member| &member.addr), &forget).await;
+        for (member, reply) in members.iter().zip(replies) {
+            match reply {
+                Ok(_) => return Ok(Some(member)),
+                Err(Failure::Reply { .. }) => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(None)
     }
 
     /// The nodes that answer, as the new one has to be told.
