@@ -15,8 +15,15 @@ use super::{Stop, Trouble, fetch};
 use crate::base::Slot;
 
 /// Between two looks at a migration: short ones are over at once, long ones need no haste.
-pub const FIRST_PAUSE: Duration = Duration::from_millis(2);
-pub const LAST_PAUSE: Duration = Duration::from_millis(100);
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LAST_PAUSE: Duration = Duration::from_millis(100);
+/// The part of the time it has taken so far that may be lost until the end is seen.
+const PART_LOST: u32 = 10;
+
+/// How long to wait for the next look at a migration that began then.
+pub fn pause(begun: Instant) -> Duration {
+    (begun.elapsed() / PART_LOST).clamp(FIRST_PAUSE, LAST_PAUSE)
+}
 
 /// How long it may take until it is known how a migration has ended.
 const IN_DOUBT: Duration = Duration::from_secs(3);
@@ -61,7 +68,7 @@ pub async fn migrate(link: &Link<'_>, slots: &[Slot], stop: &Cell<Stop>) -> Resu
     }
     source.call(begin.arg("NODE").arg(link.target.id.as_str())).await?;
     let look = command("CLUSTER GETSLOTMIGRATIONS");
-    let (mut pause, mut cancelled) = (FIRST_PAUSE, false);
+    let (begun, mut cancelled) = (Instant::now(), false);
     loop {
         let jobs = read_jobs(&source.call(&look).await?);
         let ours = |job: &&Job| job.exports && job.target == link.target.id.as_str() && job.slots == wanted;
@@ -84,8 +91,7 @@ pub async fn migrate(link: &Link<'_>, slots: &[Slot], stop: &Cell<Stop>) -> Resu
             // It may be over by now, which the next look tells.
             let _ = source.call(&command("CLUSTER CANCELSLOTMIGRATIONS")).await;
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LAST_PAUSE);
+        tokio::time::sleep(pause(begun)).await;
     }
 }
 
@@ -108,15 +114,14 @@ async fn has_arrived(link: &Link<'_>, slots: &[Slot], in_doubt: bool) -> Result<
 /// Waits until the node gives no slots away any more: migrations go on in the servers when this program is killed.
 pub async fn until_idle(pool: &Pool, node: &Node) -> Result<(), Failure> {
     let known = dialects(pool, node).await?;
-    let mut pause = FIRST_PAUSE;
+    let begun = Instant::now();
     loop {
         let gives = known.contains(&Dialect::Push) && gives(pool, node).await?;
         let fetches = !gives && known.contains(&Dialect::Fetch) && fetch::is_busy(pool, node).await?;
         if !gives && !fetches {
             return Ok(());
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LAST_PAUSE);
+        tokio::time::sleep(pause(begun)).await;
     }
 }
 

@@ -4,10 +4,11 @@
 //! The target tries again by itself when something fails, without an end; here it has a few tries.
 
 use std::cell::Cell;
+use std::time::Instant;
 
 use redis::Value;
 
-use super::atomic::{FIRST_PAUSE, LAST_PAUSE};
+use super::atomic;
 use super::link::Link;
 use super::{Stop, Trouble};
 use crate::base::Slot;
@@ -43,7 +44,7 @@ pub async fn migrate(link: &Link<'_>, slots: &[Slot], stop: &Cell<Stop>) -> Resu
     };
     let refused =
         |text: String| Trouble::Refused { from: link.source.addr.clone(), to: link.target.addr.clone(), text };
-    let (mut pause, mut given_up) = (FIRST_PAUSE, None);
+    let (begun, mut given_up) = (Instant::now(), None);
     loop {
         let Some(state) = read(&target.call(&about("STATUS")).await?).pop() else {
             return Err(refused("the target has forgotten the migration".to_owned()));
@@ -66,8 +67,7 @@ pub async fn migrate(link: &Link<'_>, slots: &[Slot], stop: &Cell<Stop>) -> Resu
                 let _ = target.call(&about("CANCEL")).await;
             }
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LAST_PAUSE);
+        tokio::time::sleep(atomic::pause(begun)).await;
     }
 }
 

@@ -60,10 +60,21 @@ impl Link<'_> {
         // Whoever of the others cannot be told hears it from the target: the caller waits for that.
         let others = join_all(self.others.iter().map(|node| self.assign(node, slots)));
         let (told, _) = tokio::join!(self.assign(self.source, slots), others);
-        for reply in told? {
+        let told = match told {
+            Err(Failure::Lost { .. }) if self.has_let_go(slots).await => return Ok(()),
+            told => told?,
+        };
+        for reply in told {
             reply.map(drop).or_else(|failure| if is_harmless(&failure) { Ok(()) } else { Err(failure) })?;
         }
         Ok(())
+    }
+
+    /// Whether the source answers and owns none of the slots. Valkey 8 closes the connection on which SETSLOT waits for
+    /// replicas when the node, having given its last slot away, becomes a replica itself.
+    async fn has_let_go(&self, slots: &[Slot]) -> bool {
+        let report = view::ask(self.pool, &self.source.addr).await;
+        report.is_ok_and(|report| !slots.iter().any(|slot| report.own().slots.contains(*slot)))
     }
 
     /// Leaves as few of the slots open as can be, after something went wrong. Gives the slots that are at

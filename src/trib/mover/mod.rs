@@ -165,6 +165,9 @@ pub enum Trouble {
     /// The servers did not move the slots, and nothing has changed.
     #[error("{from} did not move the slots to {to}: {text}")]
     Refused { from: Addr, to: Addr, text: String },
+    /// The target holds keys of the slots already, which the servers would drop unseen.
+    #[error("{to} holds keys of slots {slots} already, which an atomic migration would drop")]
+    Occupied { to: Addr, slots: SlotSet },
     /// What comes is more than the target may use.
     #[error(
         "{to} may use {} and uses {}; about {} in {} keys would come",
@@ -213,6 +216,8 @@ impl Outcome {
             Trouble::Stopped => RunError { kind: Kind::Failed, ..RunError::failed(STOPPED) },
             Trouble::NoRoom { .. } => RunError::failed(format!("*** {trouble}."))
                 .hint("raise its maxmemory, move fewer slots, or use --ignore-memory"),
+            Trouble::Occupied { .. } => RunError::failed(format!("*** {trouble}."))
+                .hint("--engine migrate compares them, 'trib check' names them"),
             other => RunError::failed(format!("*** {other}")),
         };
         let mut hint = format!("{} of {wanted} slots were moved", self.moved.len());
@@ -371,13 +376,14 @@ impl<'a> Mover<'a> {
             Err(trouble) => outcome.trouble = Some(trouble),
         }
         outcome.moved = as_moves(&by_servers);
-        let rest = &job.slots[by_servers.len()..];
+        let arrived: SlotSet = by_servers.into_iter().collect();
+        let rest: Vec<Slot> = job.slots.iter().copied().filter(|slot| !arrived.contains(*slot)).collect();
         if outcome.trouble.is_some() || rest.is_empty() {
             self.observer.ended(index);
             return outcome;
         }
         let pace = pace::Pace::new(self.settings.batch, &self.brake);
-        for batch in batches(rest, &link.counts, self.brake.most_open_keys()) {
+        for batch in batches(&rest, &link.counts, self.brake.most_open_keys()) {
             if self.stop.get() != Stop::No {
                 outcome.trouble = Some(Trouble::Stopped);
                 break;
@@ -421,8 +427,8 @@ impl<'a> Mover<'a> {
         }
     }
 
-    /// Has the servers do the job, if they are to; `moved` are the slots at its beginning that they have moved. What they
-    /// move cannot be slowed down, so where there are limits they move a little at a time.
+    /// Has the servers do the job, if they are to; `moved` are the slots that they have moved. What they move cannot be
+    /// slowed down, so where there are limits they move a little at a time.
     async fn atomically(&self, index: usize, job: &Job, link: &Link<'a>, moved: &mut Vec<Slot>) -> Result<(), Trouble> {
         let engine = self.settings.engine;
         let wanted = job.scope == Scope::Slots && engine != Engine::Migrate;
@@ -438,7 +444,8 @@ impl<'a> Mover<'a> {
             false => 0,
         };
         let keys_of = |slots: &[Slot]| slots.iter().filter_map(|slot| link.counts.get(slot)).sum::<u64>();
-        for portion in portions(&job.slots, &link.counts, self.brake.most_keys_atomic(key_bytes)) {
+        let free = self.without_strays(job, link).await?;
+        for portion in portions(&free, &link.counts, self.brake.most_keys_atomic(key_bytes)) {
             if self.stop.get() != Stop::No {
                 return Err(Trouble::Stopped);
             }
@@ -468,6 +475,29 @@ impl<'a> Mover<'a> {
             moved.extend_from_slice(portion);
         }
         Ok(())
+    }
+
+    /// The slots of the job that the servers may move: those of which the target holds no keys already. Such strays are
+    /// compared, and kept apart, where keys are moved one by one; servers that move slots themselves drop them unseen, and
+    /// a target that runs Valkey 9 stops with a failed assertion.
+    async fn without_strays(&self, job: &Job, link: &Link<'a>) -> Result<Vec<Slot>, Trouble> {
+        let counts = link.count(link.target, &job.slots).await?;
+        let (mut free, mut taken) = (Vec::with_capacity(job.slots.len()), SlotSet::new());
+        for (&slot, keys) in job.slots.iter().zip(counts) {
+            match keys {
+                0 => free.push(slot),
+                _ => taken.insert(slot),
+            }
+        }
+        if taken.is_empty() {
+            return Ok(free);
+        }
+        let to = link.target.addr.clone();
+        match self.settings.engine {
+            Engine::Auto => self.observer.falls_back(&Trouble::Occupied { to, slots: taken }),
+            _ => return Err(Trouble::Occupied { to, slots: taken }),
+        }
+        Ok(free)
     }
 
     async fn move_slots(
