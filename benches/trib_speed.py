@@ -12,6 +12,7 @@ RUNS, DELAY_MS, CASES = int(sys.argv[4]), float(sys.argv[5]), sys.argv[6:]
 # A server's own port, and how much higher the port is that it announces when links are long.
 FIRST, PROXY = 7941, 2000
 SLOTS = int(os.environ.get("SLOTS", "1000"))
+PEERS = os.environ.get("PEERS", "target/peers")
 
 
 class Link:
@@ -353,6 +354,50 @@ def atomic():
                 show_bar("per key", middle * 1000 / keys, "us", 2.5)
 
 
+def valkey():
+    """Between servers of Valkey 9.1. Of valkey-cli 9 there is only what it waits for: one CLUSTER MIGRATESLOTS for the pair,
+    then CLUSTER GETSLOTMIGRATIONS every 100 ms, without its own start and what it asks of the cluster before and after.
+    valkey-cli 8.1 moves key by key."""
+    with Servers(f"{PEERS}/valkey-server-9.1", 3) as servers:
+        form(servers)
+        ids = [servers.id(index) for index in range(3)]
+        servers.fill(0, range(SLOTS), 60)
+        common = ["--cluster-from", ids[0], "--cluster-to", ids[2], "--cluster-slots", str(SLOTS), "--cluster-yes"]
+        by_keys = [f"{PEERS}/valkey-cli-8.1", "--cluster", "reshard", servers.addr(0), *common]
+        ours = [TRIB, "reshard", servers.addr(0), "--from", ids[0], "--to", ids[2], "--slots", str(SLOTS), "--yes"]
+        ways = {
+            "valkey-cli 8.1": lambda: run(by_keys)[0],
+            "valkey-cli 8.1, pipeline 100": lambda: run([*by_keys, "--cluster-pipeline", "100"])[0],
+            "valkey-cli 9, at the least": lambda: push(servers, ids[2]),
+            "trib": lambda: run(ours)[0],
+        }
+        times = {name: [] for name in ways}
+        for _ in range(RUNS):
+            for name, way in ways.items():
+                times[name].append(way())
+                assert servers.keys(2) == SLOTS * 60, f"{servers.keys(2)} keys arrived"
+                until(servers.have_slots)
+                give_back(servers, ids, {0: 0})
+                # What has left is deleted in the background.
+                until(lambda: servers.keys(2) == 0)
+        show(f"{SLOTS:,} slots with {60 * SLOTS:,} keys between servers of Valkey 9.1", times,
+             [("trib", "valkey-cli 9, at the least", 1), ("trib", "valkey-cli 8.1, pipeline 100", 1)])
+
+
+def push(servers, target):
+    """The milliseconds until the first server knows that it has given its lowest slots to this one."""
+    begun = time.perf_counter()
+    with servers.link(0) as link:
+        assert link.call("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", 0, SLOTS - 1, "NODE", target) == "OK"
+        while True:
+            latest = link.call("CLUSTER", "GETSLOTMIGRATIONS")[0]
+            state = dict(zip(latest[::2], latest[1::2]))["state"]
+            if state == "success":
+                return (time.perf_counter() - begun) * 1000
+            assert state not in ("failed", "cancelled"), latest
+            time.sleep(0.1)
+
+
 def check():
     for count in (10, 100):
         with Servers("redis-server", count, delayed=False) as servers:
@@ -365,7 +410,7 @@ def check():
 
 
 ALL = {"create": create, "empty": empty, "one": one, "two": two, "import": importing, "ways": ways, "atomic": atomic,
-       "check": check}
+       "valkey": valkey, "check": check}
 resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
 for case in CASES:
     ALL[case]()
