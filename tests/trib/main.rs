@@ -29,6 +29,7 @@ mod members;
 mod mishaps;
 mod misuse;
 mod peers_redis;
+mod peers_valkey;
 mod place;
 mod plans;
 mod roll;

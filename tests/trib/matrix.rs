@@ -23,7 +23,7 @@ fn become_well(seed: &str) {
 }
 
 /// One kind after the other, so that kinds take turns in every role.
-fn live(kinds: &[ServerKind]) {
+pub fn live(kinds: &[ServerKind]) {
     // Stock servers tell of every slot on its own, which takes a server without optimisation its time on a busy machine.
     let patience = "cluster-node-timeout 15000";
     let servers: Vec<Server> =
