@@ -5,10 +5,11 @@ use serde::Serialize;
 use super::Context;
 use crate::base::SLOTS;
 use crate::trib::cli::SeedArgs;
-use crate::trib::client::command;
+use crate::trib::client::{command, text_of};
 use crate::trib::error::{Error, Failure, Kind};
 use crate::trib::report;
 use crate::trib::view::{ClusterView, Node};
+use crate::trib::vitals;
 
 /// Show keys, slots and replicas of every primary
 #[derive(clap::Args)]
@@ -46,10 +47,10 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
 pub async fn summary(ctx: &Context<'_>, view: &ClusterView) -> Summary {
     let is_asked = |node: &&Node| node.is_primary() && node.is_reachable();
     let primaries: Vec<&Node> = report::in_order(ctx.ui, view).into_iter().filter(is_asked).collect();
-    let sizes = ctx.pool.call_all(primaries.iter().map(|node| &node.addr), &command("DBSIZE")).await;
+    let sizes = ctx.pool.call_all(primaries.iter().map(|node| &node.addr), &command("INFO keyspace")).await;
     let mut summary = Summary { keys: 0, primaries: Vec::new(), complete: true };
     for (node, size) in primaries.iter().zip(sizes) {
-        match size.and_then(|value| whole_number(node, &value)) {
+        match size.and_then(|info| keys_in(node, &info)) {
             Ok(keys) => {
                 summary.keys += keys;
                 let replicas = view.replicas_of(&node.id).count();
@@ -79,9 +80,8 @@ pub async fn summary(ctx: &Context<'_>, view: &ClusterView) -> Summary {
     summary
 }
 
-fn whole_number(node: &Node, value: &redis::Value) -> Result<u64, Failure> {
-    match value {
-        redis::Value::Int(n) => Ok(u64::try_from(*n).unwrap_or(0)),
-        _ => Err(Failure::Unexpected { node: node.addr.clone(), reason: "DBSIZE is no number".to_owned() }),
-    }
+/// In all databases: DBSIZE tells of one.
+fn keys_in(node: &Node, info: &redis::Value) -> Result<u64, Failure> {
+    let unexpected = || Failure::Unexpected { node: node.addr.clone(), reason: "INFO is no text".to_owned() };
+    Ok(vitals::keys(&text_of(info).ok_or_else(unexpected)?))
 }
