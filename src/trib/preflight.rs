@@ -69,7 +69,10 @@ fn warnings(candidates: &[Candidate]) -> Vec<String> {
     }
     if versions.len() > 1 {
         let told: Vec<String> = versions.iter().map(|(version, nodes)| format!("{nodes} of {version}")).collect();
-        warnings.push(format!("The nodes differ: {}.", told.join(", ")));
+        warnings.push(format!(
+            "The nodes differ: {}. A server may be unable to replicate one that is newer, and to take its slots.",
+            told.join(", ")
+        ));
     }
     warnings
 }
@@ -208,7 +211,7 @@ mod tests {
         let mixed = [same[0].clone(), candidate("h:3", "valkey 9.1.2", silent)];
         insta::assert_snapshot!(warnings(&mixed).join("\n"), @r"
         The cluster bus port 10003 of h:3 does not answer from here (Connection refused); all other nodes must reach it.
-        The nodes differ: 1 of redis 7.0.15, 1 of valkey 9.1.2.
+        The nodes differ: 1 of redis 7.0.15, 1 of valkey 9.1.2. A server may be unable to replicate one that is newer, and to take its slots.
         ");
     }
 }

@@ -76,7 +76,14 @@ impl Vitals {
             return Some("it reports cluster_state:fail and serves nothing".to_owned());
         }
         if node.is_replica() && !self.is_linked(node) {
-            return Some("its replication link to the primary is down".to_owned());
+            let versions = node.primary.and_then(|id| self.get(&id)).map(|primary| (&vital.version, &primary.version));
+            let why = match versions.filter(|(own, of_primary)| own != of_primary) {
+                Some((own, of_primary)) => format!(
+                    " (it is {own}, the primary {of_primary}: a server cannot replicate one that is newer than itself)"
+                ),
+                None => String::new(),
+            };
+            return Some(format!("its replication link to the primary is down{why}"));
         }
         None
     }
@@ -203,7 +210,10 @@ mod tests {
             vitals.by_node.insert(id(letter), well.clone());
         }
         let replica = view.node(&id('c')).unwrap();
-        assert!(vitals.complaint(replica).unwrap().contains("link"));
+        assert_eq!(vitals.complaint(replica).unwrap(), "its replication link to the primary is down");
+        vitals.by_node.get_mut(&id('a')).unwrap().version = "redis 8.2.3".to_owned();
+        vitals.by_node.get_mut(&id('c')).unwrap().version = "redis 7.0.15".to_owned();
+        assert!(vitals.complaint(replica).unwrap().contains("(it is redis 7.0.15, the primary redis 8.2.3: a server"));
         vitals.by_node.get_mut(&id('a')).unwrap().attached.push("10.0.0.3:7000".to_owned());
         assert_eq!(vitals.complaint(replica), None);
         vitals.by_node.get_mut(&id('b')).unwrap().serves = false;
