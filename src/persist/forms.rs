@@ -16,33 +16,34 @@ use crate::data::value::ValueRef;
 /// The version that Redis 5 and 6 write.
 const OLD_VERSION: u16 = 9;
 
+/// How many other forms a value has.
+pub const FORMS: usize = 2;
+
 /// A value once more.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Forms {
-    /// Newest first.
-    pub payloads: [Vec<u8>; 2],
+pub struct Form {
+    pub payload: Vec<u8>,
     /// It is a hash whose fields expire.
     pub expires: bool,
 }
 
-/// The value of a payload of any server in other forms.
+/// The value of a payload of any server in another form: the newest is number 0.
 ///
 /// # Errors
 /// When it is no payload, or of a kind that the data model does not have.
-pub fn forms(payload: &[u8]) -> Result<Forms, RestoreError> {
+pub fn form(payload: &[u8], number: usize) -> Result<Form, RestoreError> {
     let value = restore(payload, &Limits::default(), VersionCheck::Any)?;
-    let mut first = Vec::new();
-    dump(&mut first, value.as_ref(), true);
-    let mut second = Vec::new();
     let expiring = match value.as_ref() {
         ValueRef::Hash(hash) if hash.has_expiries() => Some(hash),
         _ => None,
     };
-    match expiring {
-        Some(hash) => dump_for_redis(&mut second, hash),
-        None => dump_old(&mut second, value.as_ref()),
+    let mut out = Vec::new();
+    match (number, expiring) {
+        (0, _) => dump(&mut out, value.as_ref(), true),
+        (_, Some(hash)) => dump_for_redis(&mut out, hash),
+        (_, None) => dump_old(&mut out, value.as_ref()),
     }
-    Ok(Forms { payloads: [first, second], expires: expiring.is_some() })
+    Ok(Form { payload: out, expires: expiring.is_some() })
 }
 
 /// As Redis 7.4 and later write it.
@@ -110,6 +111,13 @@ mod tests {
         u16::from_le_bytes([payload[at], payload[at + 1]])
     }
 
+    /// All forms, and whether they expire.
+    fn forms(payload: &[u8]) -> Result<([Vec<u8>; FORMS], bool), RestoreError> {
+        let (first, second) = (form(payload, 0)?, form(payload, 1)?);
+        assert_eq!(first.expires, second.expires);
+        Ok(([first.payload, second.payload], first.expires))
+    }
+
     #[test]
     fn a_hash_whose_fields_expire_keeps_that() {
         let Value::Hash(mut hash) = value(Kind::Hash, &[b"a".to_vec(), b"b".to_vec()], &small_limits()) else {
@@ -118,15 +126,15 @@ mod tests {
         hash.set_expiry(b"b", Some(Millis(5000)), &small_limits());
         let payload = dumped(ValueRef::Hash(&hash));
         let found = forms(&payload).unwrap();
-        assert!(found.expires);
-        assert_eq!(found.payloads.each_ref().map(|form| (form[0], version(form))), [(22, 80), (24, VERSION)]);
+        assert!(found.1);
+        assert_eq!(found.0.each_ref().map(|form| (form[0], version(form))), [(22, 80), (24, VERSION)]);
         // Either leads to the other.
-        for form in &found.payloads {
+        for form in &found.0 {
             assert!(is_same_value(form, &payload).unwrap());
             assert_eq!(forms(form).unwrap(), found);
         }
         hash.set_expiry(b"b", Some(Millis(5001)), &small_limits());
-        assert!(!is_same_value(&found.payloads[1], &dumped(ValueRef::Hash(&hash))).unwrap());
+        assert!(!is_same_value(&found.0[1], &dumped(ValueRef::Hash(&hash))).unwrap());
     }
 
     #[test]
@@ -141,12 +149,12 @@ mod tests {
         #[test]
         fn old_forms_hold_the_same_value(kind in any_kind(), elements in any_elements()) {
             let payload = dumped(value(kind, &elements, &small_limits()).as_ref());
-            let found = forms(&payload).unwrap();
-            prop_assert!(!found.expires);
-            prop_assert_eq!(found.payloads.each_ref().map(|form| version(form)), [10, OLD_VERSION]);
+            let (found, expires) = forms(&payload).unwrap();
+            prop_assert!(!expires);
+            prop_assert_eq!(found.each_ref().map(|form| version(form)), [10, OLD_VERSION]);
             // Nothing that Redis 6 does not know: listpacks, and the second kind of quicklists and streams.
-            prop_assert!(found.payloads[1][0] <= t::STREAM_1, "{}", found.payloads[1][0]);
-            for form in &found.payloads {
+            prop_assert!(found[1][0] <= t::STREAM_1, "{}", found[1][0]);
+            for form in &found {
                 prop_assert!(is_same_value(form, &payload).unwrap());
             }
         }

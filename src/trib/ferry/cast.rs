@@ -3,67 +3,64 @@
 //! It is sent as it came. A server that does not read that says so and changes nothing; then the value is written anew, in
 //! the forms that other servers read, one after the other.
 
-use crate::persist::forms::{Forms, forms};
+use crate::persist::forms::{FORMS, Form, form};
 use crate::resp::client::ReplyValue;
 use crate::trib::error::is_unread_text;
 
-/// The first form; those behind it are the ones of [`Forms`].
+/// The first form; those behind it are the ones of [`form`].
 pub const AS_IT_CAME: usize = 0;
 
 /// A value in the form in which it is sent.
 pub struct Cast<'c> {
     came: &'c [u8],
-    /// The other forms, or why there are none, when they were needed.
-    others: Option<Result<Forms, String>>,
     form: usize,
+    /// The value in another form, or why it has none.
+    anew: Option<Result<Form, String>>,
 }
 
 impl<'c> Cast<'c> {
-    /// A payload, to be sent in the form that was taken last.
+    /// A payload, to be sent in the form that was taken last. Hashes whose fields expire have forms of their own.
     #[must_use]
     pub fn new(came: &'c [u8], form: usize) -> Cast<'c> {
-        let mut cast = Cast { came, others: None, form: AS_IT_CAME };
-        if form != AS_IT_CAME && matches!(cast.others(), Ok(forms) if !forms.expires) {
-            cast.form = form;
+        let mut cast = Cast { came, form: AS_IT_CAME, anew: None };
+        if form != AS_IT_CAME && (!cast.take(form) || cast.lesson().is_none()) {
+            cast.form = AS_IT_CAME;
+            cast.anew = None;
         }
         cast
     }
 
-    fn others(&mut self) -> &Result<Forms, String> {
-        let came = self.came;
-        self.others.get_or_insert_with(|| forms(came).map_err(|e| e.to_string()))
+    /// Writes the value in this form; false where it has none.
+    fn take(&mut self, number: usize) -> bool {
+        let anew = self.anew.insert(form(self.came, number - 1).map_err(|e| e.to_string()));
+        self.form = if anew.is_ok() { number } else { AS_IT_CAME };
+        anew.is_ok()
     }
 
     #[must_use]
     pub fn payload(&self) -> &[u8] {
-        match (&self.others, self.form.checked_sub(1)) {
-            (Some(Ok(forms)), Some(at)) => &forms.payloads[at],
+        match &self.anew {
+            Some(Ok(form)) => &form.payload,
             _ => self.came,
         }
     }
 
     /// Turns to the next form; false when there is none.
     pub fn recast(&mut self) -> bool {
-        let next = self.form + 1;
-        let is_there = matches!(self.others(), Ok(forms) if next <= forms.payloads.len());
-        if is_there {
-            self.form = next;
-        }
-        is_there
+        self.form < FORMS && !matches!(self.anew, Some(Err(_))) && self.take(self.form + 1)
     }
 
-    /// When the value was taken in another form than that in which it came: what is to be known for others. Hashes whose
-    /// fields expire have forms of their own.
+    /// When the value was taken in another form than that in which it came: what is to be known for others.
     #[must_use]
     pub fn lesson(&self) -> Option<usize> {
-        matches!(&self.others, Some(Ok(forms)) if !forms.expires && self.form != AS_IT_CAME).then_some(self.form)
+        matches!(&self.anew, Some(Ok(form)) if !form.expires).then_some(self.form)
     }
 
     /// Why the value was taken in no form.
     #[must_use]
     pub fn explain(&self, said: &str) -> String {
-        match &self.others {
-            Some(Ok(forms)) if forms.expires => {
+        match &self.anew {
+            Some(Ok(form)) if form.expires => {
                 format!("{said} (fields of it expire, which only Redis since 7.4 and Valkey since 9 know)")
             }
             Some(Err(why)) => format!("{said} (it cannot be written anew: {why})"),
