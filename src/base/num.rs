@@ -57,8 +57,13 @@ fn is_zero(digits: &[u8]) -> bool {
     digits.iter().take_while(|b| !b.eq_ignore_ascii_case(&exponent)).all(|b| matches!(b, b'0' | b'.'))
 }
 
-/// Appends the shortest text that reads back as `value`, in the form `%.17g` would choose.
+/// Appends the shortest text that reads back as `value`, laid out as Redis does it since 7.2: whole numbers as such up to
+/// 2^62, others with an exponent when many zeros or (from 10^4 on) many decimals would be needed.
 pub fn push_f64(out: &mut Vec<u8>, value: f64) {
+    /// Up to here a whole number is one for sure.
+    const WHOLE_MAX: f64 = (1_u64 << 62) as f64;
+    /// So many zeros behind the digits already take an exponent.
+    const ZEROS: i32 = 7;
     if value.is_infinite() {
         out.extend_from_slice(if value > 0.0 { b"inf" } else { b"-inf" });
         return;
@@ -71,7 +76,7 @@ pub fn push_f64(out: &mut Vec<u8>, value: f64) {
         out.extend_from_slice(if value.is_sign_negative() { b"-0" } else { b"0" });
         return;
     }
-    if value.fract() == 0.0 && value.abs() < 1e17 {
+    if value.fract() == 0.0 && value.abs() <= WHOLE_MAX {
         push_i64(out, value as i64);
         return;
     }
@@ -89,35 +94,29 @@ pub fn push_f64(out: &mut Vec<u8>, value: f64) {
     let leading = (all.len() - digits.len()) as i32;
     // Position of the decimal point relative to the first significant digit.
     let point = whole.len() as i32 + exponent - leading;
-    let digits = digits.trim_end_matches('0');
+    let digits = digits.trim_end_matches('0').as_bytes();
     if negative {
         out.push(b'-');
     }
     let scientific = point - 1;
-    if (-4..17).contains(&scientific) {
-        if point <= 0 {
-            out.extend_from_slice(b"0.");
-            out.resize(out.len() + (-point) as usize, b'0');
-            out.extend_from_slice(digits.as_bytes());
-        } else if digits.len() as i32 <= point {
-            out.extend_from_slice(digits.as_bytes());
-            out.resize(out.len() + (point as usize - digits.len()), b'0');
-        } else {
-            out.extend_from_slice(&digits.as_bytes()[..point as usize]);
-            out.push(b'.');
-            out.extend_from_slice(&digits.as_bytes()[point as usize..]);
-        }
+    let zeros = point - digits.len() as i32;
+    if zeros >= 0 && scientific.abs() < digits.len() as i32 + ZEROS - i32::from(negative) {
+        out.extend_from_slice(digits);
+        out.resize(out.len() + zeros as usize, b'0');
+    } else if zeros < 0 && (zeros > -ZEROS || scientific.abs() < 4) {
+        let (before, behind) = digits.split_at(point.max(0) as usize);
+        out.extend_from_slice(if before.is_empty() { b"0" } else { before });
+        out.push(b'.');
+        out.resize(out.len() + (-point).max(0) as usize, b'0');
+        out.extend_from_slice(behind);
     } else {
-        out.extend_from_slice(&digits.as_bytes()[..1]);
+        out.extend_from_slice(&digits[..1]);
         if digits.len() > 1 {
             out.push(b'.');
-            out.extend_from_slice(&digits.as_bytes()[1..]);
+            out.extend_from_slice(&digits[1..]);
         }
         out.push(b'e');
         out.push(if scientific < 0 { b'-' } else { b'+' });
-        if scientific.abs() < 10 {
-            out.push(b'0');
-        }
         push_i64(out, i64::from(scientific.abs()));
     }
 }
@@ -227,19 +226,26 @@ mod tests {
     }
 
     #[test]
-    fn doubles_read_back_and_look_like_percent_17g() {
+    fn doubles_read_back_and_look_as_in_redis_since_7_2() {
         for (value, text) in [
             (0.0, "0"),
             (1.0, "1"),
             (-2.5, "-2.5"),
             (0.1, "0.1"),
             (3e20, "3e+20"),
-            (1e-7, "1e-07"),
+            (1e-6, "0.000001"),
+            (1e-7, "1e-7"),
             (0.0001, "0.0001"),
-            (1.5e-5, "1.5e-05"),
+            (1.5e-5, "0.000015"),
+            (1.234567e-5, "1.234567e-5"),
+            (-0.012345678, "-0.012345678"),
+            (77_850.303_558_341_56, "7.785030355834156e+4"),
             (123_456.789, "123456.789"),
             (1e16, "10000000000000000"),
-            (1e17, "1e+17"),
+            (1e17, "100000000000000000"),
+            (4_611_686_018_427_387_904.0, "4611686018427387904"),
+            (12_345_678_901_234_567_890.0, "12345678901234567000"),
+            (-9_223_372_036_854_775_808.0, "-9223372036854776000"),
             (1.25e300, "1.25e+300"),
             (f64::INFINITY, "inf"),
             (f64::NEG_INFINITY, "-inf"),

@@ -96,6 +96,15 @@ impl<'a> ExpiryClause<'a> {
     /// # Errors
     /// When it is not a number, not positive, or too far away.
     pub fn resolve(&self, now: Millis, command: &str) -> Result<Expiry, ErrorReply> {
+        self.resolve_from(1, now, command)
+    }
+
+    /// The same for fields of hashes, whose time may be zero: they end at once.
+    pub fn resolve_or_now(&self, now: Millis, command: &str) -> Result<Expiry, ErrorReply> {
+        self.resolve_from(0, now, command)
+    }
+
+    fn resolve_from(&self, least: i64, now: Millis, command: &str) -> Result<Expiry, ErrorReply> {
         let (word, text) = match self.said {
             None => return Ok(Expiry::Unsaid),
             Some((Word::KeepTtl, _)) => return Ok(Expiry::Keep),
@@ -103,7 +112,7 @@ impl<'a> ExpiryClause<'a> {
             Some(said) => said,
         };
         let unit = if matches!(word, Word::Ex | Word::Exat) { TimeUnit::Seconds } else { TimeUnit::Millis };
-        if parse::int(text)? <= 0 {
+        if parse::int(text)? < least {
             return Err(ErrorReply::invalid_expire(command));
         }
         let at = parse::expire_at(text, unit, matches!(word, Word::Ex | Word::Px), now, command)?;
@@ -164,6 +173,11 @@ mod tests {
         assert_eq!(clause(&["ex", "2", "px", "3"]), None);
         assert_eq!(clause(&["keepttl", "ex", "3"]), None);
         assert_eq!(clause(&["px", "x"]), Some(Err(ErrorReply::NotInteger)));
+        let argv = Argv::of(&[b"ex", b"0"]);
+        let mut of_a_field = ExpiryClause::default();
+        of_a_field.accept(argv.args(), 0);
+        let now = Ok(Expiry::At { at: Millis(500), as_is: false });
+        assert_eq!(of_a_field.resolve_or_now(Millis(500), "hgetex"), now);
         for time in ["0", "-1", "9223372036854775807"] {
             assert_eq!(clause(&["ex", time]), Some(Err(ErrorReply::invalid_expire("set"))), "{time}");
         }

@@ -40,7 +40,8 @@ impl Server {
             return Gate::Refused(ErrorReply::NoAuth);
         }
         if client.in_transaction() && flags.contains(Flags::NO_MULTI) {
-            return Gate::Refused(ErrorReply::Static("ERR Command not allowed inside a transaction"));
+            let text = format!("ERR Command '{}' not allowed inside a transaction", command.name);
+            return Gate::Refused(ErrorReply::text_of(text));
         }
         if let Err(error) = self.route(client, command, args) {
             return Gate::Elsewhere(error);

@@ -25,6 +25,12 @@ pub fn is_meant(args: &Argv, node: &Reply, stock: &Reply) -> bool {
             )
         }
         "sort" | "sort_ro" => is_pattern_denied(node, stock) || is_key_called_like_an_option(args, node, stock),
+        // There is one more area to search.
+        "geosearch" | "geosearchstore" => {
+            let areas = |areas: &str| format!("ERR exactly one of {areas} can be specified for {}", shown(&args[0]));
+            is_error(stock, &[&areas("BYRADIUS and BYBOX")])
+                && is_error(node, &[&areas("BYRADIUS, BYBOX and BYPOLYGON")])
+        }
         // A type that does not exist is an error since Valkey 9.
         "scan" => args.windows(2).any(|pair| {
             is(&pair[0], "type")
@@ -43,7 +49,7 @@ pub fn is_meant(args: &Argv, node: &Reply, stock: &Reply) -> bool {
 /// In cluster mode patterns are allowed that stay in the slot of the key.
 fn is_pattern_denied(node: &Reply, stock: &Reply) -> bool {
     const OURS: &str =
-        "option of SORT denied in cluster mode when keys formed by the pattern may be in different slots.";
+        "option of SORT denied in Cluster mode when keys formed by the pattern may be in different slots.";
     ["BY", "GET"].iter().any(|option| {
         is_error(stock, &[&format!("ERR {option} option of SORT denied in Cluster mode.")])
             && is_error(node, &[&format!("ERR {option} {OURS}")])
@@ -56,6 +62,10 @@ fn is_key_called_like_an_option(args: &Argv, node: &Reply, stock: &Reply) -> boo
     is_error(node, &["CROSSSLOT Keys in request don't hash to the same slot"])
         && stock.kind == b'-'
         && args.windows(2).any(|pair| is(&pair[0], "store") && is_option(&pair[1]))
+}
+
+fn shown(word: &[u8]) -> String {
+    String::from_utf8_lossy(word).into_owned()
 }
 
 fn is(word: &[u8], name: &str) -> bool {

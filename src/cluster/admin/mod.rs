@@ -164,8 +164,10 @@ pub enum AdminError {
     SetSlotSyntax,
     #[error("Missing timeout value")]
     MissingTimeout,
-    #[error("Invalid timeout value")]
+    #[error("timeout is not an integer or out of range")]
     BadTimeout,
+    #[error("timeout is negative")]
+    NegativeTimeout,
 }
 
 /// Arguments as they may be shown in an error.

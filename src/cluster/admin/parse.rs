@@ -62,7 +62,8 @@ fn setslot(args: &[&[u8]]) -> Result<AdminCommand, AdminError> {
         None => None,
         Some(at) => {
             let value = rest.get(at + 1).ok_or(AdminError::MissingTimeout)?;
-            Some(num::parse_i64(value).and_then(|n| u64::try_from(n).ok()).ok_or(AdminError::BadTimeout)?)
+            let timeout_ms = num::parse_i64(value).ok_or(AdminError::BadTimeout)?;
+            Some(u64::try_from(timeout_ms).map_err(|_| AdminError::NegativeTimeout)?)
         }
     };
     Ok(AdminCommand::SetSlot(SetSlot { slot, action, timeout_ms }))

@@ -50,8 +50,11 @@ pub fn flushslot(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     if !ctx.server.config.cluster_enabled {
         return Err(ErrorReply::ClusterDisabled);
     }
+    if args.len() > 4 {
+        return Err(ErrorReply::wrong_subcommand_arity(args.at(1), "CLUSTER"));
+    }
     let slot = slot(args.at(2)).ok_or(ErrorReply::InvalidSlot)?;
-    if args.len() > 4 || (args.len() == 4 && !args.is(3, "async") && !args.is(3, "sync")) {
+    if args.len() == 4 && !args.is(3, "async") && !args.is(3, "sync") {
         return Err(ErrorReply::Syntax);
     }
     ctx.dont_propagate();

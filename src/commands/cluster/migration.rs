@@ -3,8 +3,8 @@
 #[cfg(test)]
 mod tests;
 
-use crate::base::NodeId;
-use crate::cluster::Engine;
+use crate::base::{NodeId, Slot, num};
+use crate::cluster::{Engine, NodeIdx};
 use crate::exec::client::ClientFlags;
 use crate::exec::slot_migration::message::{Establish, Finish, Message};
 use crate::exec::slot_migration::ranges::SlotRanges;
@@ -50,9 +50,18 @@ fn group(engine: &Engine, args: Args<'_>, at: usize) -> Result<((SlotRanges, Nod
     if !args.is(at, "SLOTSRANGE") {
         return Err(ErrorReply::Syntax);
     }
-    let node = (at + 1..args.len()).find(|i| args.is(*i, "NODE")).ok_or(ErrorReply::Syntax)?;
-    let words: Vec<&[u8]> = args.range(at + 1, node).iter().collect();
-    let ranges = SlotRanges::parse(&words)?;
+    let words: Vec<&[u8]> = args.from(at + 1).iter().collect();
+    let (mut ranges, mut used) = (SlotRanges::default(), 0);
+    while words.get(used).is_some_and(|word| num::parse_i64(word).is_some()) {
+        let (first, last) = ranges.read(&words[used..])?;
+        (first.get()..=last.get()).filter_map(Slot::new).try_for_each(|slot| owner(engine, slot).map(drop))?;
+        used += 2;
+    }
+    let ranges = ranges.some()?;
+    let node = at + 1 + used;
+    if !args.is(node, "NODE") {
+        return Err(ErrorReply::Syntax);
+    }
     let name = args.get(node + 1).ok_or(ErrorReply::Syntax)?;
     let named = |text: &str| ErrorReply::text_of(format!("ERR {text} node name: {}", shown(name, SHOWN_BYTES)));
     let id = NodeId::parse(name).ok_or_else(|| named("Invalid"))?;
@@ -63,18 +72,22 @@ fn group(engine: &Engine, args: Args<'_>, at: usize) -> Result<((SlotRanges, Nod
     Ok(((ranges, id), node + 2))
 }
 
+/// Who serves the slot: somebody has to.
+fn owner(engine: &Engine, slot: Slot) -> Result<NodeIdx, ErrorReply> {
+    let none = || ErrorReply::text_of(format!("ERR Slot {slot} has no node served."));
+    engine.slot_owner(slot).ok_or_else(none)
+}
+
 /// Whether this node may give these slots away.
 fn check_slots(engine: &Engine, migrations: &SlotMigrations, ranges: &SlotRanges) -> Done {
-    let mut owner = None;
+    let mut owner_of_all = None;
     for slot in ranges.slots() {
-        let Some(of_this) = engine.slot_owner(slot) else {
-            return Err(ErrorReply::text_of(format!("ERR Slot {slot} has no node served.")));
-        };
-        if *owner.get_or_insert(of_this) != of_this {
+        let of_this = owner(engine, slot)?;
+        if *owner_of_all.get_or_insert(of_this) != of_this {
             return Err(ErrorReply::Static("ERR Requested slots span multiple shards"));
         }
     }
-    if owner != Some(engine.me()) {
+    if owner_of_all != Some(engine.me()) {
         return Err(ErrorReply::Static("ERR Slots are not served by this node."));
     }
     if let Some(slot) = ranges.slots().find(|slot| migrations.is_moving(Operation::Export, *slot)) {

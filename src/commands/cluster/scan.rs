@@ -42,12 +42,8 @@ impl<'a> Position<'a> {
     fn parse(cursor: &'a [u8]) -> Option<Position<'a>> {
         let mut parts = cursor.splitn(3, |b| *b == b'-');
         let (fingerprint, tag, n) = (parts.next()?, parts.next()?, parts.next()?);
-        let well_formed = (fingerprint == b"0" || fingerprint.len() == FINGERPRINT_LEN)
-            && tag.len() > 2
-            && tag.starts_with(b"{")
-            && tag.ends_with(b"}");
         let n = std::str::from_utf8(n).ok().filter(|n| n.bytes().all(|b| b.is_ascii_digit()))?.parse().ok()?;
-        well_formed.then(|| Position { fingerprint, slot: key_slot(tag), n })
+        Some(Position { fingerprint, slot: key_slot(tag), n })
     }
 }
 
@@ -91,13 +87,13 @@ fn clusterscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     if ctx.server.cluster.is_none() {
         return Err(ErrorReply::ClusterDisabled);
     }
+    let (asked, options) = split_options(args.from(2))?;
+    let filter = KeyFilter::parse(options.args())?;
     let start = args.at(1) == END.as_bytes();
     let position = Position::parse(args.at(1));
     if !start && position.is_none() {
         return Err(INVALID);
     }
-    let (asked, options) = split_options(args.from(2))?;
-    let filter = KeyFilter::parse(options.args())?;
     let pinned = filter.pattern.and_then(pattern_slot);
     let found = Found::new(ctx.reply());
     let next: Cow<'static, str> = match position {
@@ -162,8 +158,9 @@ mod tests {
         let slot_of = |text: &str| Position::parse(text.as_bytes()).map(|p| (p.slot, p.n));
         assert_eq!(slot_of("0-{foo}-0"), Some((key_slot(b"foo"), 0)));
         assert_eq!(slot_of("abcdef-{06S}-18446744073709551615"), Some((key_slot(b"06S"), u64::MAX)));
-        for bad in ["", "0", "-", "0-{a}", "0-a-0", "0-{}-0", "0-{a}-", "0-{a}--1", "0-{a}-x", "12-{a}-0", "0-{a}-1-2"]
-        {
+        // Made by others: the slot begins anew.
+        assert_eq!(slot_of("12-06S-7"), Some((key_slot(b"06S"), 7)));
+        for bad in ["", "0", "-", "0-{a}", "0-{a}-", "0-{a}--1", "0-{a}-x", "0-{a}-1-2"] {
             assert_eq!(slot_of(bad), None, "{bad}");
         }
         for slot in Slot::all() {

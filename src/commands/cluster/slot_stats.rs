@@ -7,9 +7,6 @@ use crate::cluster::SlotKeys;
 use crate::exec::{Ctx, Done};
 use crate::resp::{Args, ErrorReply};
 
-const SYNTAX: ErrorReply =
-    ErrorReply::Static("ERR unknown subcommand or wrong number of arguments for 'slot-stats'. Try CLUSTER HELP.");
-
 /// What slots can be ordered by.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Metric {
@@ -59,7 +56,7 @@ pub fn slot_stats(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         slots.truncate(order.limit);
         slots
     } else {
-        return Err(SYNTAX);
+        return Err(ErrorReply::wrong_subcommand_arity(args.at(1), "CLUSTER"));
     };
     ctx.reply().array(slots.len());
     for slot in slots {

@@ -117,7 +117,8 @@ fn rectangle(words: &mut Words<'_>) -> Result<(Area, f64), ErrorReply> {
 
 /// Corners, as many as the first word says.
 fn polygon(words: &mut Words<'_>) -> Result<(Area, f64), ErrorReply> {
-    let count = usize::try_from(parse::int(words.next())?).unwrap_or(0);
+    let count = parse::int(words.next()).map_err(|_| ErrorReply::Static("ERR invalid number of vertices"))?;
+    let count = usize::try_from(count).unwrap_or(0);
     let left = words.args.len() - words.at;
     if count < 3 || left / 2 < count {
         return Err(FEW_CORNERS);
@@ -226,7 +227,7 @@ impl<'a> Options<'a> {
         } else if !has_centre && !by_polygon {
             Err(ErrorReply::text_of(format!("ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for {name}")))
         } else if area.is_none() {
-            Err(ErrorReply::text_of(format!("ERR exactly one of BYRADIUS and BYBOX can be specified for {name}")))
+            Err(ErrorReply::text_of(format!("ERR exactly one of BYRADIUS, BYBOX and BYPOLYGON can be specified for {name}")))
         } else if self.any && self.count == 0 {
             Err(ErrorReply::Static("ERR the ANY argument requires COUNT argument"))
         } else {

@@ -1,7 +1,7 @@
 //! HEXPIRE, HPEXPIRE, HEXPIREAT, HPEXPIREAT, HPERSIST: fields that end before their hash does.
 
 use super::fields::find_unread;
-use super::lifetime::{self, FIELDS, named_fields};
+use super::lifetime::{self, Chosen, FIELDS, end_of_options, named_fields};
 use crate::commands::expiry::is_past;
 use crate::commands::generic::expire::Conditions;
 use crate::commands::generic::ttl::{MISSING, NEVER};
@@ -76,8 +76,8 @@ fn hpexpireat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 
 fn expire_by(ctx: &mut Ctx<'_>, args: Args<'_>, unit: TimeUnit, relative: bool) -> Done {
     let key = args.at(1);
-    let at = (3..args.len()).find(|&i| args.is(i, "fields")).ok_or(ErrorReply::Syntax)?;
-    let conditions = Conditions::parse(args.range(3, at)).map_err(|_| ErrorReply::Syntax)?;
+    let at = end_of_options(args, 3)?;
+    let conditions = Conditions::parse(args.range(3, at))?;
     let fields = named_fields(args, at, 1)?;
     if parse::int(args.at(2))? < 0 {
         return Err(ErrorReply::invalid_expire(ctx.command.name));
@@ -86,19 +86,24 @@ fn expire_by(ctx: &mut Ctx<'_>, args: Args<'_>, unit: TimeUnit, relative: bool) 
     let done = if is_past(ctx, at) { ENDED } else { CHANGED };
     let (mut db, reply) = ctx.split();
     let hash = find_unread(&mut db, key)?;
-    let mut chosen = Vec::new();
+    let mut chosen = Chosen::default();
     reply.array(fields.len());
     for field in fields.iter() {
-        reply.int(match hash.and_then(|hash| hash.get_with_expiry(field)) {
+        let old = hash.and_then(|hash| hash.get_with_expiry(field)).map(|(_, old)| old);
+        let old = match old {
+            Some(_) if chosen.has(field) => (done == CHANGED).then_some(Some(at)),
+            old => old,
+        };
+        reply.int(match old {
             None => MISSING,
-            Some((_, old)) if !conditions.allow(old, at) => NOT_ALLOWED,
+            Some(old) if !conditions.allow(old, at) => NOT_ALLOWED,
             Some(_) => {
-                chosen.push(field);
+                chosen.add(field);
                 done
             }
         });
     }
-    lifetime::let_end(ctx, key, &chosen, at)
+    lifetime::let_end(ctx, key, &chosen.fields, at)
 }
 
 fn hpersist(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
@@ -106,17 +111,18 @@ fn hpersist(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let fields = named_fields(args, 2, 1)?;
     let (mut db, reply) = ctx.split();
     let hash = find_unread(&mut db, key)?;
-    let mut chosen = Vec::new();
+    let mut chosen = Chosen::default();
     reply.array(fields.len());
     for field in fields.iter() {
         reply.int(match hash.and_then(|hash| hash.get_with_expiry(field)) {
             None => MISSING,
             Some((_, None)) => NEVER,
+            Some(_) if chosen.has(field) => NEVER,
             Some((_, Some(_))) => {
-                chosen.push(field);
+                chosen.add(field);
                 CHANGED
             }
         });
     }
-    lifetime::let_stay(ctx, key, &chosen)
+    lifetime::let_stay(ctx, key, &chosen.fields)
 }

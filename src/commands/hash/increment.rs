@@ -39,8 +39,11 @@ fn hincrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let new = old.checked_add(increment).ok_or(ErrorReply::Overflow)?;
     let (may_hide, mut digits) = (hash.has_expiries(), itoa::Buffer::new());
     let text = digits.format(new).as_bytes();
-    hash.put(field, text, expire_at, limits);
+    let replaced = hash.put(field, text, expire_at, limits);
     reply.int(new);
+    if replaced.is_some_and(|old| !old.was_live(now)) {
+        db.notify(EventClass::HASH, "hexpired", key);
+    }
     db.notify(EventClass::HASH, "hincrby", key);
     ctx.changed(1);
     if may_hide {
@@ -77,8 +80,11 @@ fn hincrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let sum = old.checked_add(by).ok_or(ErrorReply::Static("ERR increment would produce NaN or Infinity"))?;
     let mut new = Vec::with_capacity(32);
     sum.push_to(&mut new);
-    hash.put(field, &new, expire_at, limits);
+    let replaced = hash.put(field, &new, expire_at, limits);
     reply.bulk(&new);
+    if replaced.is_some_and(|old| !old.was_live(now)) {
+        db.notify(EventClass::HASH, "hexpired", key);
+    }
     db.notify(EventClass::HASH, "hincrbyfloat", key);
     // Replicas get the sum, so that differences in arithmetic cannot add up.
     ctx.propagate_as(setting(key, field, &new, expire_at));

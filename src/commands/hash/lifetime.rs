@@ -1,5 +1,7 @@
 //! What the commands about fields that expire have in common: how fields are named, and how their time is changed.
 
+use std::collections::BTreeSet;
+
 use crate::base::Millis;
 use crate::commands::expiry::is_past;
 use crate::commands::parse;
@@ -13,6 +15,37 @@ const COUNT: ErrorReply =
 /// `FIELDS numfields field …`.
 pub(super) const FIELDS: Arg =
     Arg::block("fields", &[Arg::int("numfields").key_spec(0), Arg::string("field").multiple()]).token("FIELDS");
+
+/// Where the word FIELDS stands that ends the options, which begin at argument `from`. What stands behind it may be called
+/// so as well.
+pub(super) fn end_of_options(args: Args<'_>, from: usize) -> Result<usize, ErrorReply> {
+    // Without a word behind it, it names no fields.
+    (from..args.len() - 1).find(|&i| args.is(i, "fields")).ok_or(COUNT)
+}
+
+/// Fields of one command that are to be changed: what is named twice is changed once, and found changed the second time.
+#[derive(Default)]
+pub(super) struct Chosen<'a> {
+    /// In the order of the command.
+    pub fields: Vec<&'a [u8]>,
+    seen: BTreeSet<&'a [u8]>,
+}
+
+impl<'a> Chosen<'a> {
+    pub fn add(&mut self, field: &'a [u8]) {
+        self.fields.push(field);
+        self.seen.insert(field);
+    }
+
+    pub fn has(&self, field: &[u8]) -> bool {
+        self.seen.contains(field)
+    }
+}
+
+/// As [`named_fields`], for commands that only ask.
+pub(super) fn asked_fields(args: Args<'_>, at: usize) -> Result<Args<'_>, ErrorReply> {
+    named_fields(args, at, 1).map_err(|error| if error == COUNT { ErrorReply::Syntax } else { error })
+}
 
 /// Reads `FIELDS`, a number, and so many times `each` words, from argument `at` to the end.
 pub(super) fn named_fields(args: Args<'_>, at: usize, each: usize) -> Result<Args<'_>, ErrorReply> {

@@ -1,7 +1,7 @@
 //! HSETEX: fields with values, and when they end.
 
 use super::fields::find_unread;
-use super::lifetime::{self, named_fields};
+use super::lifetime::{self, end_of_options, named_fields};
 use crate::commands::expiry::{Expiry, ExpiryClause, is_past};
 use crate::data::value::Value;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
@@ -60,44 +60,67 @@ impl Conditions {
         Ok(true)
     }
 
-    fn hold(&self, ctx: &mut Ctx<'_>, key: &[u8], pairs: Args<'_>) -> Result<bool, ErrorReply> {
+    fn hold_for_key(&self, ctx: &mut Ctx<'_>, key: &[u8]) -> Result<bool, ErrorReply> {
+        let is_there = find_unread(&mut ctx.db(), key)?.is_some();
+        Ok(self.key.is_none_or(|exists| is_there == exists))
+    }
+
+    fn hold_for_fields(&self, ctx: &mut Ctx<'_>, key: &[u8], pairs: Args<'_>) -> Result<bool, ErrorReply> {
         let mut db = ctx.db();
         let hash = find_unread(&mut db, key)?;
         let has = |field: &[u8]| hash.is_some_and(|hash| hash.contains(field));
         let mut fields = pairs.iter().step_by(2);
-        Ok(self.key.is_none_or(|exists| hash.is_some() == exists)
-            && match self.fields {
-                None => true,
-                Some(true) => fields.all(has),
-                Some(false) => !fields.any(has),
-            })
+        Ok(match self.fields {
+            None => true,
+            Some(true) => fields.all(has),
+            Some(false) => !fields.any(has),
+        })
     }
 }
 
 fn hsetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let key = args.at(1);
     let (mut conditions, mut clause) = (Conditions::default(), ExpiryClause::default());
+    let end = end_of_options(args, 2)?;
+    let options = args.range(0, end);
     let mut i = 2;
-    while i < args.len() && !args.is(i, "fields") {
-        i += match conditions.accept(args, i)? {
+    while i < end {
+        i += match conditions.accept(options, i)? {
             true => 1,
-            false => clause.accept(args, i).filter(|_| !clause.persists()).ok_or(ErrorReply::Syntax)?,
+            false => clause.accept(options, i).filter(|_| !clause.persists()).ok_or(ErrorReply::Syntax)?,
         };
     }
-    let pairs = named_fields(args, i, 2)?;
-    let expiry = clause.resolve(ctx.now, ctx.command.name)?;
-    let holds = conditions.hold(ctx, key, pairs)?;
+    let pairs = named_fields(args, end, 2)?;
+    // The time is read when the key is as it should be, and before its fields are looked at.
+    let mut holds = conditions.hold_for_key(ctx, key)?;
+    let expiry = if holds { clause.resolve_or_now(ctx.now, ctx.command.name)? } else { Expiry::Unsaid };
+    holds = holds && conditions.hold_for_fields(ctx, key, pairs)?;
     ctx.reply().int(i64::from(holds));
     if !holds {
         return Ok(());
     }
-    if let Expiry::At { at, .. } = expiry
-        && is_past(ctx, at)
-    {
-        let fields: Vec<&[u8]> = pairs.iter().step_by(2).collect();
-        return lifetime::remove(ctx, key, &fields, "hexpired").map(drop);
+    match expiry {
+        Expiry::At { at, .. } if is_past(ctx, at) => set_in_the_past(ctx, key, pairs),
+        _ => set(ctx, key, pairs, expiry),
     }
-    set(ctx, key, pairs, expiry)
+}
+
+/// Fields whose time has passed: what is told is that they came and went, what is done is that they are removed.
+fn set_in_the_past(ctx: &mut Ctx<'_>, key: &[u8], pairs: Args<'_>) -> Done {
+    let fields: Vec<&[u8]> = pairs.iter().step_by(2).collect();
+    let is_new = !ctx.db().exists(key);
+    if is_new {
+        ctx.notify(EventClass::NEW, "new", key);
+    }
+    ctx.notify(EventClass::HASH, "hset", key);
+    ctx.notify(EventClass::HASH, "hexpire", key);
+    if lifetime::remove(ctx, key, &fields, "hexpired")? == 0 {
+        ctx.notify(EventClass::HASH, "hexpired", key);
+    }
+    if is_new {
+        ctx.notify(EventClass::GENERIC, "del", key);
+    }
+    Ok(())
 }
 
 /// Sets pairs with the expiry that was said, here and in the stream.
@@ -110,6 +133,7 @@ fn set(ctx: &mut Ctx<'_>, key: &[u8], pairs: Args<'_>, expiry: Expiry) -> Done {
     hash.expect(count, limits);
     let had_expiries = hash.has_expiries();
     let mut ended = Argv::of(&[b"HDEL", key]);
+    let mut replaced_ended = false;
     for i in (0..pairs.len()).step_by(2) {
         let (field, value) = (pairs.at(i), pairs.at(i + 1));
         let expire_at = match expiry {
@@ -124,7 +148,10 @@ fn set(ctx: &mut Ctx<'_>, key: &[u8], pairs: Args<'_>, expiry: Expiry) -> Done {
             },
             Expiry::Unsaid | Expiry::Persist => None,
         };
-        hash.put(field, value, expire_at, limits);
+        replaced_ended |= hash.put(field, value, expire_at, limits).is_some_and(|old| !old.was_live(now));
+    }
+    if replaced_ended {
+        db.notify(EventClass::HASH, "hexpired", key);
     }
     db.notify(EventClass::HASH, "hset", key);
     if matches!(expiry, Expiry::At { .. }) {

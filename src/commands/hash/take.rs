@@ -1,9 +1,9 @@
 //! HGETDEL, HGETEX: reading fields and changing their lifetime in one go.
 
-use super::fields::find;
-use super::lifetime::{self, FIELDS, named_fields};
+use super::fields::{find, find_unread};
+use super::lifetime::{self, Chosen, FIELDS, end_of_options, named_fields};
 use crate::commands::element;
-use crate::commands::expiry::{EXPIRATION, Expiry, ExpiryClause};
+use crate::commands::expiry::{EXPIRATION, Expiry, ExpiryClause, is_past};
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
 use crate::resp::{Args, ErrorReply};
 
@@ -25,53 +25,62 @@ pub const COMMANDS: &[Command] = &[
         .args(&[Arg::key("key", 0), EXPIRATION, FIELDS]),
 ];
 
-/// A field that was found, and whether it ends.
-struct Given<'a> {
-    field: &'a [u8],
-    ends: bool,
-}
-
-/// Writes the values of fields; gives those that exist.
-fn give<'a>(ctx: &mut Ctx<'_>, key: &[u8], fields: Args<'a>) -> Result<Vec<Given<'a>>, ErrorReply> {
+fn hgetdel(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let fields = named_fields(args, 2, 1)?;
     let (mut db, reply) = ctx.split();
-    let hash = find(&mut db, key)?;
-    let mut given = Vec::new();
+    // Who takes away does not look: no hit, and no miss.
+    let hash = find_unread(&mut db, args.at(1))?;
+    let mut taken = Chosen::default();
     reply.array(fields.len());
     for field in fields.iter() {
-        match hash.and_then(|hash| hash.get_with_expiry(field)) {
-            Some((value, expire_at)) => {
+        match hash.and_then(|hash| hash.get(field)).filter(|_| !taken.has(field)) {
+            Some(value) => {
                 element::push(reply, value);
-                given.push(Given { field, ends: expire_at.is_some() });
+                taken.add(field);
             }
             None => reply.null(),
         }
     }
-    Ok(given)
-}
-
-fn hgetdel(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let fields = named_fields(args, 2, 1)?;
-    let found: Vec<&[u8]> = give(ctx, args.at(1), fields)?.iter().map(|given| given.field).collect();
-    lifetime::remove(ctx, args.at(1), &found, "hdel").map(drop)
+    lifetime::remove(ctx, args.at(1), &taken.fields, "hdel").map(drop)
 }
 
 fn hgetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let key = args.at(1);
     let mut clause = ExpiryClause::default();
+    let end = end_of_options(args, 2)?;
+    let options = args.range(0, end);
     let mut i = 2;
-    while i < args.len() && !args.is(i, "fields") {
-        i += clause.accept(args, i).filter(|_| !clause.keeps()).ok_or(ErrorReply::Syntax)?;
+    while i < end {
+        i += clause.accept(options, i).filter(|_| !clause.keeps()).ok_or(ErrorReply::Syntax)?;
     }
-    let fields = named_fields(args, i, 1)?;
-    let expiry = clause.resolve(ctx.now, ctx.command.name)?;
-    let found = give(ctx, key, fields)?;
-    let all = || found.iter().map(|given| given.field).collect::<Vec<_>>();
-    match expiry {
-        Expiry::At { at, .. } => lifetime::let_end(ctx, key, &all(), at),
-        Expiry::Persist => {
-            let ending: Vec<&[u8]> = found.iter().filter(|given| given.ends).map(|given| given.field).collect();
-            lifetime::let_stay(ctx, key, &ending)
+    let fields = named_fields(args, end, 1)?;
+    // Of a key of another type this is said before the time is read.
+    find_unread(&mut ctx.db(), key)?;
+    let expiry = clause.resolve_or_now(ctx.now, ctx.command.name)?;
+    let ends_now = matches!(expiry, Expiry::At { at, .. } if is_past(ctx, at));
+    let (mut db, reply) = ctx.split();
+    let hash = find(&mut db, key)?;
+    let mut chosen = Chosen::default();
+    reply.array(fields.len());
+    for field in fields.iter() {
+        match hash.and_then(|hash| hash.get_with_expiry(field)).filter(|_| !(ends_now && chosen.has(field))) {
+            Some((value, expire_at)) => {
+                element::push(reply, value);
+                let changes = match expiry {
+                    Expiry::At { .. } => true,
+                    Expiry::Persist => expire_at.is_some(),
+                    Expiry::Unsaid | Expiry::Keep => false,
+                };
+                if changes {
+                    chosen.add(field);
+                }
+            }
+            None => reply.null(),
         }
+    }
+    match expiry {
+        Expiry::At { at, .. } => lifetime::let_end(ctx, key, &chosen.fields, at),
+        Expiry::Persist => lifetime::let_stay(ctx, key, &chosen.fields),
         Expiry::Unsaid | Expiry::Keep => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! HTTL, HPTTL, HEXPIRETIME, HPEXPIRETIME: when fields end.
 
 use super::fields::find;
-use super::lifetime::{FIELDS, named_fields};
+use super::lifetime::{FIELDS, asked_fields};
 use crate::base::Millis;
 use crate::commands::generic::ttl::{MISSING, NEVER, nearest_seconds};
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
@@ -57,7 +57,7 @@ fn hpexpiretime(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 }
 
 fn give(ctx: &mut Ctx<'_>, args: Args<'_>, show: impl Fn(Millis) -> i64) -> Done {
-    let fields = named_fields(args, 2, 1)?;
+    let fields = asked_fields(args, 2)?;
     let (mut db, reply) = ctx.split();
     let hash = find(&mut db, args.at(1))?;
     reply.array(fields.len());

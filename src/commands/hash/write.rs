@@ -59,11 +59,16 @@ fn set_fields(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<usize, ErrorReply> {
     let mut entry = db.write_or_insert(args.at(1), || Value::Hash(Default::default()));
     let hash = entry.hash_mut()?;
     hash.expect(count, limits);
-    let mut created = 0;
+    let (mut created, mut replaced_ended) = (0, false);
     let mut words = pairs.iter();
     while let (Some(field), Some(value)) = (words.next(), words.next()) {
         let replaced = hash.put(field, value, None, limits);
-        created += usize::from(replaced.is_none_or(|old| !old.was_live(now)));
+        let ended = replaced.is_some_and(|old| !old.was_live(now));
+        created += usize::from(replaced.is_none() || ended);
+        replaced_ended |= ended;
+    }
+    if replaced_ended {
+        db.notify(EventClass::HASH, "hexpired", args.at(1));
     }
     db.notify(EventClass::HASH, "hset", args.at(1));
     ctx.changed(count);
@@ -81,8 +86,11 @@ fn hsetnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         return Ok(());
     }
     let may_hide = hash.has_expiries();
-    hash.set(field, value, limits);
+    let replaced_ended = !hash.set(field, value, limits);
     reply.int(1);
+    if replaced_ended {
+        db.notify(EventClass::HASH, "hexpired", key);
+    }
     db.notify(EventClass::HASH, "hset", key);
     ctx.changed(1);
     if may_hide {

@@ -1,11 +1,11 @@
 //! MSETEX: several keys set as one, on a condition and with one expiry for all of them.
 
 use super::set;
-use crate::commands::expiry::{Expiry, ExpiryClause, is_past};
+use crate::commands::expiry::{Expiry, ExpiryClause};
 use crate::commands::parse;
 use crate::exec::{Acl, Arg, Begin, Command, Ctx, Done, Find, Flags, Group, KeyFlags, KeySpec};
-use crate::keyspace::{EventClass, SetExpire};
-use crate::resp::{Args, Argv, ErrorReply};
+use crate::keyspace::SetExpire;
+use crate::resp::{Args, ErrorReply};
 
 pub const COMMANDS: &[Command] = &[Command::new("msetex", -4, msetex)
     .flags(Flags::DENYOOM.union(Flags::MOVABLE_KEYS).union(Flags::WRITE))
@@ -50,10 +50,10 @@ struct Request<'a> {
 
 impl<'a> Request<'a> {
     fn parse(args: Args<'a>) -> Result<Request<'a>, ErrorReply> {
-        let keys = parse::count(args.at(1)).ok().filter(|keys| *keys > 0);
-        let keys = keys.ok_or(ErrorReply::Static("ERR numkeys should be greater than 0"))?;
-        let options = keys.checked_mul(2).and_then(|n| n.checked_add(2)).filter(|i| *i <= args.len());
-        let mut i = options.ok_or_else(|| ErrorReply::arity("msetex"))?;
+        let keys = parse::int(args.at(1)).ok().and_then(|keys| i32::try_from(keys).ok()).filter(|keys| *keys > 0);
+        let keys = keys.ok_or(ErrorReply::Static("ERR invalid numkeys value or out of range"))?;
+        let options = usize::try_from(keys).ok().and_then(|keys| keys.checked_mul(2)?.checked_add(2));
+        let mut i = options.filter(|i| *i <= args.len()).ok_or(ErrorReply::Syntax)?;
         let mut request = Request { pairs: args.range(2, i), condition: None, expiry: ExpiryClause::default() };
         while i < args.len() {
             let (nx, xx) = (args.is(i, "nx"), args.is(i, "xx"));
@@ -86,7 +86,7 @@ fn msetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         return Ok(());
     }
     match expiry {
-        Expiry::At { at, .. } if is_past(ctx, at) => remove(ctx, &request),
+        // Keys whose time has passed are set, too: they end when they are looked for.
         Expiry::At { at, as_is } => {
             store(ctx, &request, SetExpire::At(at));
             if !as_is {
@@ -109,21 +109,4 @@ fn store(ctx: &mut Ctx<'_>, request: &Request<'_>, expire: SetExpire) {
     for (key, value) in request.keys().zip(request.pairs.iter().skip(1).step_by(2)) {
         set::store(ctx, key, value, expire);
     }
-}
-
-/// The keys were to end in the past: none of them stays.
-fn remove(ctx: &mut Ctx<'_>, request: &Request<'_>) {
-    let verb: &[u8] = if ctx.server.config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
-    let mut argv = Argv::of(&[verb]);
-    let mut db = ctx.db();
-    let mut removed = 0;
-    for key in request.keys() {
-        if db.remove(key).is_some() {
-            argv.push(key);
-            db.notify(EventClass::GENERIC, "del", key);
-            removed += 1;
-        }
-    }
-    ctx.changed(removed);
-    ctx.propagate_as(argv);
 }

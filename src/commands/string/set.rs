@@ -127,7 +127,9 @@ fn set_options(args: Args<'_>) -> Result<SetOptions<'_>, ErrorReply> {
         };
         if let Some(condition) = condition {
             let before = std::mem::replace(&mut options.condition, condition);
-            if before != Condition::Always && before != condition {
+            // NX and XX may be said again.
+            let is_repeated = before == condition && !matches!(condition, Condition::Equal(_));
+            if before != Condition::Always && !is_repeated {
                 return Err(ErrorReply::Syntax);
             }
             i += 1;

@@ -33,11 +33,18 @@ pub fn distance_m(from: Position, to: Position) -> f64 {
 }
 
 impl Shape {
-    /// A polygon; distances are told from the mean of its corners.
+    /// A polygon; distances are told from the mean of its corners: of the points in space, brought back to the sphere.
     #[must_use]
     pub fn polygon(corners: Vec<Position>) -> Shape {
-        let mean = |part: fn(&Position) -> f64| corners.iter().map(part).sum::<f64>() / corners.len() as f64;
-        let centre = Position { longitude: mean(|corner| corner.longitude), latitude: mean(|corner| corner.latitude) };
+        let mean = |part: fn(f64, f64) -> f64| {
+            let all = corners.iter().map(|corner| part(corner.longitude.to_radians(), corner.latitude.to_radians()));
+            all.sum::<f64>() / corners.len() as f64
+        };
+        let x = mean(|longitude, latitude| latitude.cos() * longitude.cos());
+        let y = mean(|longitude, latitude| latitude.cos() * longitude.sin());
+        let z = mean(|_, latitude| latitude.sin());
+        let centre =
+            Position { longitude: y.atan2(x).to_degrees(), latitude: z.atan2((x * x + y * y).sqrt()).to_degrees() };
         Shape::Polygon { centre, corners }
     }
 

@@ -17,16 +17,31 @@ impl SlotRanges {
     pub fn parse(words: &[&[u8]]) -> Result<SlotRanges, ErrorReply> {
         let mut ranges = SlotRanges::default();
         for pair in words.chunks(2) {
-            let first = slot(pair[0])?;
-            let Some(last) = pair.get(1) else {
-                return Err(ErrorReply::Static("ERR No end slot for final slot range"));
-            };
-            ranges.add(first, slot(last)?)?;
+            ranges.read(pair)?;
         }
-        if ranges.0.is_empty() {
-            return Err(ErrorReply::Static("ERR No slot ranges specified"));
-        }
-        Ok(ranges)
+        ranges.some()
+    }
+
+    /// Reads one more pair, which `words` begin with. Gives its two slots.
+    ///
+    /// # Errors
+    /// As for [`SlotRanges::parse`].
+    pub fn read(&mut self, words: &[&[u8]]) -> Result<(Slot, Slot), ErrorReply> {
+        let first = slot(words[0])?;
+        let Some(last) = words.get(1) else {
+            return Err(ErrorReply::Static("ERR No end slot for final slot range"));
+        };
+        let last = slot(last)?;
+        self.add(first, last)?;
+        Ok((first, last))
+    }
+
+    /// The ranges, if there are any.
+    ///
+    /// # Errors
+    /// There are none.
+    pub fn some(self) -> Result<SlotRanges, ErrorReply> {
+        if self.0.is_empty() { Err(ErrorReply::Static("ERR No slot ranges specified")) } else { Ok(self) }
     }
 
     fn add(&mut self, first: Slot, last: Slot) -> Result<(), ErrorReply> {

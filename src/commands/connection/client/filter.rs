@@ -109,7 +109,8 @@ impl Filters {
     }
 
     /// Reads the options from the first argument on. Who kills does not mean itself, unless it says so.
-    pub fn parse(args: Args<'_>, purpose: Purpose) -> Result<Filters, ErrorReply> {
+    /// `databases` is how many there are.
+    pub fn parse(args: Args<'_>, purpose: Purpose, databases: u32) -> Result<Filters, ErrorReply> {
         let client_id = |word| client_id(word, purpose);
         let mut filters = Filters { filters: Vec::new(), skip_me: purpose == Purpose::Kill };
         let mut i = 0;
@@ -130,14 +131,14 @@ impl Filters {
                 None => (false, word.as_slice()),
             };
             let filter = if name == b"id" {
-                let mut ids = vec![client_id(value)?];
+                let mut ids = vec![if negated { excluded_id(value)? } else { client_id(value)? }];
                 while let Some(more) = args.get(i).filter(|more| more.first().is_some_and(u8::is_ascii_digit)) {
                     ids.push(client_id(more)?);
                     i += 1;
                 }
                 Filter::Ids(ids)
             } else {
-                parse_one(name, value)?
+                parse_one(name, value, negated, databases)?
             };
             filters.filters.push((negated, filter));
         }
@@ -150,8 +151,26 @@ impl Filters {
     }
 }
 
-fn parse_one(name: &[u8], value: &[u8]) -> Result<Filter, ErrorReply> {
+/// Letters of FLAGS that say something of a client of Redis or Valkey; not all of them are met here.
+const FLAGS: &[u8] = b"ABEIMNOPRSTUbcdeirtux";
+
+/// Letters of CAPA.
+const CAPAS: &[u8] = b"r";
+
+fn parse_one(name: &[u8], value: &[u8], negated: bool, databases: u32) -> Result<Filter, ErrorReply> {
     let text = || String::from_utf8_lossy(value).into_owned();
+    let known = |letters: &[u8], what: &str| {
+        let place = if negated { format!("NOT-{}", what.to_uppercase()) } else { String::from("provided") };
+        let before = format!("ERR Unknown {what} found in the {place} filter: ");
+        let is_known = value.iter().all(|letter| letters.contains(letter));
+        if is_known { Ok(()) } else { Err(ErrorReply::quoting(&before, value, "")) }
+    };
+    match name {
+        b"flags" => known(FLAGS, "flags")?,
+        b"capa" => known(CAPAS, "capa")?,
+        b"maxage" | b"idle" if negated => return Err(ErrorReply::Syntax),
+        _ => {}
+    }
     Ok(match name {
         b"type" => Filter::Type(Type::parse(value)?),
         b"user" if value == b"default" => Filter::User,
@@ -166,12 +185,29 @@ fn parse_one(name: &[u8], value: &[u8]) -> Result<Filter, ErrorReply> {
         b"lib-name" => Filter::LibName(value.to_vec()),
         b"lib-ver" => Filter::LibVer(value.to_vec()),
         b"flags" => Filter::Flags(text()),
-        b"db" => Filter::Db(num::parse_i64(value).ok_or(ErrorReply::NotInteger)?),
+        b"db" => Filter::Db(database(value, negated, databases)?),
         b"capa" => Filter::Capa(value.to_vec()),
         b"maxage" => Filter::AgeSecs(seconds("maxage", value)?),
         b"idle" => Filter::IdleSecs(seconds("idle", value)?),
         _ => return Err(ErrorReply::Syntax),
     })
+}
+
+fn database(word: &[u8], negated: bool, databases: u32) -> Result<i64, ErrorReply> {
+    let name = if negated { "NOT-DB" } else { "DB" };
+    let db = num::parse_i64(word)
+        .ok_or_else(|| ErrorReply::text_of(format!("ERR {name} is not an integer or out of range")))?;
+    if (0..i64::from(databases)).contains(&db) {
+        return Ok(db);
+    }
+    let last = databases.saturating_sub(1);
+    Err(ErrorReply::text_of(format!("ERR {name} number should be between 0 and {last}")))
+}
+
+/// Of NOT-ID: what is no number is taken for another option.
+fn excluded_id(word: &[u8]) -> Result<u64, ErrorReply> {
+    num::parse_i64(word).ok_or(ErrorReply::Syntax)?;
+    client_id(word, Purpose::Kill)
 }
 
 fn client_id(word: &[u8], purpose: Purpose) -> Result<u64, ErrorReply> {

@@ -22,12 +22,13 @@ pub fn push(out: &mut Vec<u8>, client: &Client, server: &Server, now: Millis) {
     out.extend_from_slice(&client.name);
     let _ = write!(
         out,
-        " age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={multi} watch={} qbuf={} qbuf-free={} argv-mem=0 \
+        " age={} idle={} flags={} capa={} db={} sub={} psub={} ssub={} multi={multi} watch={} qbuf={} qbuf-free={} argv-mem=0 \
          multi-mem={multi_bytes} rbs={} rbp={} obl={} oll=0 omem={} tot-mem={total} events={} cmd={command} \
-         user=default redir={} resp={} capa={} lib-name=",
+         user=default redir={} resp={} lib-name=",
         secs_since(client.created),
         secs_since(client.last_interaction),
         flags(client),
+        if client.is(ClientFlags::CAPA_REDIRECT) { "r" } else { "" },
         client.db,
         subscriptions.channels,
         subscriptions.patterns,
@@ -42,7 +43,6 @@ pub fn push(out: &mut Vec<u8>, client: &Client, server: &Server, now: Millis) {
         if client.unwritten_bytes() > 0 { "rw" } else { "r" },
         super::tracking::redirect_of(client.tracking.as_deref()),
         if client.reply.proto == Proto::Resp3 { 3 } else { 2 },
-        if client.is(ClientFlags::CAPA_REDIRECT) { "r" } else { "" },
     );
     out.extend_from_slice(&client.lib_name);
     out.extend_from_slice(b" lib-ver=");

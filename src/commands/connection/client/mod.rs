@@ -189,7 +189,7 @@ fn info(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
 }
 
 fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let filters = Filters::parse(args.from(2), Purpose::List)?;
+    let filters = Filters::parse(args.from(2), Purpose::List, ctx.server.keyspace.databases())?;
     let mut text = Vec::new();
     let mut clients: Vec<_> = ctx.server.clients.iter().chain(std::iter::once(&*ctx.client)).collect();
     clients.sort_unstable_by_key(|client| client.id);
@@ -208,7 +208,7 @@ fn kill(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         let addr = String::from_utf8_lossy(args.at(2)).into_owned();
         Filters::of(Filter::Addr(addr))
     } else {
-        Filters::parse(args.from(2), Purpose::Kill)?
+        Filters::parse(args.from(2), Purpose::Kill, ctx.server.keyspace.databases())?
     };
     let (me, now) = (ctx.client.id, ctx.now);
     let killed: Vec<ClientId> =

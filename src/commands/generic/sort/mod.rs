@@ -143,7 +143,7 @@ impl<'a> Options<'a> {
 
 fn outside(option: &str) -> ErrorReply {
     ErrorReply::text_of(format!(
-        "ERR {option} option of SORT denied in cluster mode when keys formed by the pattern may be in different slots."
+        "ERR {option} option of SORT denied in Cluster mode when keys formed by the pattern may be in different slots."
     ))
 }
 

@@ -9,7 +9,7 @@ mod shape;
 use crate::base::glob;
 use crate::commands::help::help;
 use crate::exec::keys::{KeyAt, visit_declared_keys};
-use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group};
+use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags};
 use crate::resp::{Args, ErrorReply};
 
 const ALWAYS: Flags = Flags::LOADING.union(Flags::STALE);
@@ -104,7 +104,7 @@ fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     for name in args.from(2).iter() {
         match find(ctx, name) {
             Some(command) => shape::push_command(ctx.reply(), command),
-            None => ctx.reply().null_array(),
+            None => ctx.reply().null(),
         }
     }
     Ok(())
@@ -176,9 +176,23 @@ fn getkeysandflags(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     for key in keys {
         reply.array(2);
         reply.bulk(call.at(key.position));
-        shape::push_words(reply, key.flags.iter().map(names::key_flag));
+        shape::push_words(reply, said_flags(call, key.flags).iter().map(names::key_flag));
     }
     Ok(())
+}
+
+/// What this call does with a key, where the declaration says that it depends.
+fn said_flags(call: Args<'_>, declared: KeyFlags) -> KeyFlags {
+    let has = |word: &str, from: usize| (from..call.len()).any(|i| call.is(i, word));
+    if !declared.contains(KeyFlags::VARIABLE_FLAGS) {
+        declared
+    } else if call.is(0, "set") && !has("get", 3) {
+        KeyFlags::OW.union(KeyFlags::UPDATE)
+    } else if call.is(0, "bitfield") && !has("set", 2) && !has("incrby", 2) {
+        KeyFlags::RO.union(KeyFlags::ACCESS)
+    } else {
+        declared.difference(KeyFlags::VARIABLE_FLAGS)
+    }
 }
 
 fn keys_of(ctx: &Ctx<'_>, call: Args<'_>) -> Result<Vec<KeyAt>, ErrorReply> {
