@@ -56,6 +56,10 @@ pub fn rule(args: &[Vec<u8>]) -> Rule {
         "PTTL" => Rule::Near(DELAY_MAX_MS),
         "EXPIRETIME" => Rule::NearMoment(1),
         "PEXPIRETIME" => Rule::NearMoment(1000),
+        "HTTL" => Rule::Near(DELAY_MAX_MS / 1000),
+        "HPTTL" => Rule::Near(DELAY_MAX_MS),
+        "HEXPIRETIME" => Rule::NearMoment(1),
+        "HPEXPIRETIME" => Rule::NearMoment(1000),
         "OBJECT" if second == "IDLETIME" => Rule::Near(DELAY_MAX_MS / 1000),
         _ => Rule::Exact,
     }
@@ -67,6 +71,11 @@ pub fn same(rule: Rule, node: &Reply, stock: &Reply) -> bool {
         return true;
     }
     match rule {
+        // One time for each field.
+        Rule::Near(_) | Rule::NearMoment(_) if !node.items.is_empty() => {
+            let mut pairs = node.items.iter().zip(&stock.items);
+            head(node) == head(stock) && pairs.all(|(node, stock)| same(rule, node, stock))
+        }
         Rule::Exact => false,
         Rule::Unordered => head(node) == head(stock) && sorted(&node.items, 1) == sorted(&stock.items, 1),
         Rule::UnorderedPairs => head(node) == head(stock) && sorted(&node.items, 2) == sorted(&stock.items, 2),
@@ -201,6 +210,9 @@ mod tests {
         assert!(!same(Rule::Near(2), &reply(":1 "), &reply(":-1 ")));
         assert!(!same(Rule::NearMoment(1), &reply(":4102444800 "), &reply(":4102444801 ")));
         assert!(same(Rule::NearMoment(1), &reply(":1700000000 "), &reply(":1700000001 ")));
+        assert!(same(rule(&argv("HTTL h FIELDS 2 a b")), &reply("*2 :-1 :100 "), &reply("*2 :-1 :99 ")));
+        assert!(!same(rule(&argv("HTTL h FIELDS 2 a b")), &reply("*2 :-1 :100 "), &reply("*2 :-2 :100 ")));
+        assert!(!same(rule(&argv("HTTL h FIELDS 2 a b")), &reply("*1 :100 "), &reply("*2 :100 :100 ")));
     }
 
     #[test]

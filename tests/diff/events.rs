@@ -3,6 +3,7 @@
 use crate::lines::files;
 use crate::pair::{MODES, Pair, Wire, argv};
 use crate::support::Server;
+use crate::{Oracle, STOCK, VALKEY};
 
 /// Where the end of a line's events is told.
 const MARK: &str = "end of the line";
@@ -11,7 +12,7 @@ const MARK: &str = "end of the line";
 ///
 /// A SET with an end in the past deletes since Redis 7.2: the key does not first come and then expire. A consumer that
 /// claims in vain exists from then on, and the last id of a stream cannot go back before one that was deleted.
-const KNOWN: &[(&str, &str, &str)] = &[
+const KNOWN: &[Known] = &[
     ("SET k v EXAT 1", "del k", "set k, expire k"),
     ("GET k", "keymiss k", "expired k, keymiss k"),
     ("SET k v NX EXAT 1", "", "new k, set k, expire k"),
@@ -23,6 +24,9 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("XAUTOCLAIM s g a 0 0 COUNT 1", "", "xgroup-createconsumer s"),
     ("XSETID many 7-0", "", "xsetid many"),
 ];
+
+/// A line, the events of `node` and those of the other server.
+type Known = (&'static str, &'static str, &'static str);
 
 /// Write commands that take more than a line: MIGRATE needs another server.
 const ELSEWHERE: &[&str] = &["migrate"];
@@ -66,39 +70,48 @@ impl Listener {
     }
 }
 
-#[test]
-fn every_line_is_told_of_as_stock_redis_tells_of_it() {
-    if !crate::stock_is_available() {
+fn compare(oracle: Oracle, known: &[Known], told_min: usize) {
+    if !oracle.kind.is_available() {
         return;
     }
-    let mut pair = Pair::start(MODES[0]);
+    let mut pair = Pair::start(MODES[0], oracle.kind);
     pair.both("CONFIG SET notify-keyspace-events KEAmn");
     let (mut node, mut stock) = (Listener::connect(&pair.node_server), Listener::connect(&pair.stock_server));
     let mut differences = Vec::new();
     let mut told = 0;
-    for (file, commands) in files() {
+    for (file, commands) in files(oracle.lines) {
         pair.reconnect();
         for line in ["FLUSHALL".to_owned()].iter().chain(&commands) {
             pair.both(line);
             let (by_node, by_stock) = (node.heard(), stock.heard());
             told += usize::from(!by_stock.is_empty());
-            if by_node != by_stock && !KNOWN.contains(&(line, &by_node, &by_stock)) {
+            if by_node != by_stock && !known.contains(&(line, &by_node, &by_stock)) {
                 differences.push(format!("{file}> {line}\n  node  {by_node}\n  stock {by_stock}"));
             }
         }
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
-    assert!(told > 500, "only {told} lines were told of");
+    assert!(told > told_min, "only {told} lines were told of");
 }
 
 #[test]
-fn every_write_command_is_among_the_lines() {
-    if !crate::stock_is_available() {
+fn every_line_is_told_of_as_stock_redis_tells_of_it() {
+    compare(STOCK, KNOWN, 500);
+}
+
+#[test]
+fn every_line_for_valkey_is_told_of_as_valkey_tells_of_it() {
+    compare(VALKEY, &[], 100);
+}
+
+/// Whether every command that both servers have and that writes is run by one of the lines in these directories.
+fn are_all_among_the_lines(oracle: Oracle, dirs: &[&str]) {
+    if !oracle.kind.is_available() {
         return;
     }
-    let mut pair = Pair::start(MODES[0]);
+    let mut pair = Pair::start(MODES[0], oracle.kind);
     let (node, stock) = pair.both("COMMAND LIST FILTERBY ACLCAT write");
-    let lines: Vec<String> = files().into_iter().flat_map(|(_, commands)| commands).collect();
+    let lines: Vec<String> = dirs.iter().flat_map(|dir| files(dir)).flat_map(|(_, commands)| commands).collect();
     let is_used = |name: &str| {
         let mut words = name.split('|');
         let (command, subcommand) = (words.next().unwrap_or_default(), words.next());
@@ -116,4 +129,14 @@ fn every_write_command_is_among_the_lines() {
         .filter(|name| !is_used(name) && !ELSEWHERE.contains(&name.as_str()))
         .collect();
     assert!(missing.is_empty(), "no line runs {}", missing.join(", "));
+}
+
+#[test]
+fn every_write_command_is_among_the_lines() {
+    are_all_among_the_lines(STOCK, &[STOCK.lines]);
+}
+
+#[test]
+fn every_write_command_of_valkey_is_among_the_lines() {
+    are_all_among_the_lines(VALKEY, &[STOCK.lines, VALKEY.lines]);
 }

@@ -3,17 +3,19 @@
 use std::fs;
 use std::path::PathBuf;
 
+use crate::Oracle;
 use crate::compare::Session;
 use crate::known::Known;
 use crate::pair::{Argv, MODES, Pair, Wire, argv};
 use crate::reply::shown;
+use crate::support::ServerKind;
 
 /// In cluster mode every key gets this tag, so that commands of several keys work.
 const TAG: &[u8] = b"{t}";
 
-/// The files and their commands.
-pub fn files() -> Vec<(String, Vec<String>)> {
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/diff/lines");
+/// The files of a directory and their commands.
+pub fn files(dir: &str) -> Vec<(String, Vec<String>)> {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/diff").join(dir);
     let mut paths: Vec<PathBuf> = fs::read_dir(dir).expect("the lines").flatten().map(|entry| entry.path()).collect();
     paths.sort();
     let commands = |path: &PathBuf| {
@@ -60,21 +62,26 @@ fn run_file(pair: &mut Pair, tag: bool, (file, commands): &(String, Vec<String>)
     differences
 }
 
-#[test]
-fn every_line_is_answered_as_stock_redis_answers_it() {
-    if !crate::stock_is_available() {
+fn compare(oracle: Oracle) {
+    if !oracle.kind.is_available() {
         return;
     }
-    let files = files();
-    let mut known = Known::read();
+    let files = files(oracle.lines);
+    let mut known = Known::read(oracle.known);
     for (file, commands) in &files {
         known.assert_unambiguous(file, commands);
     }
     let mut report = Vec::new();
     for mode in MODES {
-        let mut pair = Pair::start(mode);
-        // In cluster mode also as they are: most keys of a command are in different slots then.
-        for tag in if mode.cluster { &[true, false][..] } else { &[false] } {
+        let mut pair = Pair::start(mode, oracle.kind);
+        // In cluster mode also as they are: most keys of a command are in different slots then. (Not beside Valkey, which
+        // sets keys of any slots with MSETEX.)
+        let tags: &[bool] = match (mode.cluster, oracle.kind) {
+            (false, _) => &[false],
+            (true, ServerKind::Stock) => &[true, false],
+            (true, _) => &[true],
+        };
+        for tag in tags {
             for file in &files {
                 let differences = run_file(&mut pair, *tag, file, &mut known);
                 if !differences.is_empty() {
@@ -86,4 +93,14 @@ fn every_line_is_answered_as_stock_redis_answers_it() {
     assert!(report.is_empty(), "{}", report.join("\n"));
     let unmet = known.unmet();
     assert!(unmet.is_empty(), "known.txt has entries that do not differ (any more):\n{}", unmet.join("\n"));
+}
+
+#[test]
+fn every_line_is_answered_as_stock_redis_answers_it() {
+    compare(crate::STOCK);
+}
+
+#[test]
+fn every_line_for_valkey_is_answered_as_valkey_answers_it() {
+    compare(crate::VALKEY);
 }

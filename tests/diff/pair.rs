@@ -110,12 +110,13 @@ pub struct Pair {
 }
 
 impl Pair {
-    pub fn start(mode: Mode) -> Pair {
+    /// `node` beside a server of that kind.
+    pub fn start(mode: Mode, stock: ServerKind) -> Pair {
         let start = |kind| {
             let directives = "enable-debug-command yes\n";
             if mode.cluster { Server::start_in_cluster_mode(kind, directives) } else { Server::start(kind, directives) }
         };
-        let (node_server, stock_server) = (start(ServerKind::Node), start(ServerKind::Stock));
+        let (node_server, stock_server) = (start(ServerKind::Node), start(stock));
         if mode.cluster {
             for server in [&node_server, &stock_server] {
                 assert_eq!(server.text("CLUSTER ADDSLOTSRANGE 0 16383"), "OK");

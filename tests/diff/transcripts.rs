@@ -99,7 +99,7 @@ fn node_says_what_is_written() {
 
 #[test]
 fn a_stock_server_says_what_is_written() {
-    if crate::stock_is_available() {
+    if ServerKind::Stock.is_available() {
         run(ServerKind::Stock);
     }
 }

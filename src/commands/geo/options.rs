@@ -1,7 +1,5 @@
 //! What GEOSEARCH and the older GEORADIUS ask for: where, how far, which members and what of them.
 
-use std::mem::discriminant;
-
 use super::{position, unit};
 use crate::base::num;
 use crate::commands::parse;
@@ -117,7 +115,8 @@ fn rectangle(words: &mut Words<'_>) -> Result<(Area, f64), ErrorReply> {
 
 /// Corners, as many as the first word says.
 fn polygon(words: &mut Words<'_>) -> Result<(Area, f64), ErrorReply> {
-    let count = parse::int(words.next()).map_err(|_| ErrorReply::Static("ERR invalid number of vertices"))?;
+    let count = parse::int(words.next()).ok().and_then(|count| i32::try_from(count).ok());
+    let count = count.ok_or(ErrorReply::Static("ERR invalid number of vertices"))?;
     let count = usize::try_from(count).unwrap_or(0);
     let left = words.args.len() - words.at;
     if count < 3 || left / 2 < count {
@@ -163,7 +162,8 @@ impl<'a> Options<'a> {
         }
         while words.at < args.len() {
             if matches!(form, Form::Search { .. })
-                && (take_centre(&mut words, set, &mut centre)? || take_area(&mut words, &mut area)?)
+                && (take_centre(&mut words, set, area.as_ref(), &mut centre)?
+                    || take_area(&mut words, centre.is_some(), &mut area)?)
             {
                 continue;
             }
@@ -217,9 +217,7 @@ impl<'a> Options<'a> {
     fn check(&self, name: &[u8], form: Form, has_centre: bool, area: Option<&Area>) -> Result<(), ErrorReply> {
         let by_polygon = matches!(area, Some(Area::Polygon(_)));
         let name = shown(name, 128);
-        if by_polygon && has_centre {
-            Err(ErrorReply::Syntax)
-        } else if self.store.is_some() && (self.with_distance || self.with_hash || self.with_position) {
+        if self.store.is_some() && (self.with_distance || self.with_hash || self.with_position) {
             let who = if form.may_store() { "STORE option in GEORADIUS" } else { "GEOSEARCHSTORE" };
             Err(ErrorReply::text_of(format!(
                 "ERR {who} is not compatible with WITHDIST, WITHHASH and WITHCOORD options"
@@ -227,7 +225,9 @@ impl<'a> Options<'a> {
         } else if !has_centre && !by_polygon {
             Err(ErrorReply::text_of(format!("ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for {name}")))
         } else if area.is_none() {
-            Err(ErrorReply::text_of(format!("ERR exactly one of BYRADIUS, BYBOX and BYPOLYGON can be specified for {name}")))
+            Err(ErrorReply::text_of(format!(
+                "ERR exactly one of BYRADIUS, BYBOX and BYPOLYGON can be specified for {name}"
+            )))
         } else if self.any && self.count == 0 {
             Err(ErrorReply::Static("ERR the ANY argument requires COUNT argument"))
         } else {
@@ -253,11 +253,16 @@ impl Area {
     }
 }
 
-/// Reads FROMMEMBER or FROMLONLAT, if one of them is next. Not both may be said.
-fn take_centre(words: &mut Words<'_>, set: Option<&ZSet>, centre: &mut Option<Centre>) -> Result<bool, ErrorReply> {
+/// Reads FROMMEMBER or FROMLONLAT, if one of them is next. Not both may be said, and none beside a polygon.
+fn take_centre(
+    words: &mut Words<'_>,
+    set: Option<&ZSet>,
+    area: Option<&(Area, f64)>,
+    centre: &mut Option<Centre>,
+) -> Result<bool, ErrorReply> {
     let by_member = words.has("frommember", 1);
     let other = centre.as_ref().is_some_and(|centre| centre.by_member != by_member);
-    if other || !(by_member || words.has("fromlonlat", 2)) {
+    if other || matches!(area, Some((Area::Polygon(_), _))) || !(by_member || words.has("fromlonlat", 2)) {
         return Ok(false);
     }
     words.next();
@@ -265,22 +270,24 @@ fn take_centre(words: &mut Words<'_>, set: Option<&ZSet>, centre: &mut Option<Ce
     Ok(true)
 }
 
-/// Reads BYRADIUS, BYBOX or BYPOLYGON, if one of them is next. Only one kind of area may be said.
-fn take_area(words: &mut Words<'_>, area: &mut Option<(Area, f64)>) -> Result<bool, ErrorReply> {
-    let read = if words.has("byradius", 2) {
-        circle
+/// Reads BYRADIUS, BYBOX or BYPOLYGON, if one of them is next. Only one kind of area may be said, and a polygon has a
+/// centre of its own.
+fn take_area(words: &mut Words<'_>, has_centre: bool, area: &mut Option<(Area, f64)>) -> Result<bool, ErrorReply> {
+    type Read = fn(&mut Words<'_>) -> Result<(Area, f64), ErrorReply>;
+    let said = area.as_ref().map(|(area, _)| area);
+    let (read, fits): (Read, bool) = if words.has("byradius", 2) {
+        (circle, matches!(said, None | Some(Area::Circle { .. })))
     } else if words.has("bybox", 3) {
-        rectangle
+        (rectangle, matches!(said, None | Some(Area::Box { .. })))
     } else if words.has("bypolygon", 1) {
-        polygon
+        (polygon, !has_centre && matches!(said, None | Some(Area::Polygon(_))))
     } else {
         return Ok(false);
     };
-    words.next();
-    let new = read(words)?;
-    if area.as_ref().is_some_and(|(old, _)| discriminant(old) != discriminant(&new.0)) {
+    if !fits {
         return Err(ErrorReply::Syntax);
     }
-    *area = Some(new);
+    words.next();
+    *area = Some(read(words)?);
     Ok(true)
 }

@@ -55,11 +55,11 @@ fn hgetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     }
     let fields = named_fields(args, end, 1)?;
     // Of a key of another type this is said before the time is read.
-    find_unread(&mut ctx.db(), key)?;
+    find(&mut ctx.db(), key)?;
     let expiry = clause.resolve_or_now(ctx.now, ctx.command.name)?;
     let ends_now = matches!(expiry, Expiry::At { at, .. } if is_past(ctx, at));
     let (mut db, reply) = ctx.split();
-    let hash = find(&mut db, key)?;
+    let hash = find_unread(&mut db, key)?;
     let mut chosen = Chosen::default();
     reply.array(fields.len());
     for field in fields.iter() {

@@ -2,7 +2,7 @@
 
 use trib::base::Rng;
 
-use super::tame::tame;
+use super::tame::{tame, tame_for_valkey};
 use super::template::{Grammar, Piece};
 use super::words::Words;
 use crate::pair::Argv;
@@ -23,8 +23,13 @@ pub struct Generator<'a> {
 }
 
 impl<'a> Generator<'a> {
-    pub fn new(grammar: &'a Grammar, seed: u64, cluster: bool) -> Generator<'a> {
-        Generator { grammar, words: Words { rng: Rng::seeded(seed), cluster, last_id: 1 }, transaction: [None; 2] }
+    /// For Redis 7.0, or for a `peer`.
+    pub fn new(grammar: &'a Grammar, seed: u64, cluster: bool, peer: bool) -> Generator<'a> {
+        Generator {
+            grammar,
+            words: Words { rng: Rng::seeded(seed), cluster, peer, last_id: 1 },
+            transaction: [None; 2],
+        }
     }
 
     pub fn stretch(mut self, commands: usize) -> Vec<Op> {
@@ -92,6 +97,9 @@ impl<'a> Generator<'a> {
         let mut args = Argv::new();
         self.expand(&line.expect("weights add up").1, &mut args);
         self.disturb(&mut args);
+        if self.words.peer {
+            tame_for_valkey(&mut args);
+        }
         tame(&mut args, self.words.cluster);
         args
     }

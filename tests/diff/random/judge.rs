@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::io;
 
+use super::fields::let_stay;
 use crate::compare::{Rule, rule, with_scanned_scores};
 use crate::pair::{Argv, Wire, argv};
 use crate::reply::Reply;
@@ -17,6 +18,9 @@ pub struct Wires<'a> {
 /// Whether the two replies, which are not the same, are right for their servers.
 pub fn is_meant(wires: &mut Wires<'_>, args: &Argv, node: &Reply, stock: &Reply) -> io::Result<bool> {
     match rule(args) {
+        Rule::ScanPairs if args.iter().any(|word| word.eq_ignore_ascii_case(b"novalues")) => {
+            walks_are_equal(wires, args, node, stock, 1)
+        }
         Rule::Scan => walks_are_equal(wires, args, node, stock, 1),
         Rule::ScanPairs | Rule::ScanScores => walks_are_equal(wires, args, node, stock, 2),
         _ if args[0].eq_ignore_ascii_case(b"dump") => payloads_are_equal(wires, args, node, stock),
@@ -58,6 +62,7 @@ fn payloads_are_equal(wires: &mut Wires<'_>, args: &Argv, node: &Reply, stock: &
     let read = |wire: &mut Wire, payload: &[u8]| -> io::Result<(Reply, Reply)> {
         let restore = [b"RESTORE".to_vec(), COPY.to_vec(), b"0".to_vec(), payload.to_vec()];
         let restored = wire.call(&restore)?;
+        let_stay(wire, COPY)?;
         let value = wire.call(&[&digest[..], &[COPY.to_vec()]].concat())?;
         wire.call(&[b"DEL".to_vec(), COPY.to_vec()])?;
         Ok((restored, value))

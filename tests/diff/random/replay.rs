@@ -3,13 +3,14 @@
 use std::fmt;
 use std::io;
 
-use super::files;
 use super::generate::Op;
 use super::judge::{self, Wires};
 use super::words::{BAD_DUMP_OF, DUMP_OF};
+use super::{fields, files};
 use crate::compare::Session;
 use crate::pair::{Argv, Pair, Wire, argv, encode};
 use crate::reply::{Reply, shown};
+use crate::support::ServerKind;
 
 /// Commands sent at once.
 const BATCH: usize = 64;
@@ -72,12 +73,34 @@ pub fn run(pair: &mut Pair, ops: &[Op]) -> Option<Difference> {
         }
         from += batch;
     }
+    let difference = if pair.stock_server.kind == ServerKind::Stock {
+        digest_difference(pair).or_else(|| file_difference(pair))
+    } else {
+        let of_fields = fields::difference(pair).unwrap_or_else(|error| Some(error.to_string()));
+        // The digests come last: without the expiries of fields.
+        of_fields.map(|text| ("fields", text)).or_else(|| file_difference(pair)).or_else(|| {
+            fields::all_stay(pair).err().map(|error| ("fields", error.to_string())).or_else(|| digest_difference(pair))
+        })
+    };
     let at = ops.len().saturating_sub(1);
+    difference.map(|(name, text)| Difference { at, name: name.to_owned(), text })
+}
+
+/// What differs at the end, with a name for the kind of it.
+type AtEnd = Option<(&'static str, String)>;
+
+fn digest_difference(pair: &mut Pair) -> AtEnd {
     let (node, stock) = pair.both("DEBUG DIGEST");
-    if node != stock {
-        return Some(Difference { at, name: String::from("digest"), text: differing_keys(pair) });
-    }
-    files::misunderstood(pair).map(|text| Difference { at, name: String::from("file"), text })
+    (node != stock).then(|| ("digest", differing_keys(pair)))
+}
+
+fn file_difference(pair: &mut Pair) -> AtEnd {
+    files::misunderstood(pair).map(|text| ("file", text))
+}
+
+/// How many databases there are to look at.
+pub fn databases(pair: &Pair) -> u32 {
+    if pair.mode.cluster { 1 } else { 16 }
 }
 
 fn name_of(op: &Op) -> String {
@@ -155,8 +178,7 @@ fn connection_lost(pair: &mut Pair, at: usize, ops: &[Op], error: &io::Error) ->
 /// The keys whose values are not the same.
 pub fn differing_keys(pair: &mut Pair) -> String {
     let mut text = String::from("DEBUG DIGEST differs:");
-    let databases = if pair.mode.cluster { 1 } else { 16 };
-    for db in 0..databases {
+    for db in 0..databases(pair) {
         pair.both(&format!("SELECT {db}"));
         let (mut keys, stock_keys) = pair.both("KEYS *");
         let missing = |a: &Reply, b: &Reply| a.items.iter().any(|key| !b.items.contains(key));

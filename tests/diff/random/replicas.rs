@@ -199,9 +199,9 @@ fn run(primary: ServerKind, replica: ServerKind) {
     let Some((primary, replica)) = follow(primary, replica) else { return };
     let commands = from_env("DIFF_COMMANDS").map_or(SHORT_RUN, |n| n as usize);
     let first = from_env("DIFF_SEED").unwrap_or(1);
-    let grammar = Grammar::read();
+    let grammar = Grammar::read(crate::STOCK.grammar);
     for seed in (first..).take(commands.div_ceil(STRETCH)) {
-        let ops = Generator::new(&grammar, seed, false).stretch(STRETCH);
+        let ops = Generator::new(&grammar, seed, false, false).stretch(STRETCH);
         let ours = replica.kind == ServerKind::Node && primary.kind == ServerKind::Node;
         load(&primary, &ops, &mut Rng::seeded(seed), ours);
         if let Some(text) = difference(&primary, &replica) {

@@ -61,22 +61,53 @@ pub fn tame(args: &mut Argv, cluster: bool) {
             replace(args, 2, |n| (1..FAR_SECS).contains(&n), b"4102444800");
         }
         // What expires within the run would be gone at one server and not yet at the other.
-        "EXPIRE" | "SETEX" => replace(args, 2, |n| (1..100).contains(&n), b"100"),
+        "EXPIRE" | "SETEX" => replace(args, 2, |n| (1..100).contains(&n) || is_beyond_far(n), b"100"),
         "PEXPIRE" | "PSETEX" | "RESTORE" => replace(args, 2, |n| (1..100_000).contains(&n), b"100000"),
-        "SET" | "GETEX" => {
+        // The same of fields.
+        "HEXPIRE" | "HPEXPIRE" if args.iter().skip(3).any(|word| is_comparison(word)) => {
+            args[0] = b"HEXPIREAT".to_vec();
+            replace(args, 2, |n| (1..FAR_SECS).contains(&n), b"4102444800");
+        }
+        "HEXPIRE" => replace(args, 2, |n| (1..100).contains(&n) || is_beyond_far(n), b"100"),
+        "HPEXPIRE" => replace(args, 2, |n| (1..100_000).contains(&n), b"100000"),
+        "SET" | "GETEX" | "MSETEX" | "HGETEX" | "HSETEX" => {
+            // Valkey runs it wherever its keys belong.
+            if name == "MSETEX" && cluster {
+                tag_keys(args);
+            }
+            // What ends in the past ends at once: there is nothing to wait for.
+            let is_of_fields = name.starts_with('H');
             for i in 2..args.len() {
                 let unit = args[i - 1].to_ascii_uppercase();
                 match &unit[..] {
-                    b"EX" => replace(args, i, |n| (1..100).contains(&n), b"100"),
+                    b"EX" => replace(args, i, |n| (1..100).contains(&n) || is_beyond_far(n), b"100"),
                     // SET keeps a value that has expired already until it is looked for; since Redis 7.2 it does not.
-                    b"EXAT" => replace(args, i, |n| (1..FAR_SECS).contains(&n), b"4102444800"),
-                    b"PXAT" => replace(args, i, |n| (1..1000 * FAR_SECS).contains(&n), b"4102444800000"),
+                    b"EXAT" if !is_of_fields => replace(args, i, |n| (1..FAR_SECS).contains(&n), b"4102444800"),
+                    b"PXAT" if !is_of_fields => {
+                        replace(args, i, |n| (1..1000 * FAR_SECS).contains(&n), b"4102444800000")
+                    }
                     b"PX" => replace(args, i, |n| (1..100_000).contains(&n), b"100000"),
                     _ => {}
                 }
             }
         }
         _ => {}
+    }
+}
+
+/// Takes out what Valkey reads otherwise than Redis 7.0, which `node` follows: numbers in base 16, cursors that are none,
+/// and a key that is called like the word behind which fields are named.
+pub fn tame_for_valkey(args: &mut Argv) {
+    for word in args.iter_mut().filter(|word| word.starts_with(b"0x") || word.starts_with(b"(0x")) {
+        *word = b"16".to_vec();
+    }
+    let name = String::from_utf8_lossy(&args[0]).to_ascii_uppercase();
+    match (&name[..], args.get_mut(if name == "SCAN" { 1 } else { 2 })) {
+        ("SCAN" | "HSCAN" | "SSCAN" | "ZSCAN", Some(cursor)) => *cursor = b"0".to_vec(),
+        _ => {}
+    }
+    if let Some(key) = args.get_mut(1).filter(|key| name.starts_with('H') && key.eq_ignore_ascii_case(b"fields")) {
+        *key = b"hash0".to_vec();
     }
 }
 
@@ -94,6 +125,19 @@ fn keep_lexical(args: &mut Argv, name: &str, cluster: bool) {
     }
     if name == "ZADD" && args.get(1).is_some_and(|word| is_lexical(word)) {
         args.iter_mut().skip(2).step_by(2).for_each(|score| *score = b"0".to_vec());
+    }
+}
+
+/// So many seconds from now are a moment that would be taken for one that was set as such.
+fn is_beyond_far(n: i128) -> bool {
+    (2_200_000_000..1_000_000_000_000).contains(&n)
+}
+
+/// Puts every key of MSETEX into one slot: as many words as its first argument calls keys.
+fn tag_keys(args: &mut Argv) {
+    let count = args.get(1).and_then(|word| std::str::from_utf8(word).ok()?.parse().ok()).unwrap_or(0);
+    for key in args.iter_mut().skip(2).step_by(2).take(count).filter(|key| !key.starts_with(b"{t}")) {
+        *key = [b"{t}", &key[..]].concat();
     }
 }
 

@@ -1,4 +1,4 @@
-//! The grammar: lines of `grammar/*.txt`, one file a group of commands.
+//! A grammar: lines of `grammar/*.txt`, one file a group of commands.
 //!
 //! - `#` begins a remark
 //! - `5x GET <key>`: five times as likely as a line without a number
@@ -26,8 +26,9 @@ pub struct Grammar {
 }
 
 impl Grammar {
-    pub fn read() -> Grammar {
-        let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/diff/grammar");
+    /// Of the files in a directory of `tests/diff`.
+    pub fn read(dir: &str) -> Grammar {
+        let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/diff").join(dir);
         let mut paths: Vec<PathBuf> = fs::read_dir(dir).expect("the grammar").flatten().map(|e| e.path()).collect();
         paths.sort();
         let mut lines = Vec::new();

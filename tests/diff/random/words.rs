@@ -132,6 +132,8 @@ const LENGTHS: &[u64] = &[11, 20, 21, 43, 44, 45, 62, 63, 64, 65, 66, 100, 120, 
 pub struct Words {
     pub rng: Rng,
     pub cluster: bool,
+    /// For a server that is not quite like Redis 7.0 in what both have.
+    pub peer: bool,
     /// The last id that a stream was given.
     pub last_id: u64,
 }
@@ -154,6 +156,10 @@ impl Words {
         vec![match kind {
             "key" => self.key(hint),
             "keys" => return self.counted_keys(hint),
+            "fields" => return self.counted(&["FIELDS"], |words| vec![words.member()]),
+            "pairs" => return self.counted(&["FIELDS"], |words| vec![words.member(), words.value()]),
+            "settings" => return self.counted(&[], |words| vec![words.key(hint), words.value()]),
+            "corners" => return self.counted(&[], |words| vec![words.nearby(), words.nearby()]),
             "newkey" => self.new_key(),
             "value" => self.value(),
             "member" => self.member(),
@@ -207,9 +213,9 @@ impl Words {
         self.tagged(name)
     }
 
-    /// In cluster mode most keys share a slot.
+    /// In cluster mode most keys share a slot; all of them do beside a server that refuses transactions in other words.
     fn tagged(&mut self, name: Vec<u8>) -> Vec<u8> {
-        if self.cluster && !self.chance(2) { [b"{t}", &name[..]].concat() } else { name }
+        if self.cluster && (self.peer || !self.chance(2)) { [b"{t}", &name[..]].concat() } else { name }
     }
 
     /// `numkeys` and so many keys; sometimes it does not say the truth.
@@ -218,6 +224,20 @@ impl Words {
         let told = if self.chance(95) { n.to_string().into_bytes() } else { self.int() };
         let keys = (0..n).map(|_| self.key(hint));
         std::iter::once(told).chain(keys.collect::<Vec<_>>()).collect()
+    }
+
+    /// `before`, a number, and so many times what `each` gives; sometimes the number does not say the truth.
+    fn counted(&mut self, before: &[&str], each: impl Fn(&mut Words) -> Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        let n = 1 + self.rng.below(4);
+        // (Not so large a number that Valkey's would overflow.)
+        let lies = ["0", "1", "3", "7", "-1", "x", "", "2147483647", "2147483648"];
+        let told = if self.chance(95) { n.to_string().into_bytes() } else { self.pick_word(&lies) };
+        let mut all: Vec<Vec<u8>> = before.iter().map(|word| word.as_bytes().to_vec()).collect();
+        all.push(told);
+        for _ in 0..n {
+            all.extend(each(self));
+        }
+        all
     }
 
     pub fn value(&mut self) -> Vec<u8> {
@@ -341,8 +361,13 @@ impl Words {
             0 => self.float(),
             1 => limit.to_string().into_bytes(),
             2..6 => format!("{}", (self.rng.unit() * 2.0 - 1.0) * limit as f64).into_bytes(),
-            _ => format!("{}.{}", 10 + self.rng.below(5), self.rng.below(100_000)).into_bytes(),
+            _ => self.nearby(),
         }
+    }
+
+    /// Of a place in that corner. (Polygons stay there: around half of the globe Valkey does not find everything.)
+    fn nearby(&mut self) -> Vec<u8> {
+        format!("{}.{}", 10 + self.rng.below(5), self.rng.below(100_000)).into_bytes()
     }
 
     /// The id of an entry that may be there.
