@@ -166,6 +166,7 @@ impl Session {
             let queued = self.queued.take().unwrap_or_default();
             let mut pairs = queued.iter().zip(node.items.iter().zip(&stock.items));
             return node == stock
+                || newer::is_meant(args, node, stock)
                 || head(node) == head(stock)
                     && node.items.len() == queued.len()
                     && pairs.all(|(args, (a, b))| same(rule(args), a, b) || newer::is_meant(args, a, b));

@@ -25,6 +25,11 @@ pub fn is_meant(args: &Argv, node: &Reply, stock: &Reply) -> bool {
             )
         }
         "sort" | "sort_ro" => is_pattern_denied(node, stock) || is_key_called_like_an_option(args, node, stock),
+        // Of a transaction that is broken and whose keys are in several slots, Redis says the one and Valkey the other.
+        "exec" => {
+            is_error(node, &["CROSSSLOT Keys in request don't hash to the same slot"])
+                && is_error(stock, &["EXECABORT Transaction discarded because of previous errors."])
+        }
         // There is one more area to search.
         "geosearch" | "geosearchstore" => {
             let areas = |areas: &str| format!("ERR exactly one of {areas} can be specified for {}", shown(&args[0]));

@@ -8,6 +8,8 @@ mod sample;
 mod scan;
 mod setex;
 mod take;
+#[cfg(test)]
+mod tests;
 mod ttl;
 mod write;
 

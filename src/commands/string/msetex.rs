@@ -110,3 +110,28 @@ fn store(ctx: &mut Ctx<'_>, request: &Request<'_>, expire: SetExpire) {
         set::store(ctx, key, value, expire);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::bench::Bench;
+
+    #[test]
+    fn keys_are_counted_and_set_even_in_the_past() {
+        let mut bench = Bench::start();
+        let client = bench.client();
+        let numkeys = "-ERR invalid numkeys value or out of range";
+        for (line, reply) in [
+            ("MSETEX 0 a 1", numkeys),
+            ("MSETEX x a 1", numkeys),
+            ("MSETEX 2147483648 a 1", numkeys),
+            ("MSETEX 2147483647 a 1", "-ERR syntax error"),
+            ("MSETEX 2 a 1 b", "-ERR syntax error"),
+            ("MSETEX 2 a 1 b 2 NX", ":1"),
+            ("MSETEX 2 a 1 b 2 PXAT 1", ":1"),
+            ("EXISTS a b", ":0"),
+            ("SET a 1 IFEQ 1 IFEQ 1", "-ERR syntax error"),
+        ] {
+            assert_eq!(bench.call(client, line), reply, "{line}");
+        }
+    }
+}

@@ -8,6 +8,9 @@ const ALL: &[u8] = b"1000000";
 /// Seconds since 1970 that are not reached while the tests run.
 const FAR_SECS: i128 = 4_000_000_000;
 
+/// A time from now beyond which the moment is in the far future.
+const FAR_DELAY_SECS: i128 = 2_200_000_000;
+
 /// Makes `args` a command with one right answer.
 pub fn tame(args: &mut Argv, cluster: bool) {
     let name = String::from_utf8_lossy(&args[0]).to_ascii_uppercase();
@@ -69,7 +72,7 @@ pub fn tame(args: &mut Argv, cluster: bool) {
             replace(args, 2, |n| (1..FAR_SECS).contains(&n), b"4102444800");
         }
         "HEXPIRE" => replace(args, 2, |n| (1..100).contains(&n) || is_beyond_far(n), b"100"),
-        "HPEXPIRE" => replace(args, 2, |n| (1..100_000).contains(&n), b"100000"),
+        "HPEXPIRE" => replace(args, 2, |n| (1..100_000).contains(&n) || is_beyond_far_ms(n), b"100000"),
         "SET" | "GETEX" | "MSETEX" | "HGETEX" | "HSETEX" => {
             // Valkey runs it wherever its keys belong.
             if name == "MSETEX" && cluster {
@@ -84,9 +87,9 @@ pub fn tame(args: &mut Argv, cluster: bool) {
                     // SET keeps a value that has expired already until it is looked for; since Redis 7.2 it does not.
                     b"EXAT" if !is_of_fields => replace(args, i, |n| (1..FAR_SECS).contains(&n), b"4102444800"),
                     b"PXAT" if !is_of_fields => {
-                        replace(args, i, |n| (1..1000 * FAR_SECS).contains(&n), b"4102444800000")
+                        replace(args, i, |n| (1..1000 * FAR_SECS).contains(&n), b"4102444800000");
                     }
-                    b"PX" => replace(args, i, |n| (1..100_000).contains(&n), b"100000"),
+                    b"PX" => replace(args, i, |n| (1..100_000).contains(&n) || is_beyond_far_ms(n), b"100000"),
                     _ => {}
                 }
             }
@@ -102,9 +105,8 @@ pub fn tame_for_valkey(args: &mut Argv) {
         *word = b"16".to_vec();
     }
     let name = String::from_utf8_lossy(&args[0]).to_ascii_uppercase();
-    match (&name[..], args.get_mut(if name == "SCAN" { 1 } else { 2 })) {
-        ("SCAN" | "HSCAN" | "SSCAN" | "ZSCAN", Some(cursor)) => *cursor = b"0".to_vec(),
-        _ => {}
+    if let ("SCAN" | "HSCAN", Some(cursor)) = (&name[..], args.get_mut(if name == "SCAN" { 1 } else { 2 })) {
+        *cursor = b"0".to_vec();
     }
     if let Some(key) = args.get_mut(1).filter(|key| name.starts_with('H') && key.eq_ignore_ascii_case(b"fields")) {
         *key = b"hash0".to_vec();
@@ -130,7 +132,12 @@ fn keep_lexical(args: &mut Argv, name: &str, cluster: bool) {
 
 /// So many seconds from now are a moment that would be taken for one that was set as such.
 fn is_beyond_far(n: i128) -> bool {
-    (2_200_000_000..1_000_000_000_000).contains(&n)
+    (FAR_DELAY_SECS..1_000_000_000_000).contains(&n)
+}
+
+/// The same of milliseconds, as long as they are not refused.
+fn is_beyond_far_ms(n: i128) -> bool {
+    (1000 * FAR_DELAY_SECS..9_000_000_000_000_000_000).contains(&n)
 }
 
 /// Puts every key of MSETEX into one slot: as many words as its first argument calls keys.

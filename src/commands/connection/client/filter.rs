@@ -317,3 +317,36 @@ const KILL_TYPES: &[Arg] = &[
     Arg::flag("replica", "REPLICA"),
     Arg::flag("pubsub", "PUBSUB"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::bench::Bench;
+
+    #[test]
+    fn what_no_client_can_have_is_refused() {
+        let mut bench = Bench::start();
+        let client = bench.client();
+        for (filter, error) in [
+            ("FLAGS ?", "Unknown flags found in the provided filter: ?"),
+            ("NOT-FLAGS N?", "Unknown flags found in the NOT-FLAGS filter: N?"),
+            ("CAPA x", "Unknown capa found in the provided filter: x"),
+            ("DB x", "DB is not an integer or out of range"),
+            ("DB 16", "DB number should be between 0 and 15"),
+            ("NOT-DB -1", "NOT-DB number should be between 0 and 15"),
+            ("NOT-ID x", "syntax error"),
+            ("NOT-ID 0", "client-id should be greater than 0"),
+            ("NOT-IDLE 1", "syntax error"),
+        ] {
+            for command in ["LIST", "KILL"] {
+                assert_eq!(
+                    bench.call(client, &format!("CLIENT {command} {filter}")),
+                    format!("-ERR {error}"),
+                    "{filter}"
+                );
+            }
+        }
+        for filter in ["FLAGS P", "CAPA r", "DB 1", "NOT-FLAGS N", "NOT-DB 0"] {
+            assert_eq!(bench.call(client, &format!("CLIENT LIST {filter}")), "", "{filter}");
+        }
+    }
+}
