@@ -76,16 +76,21 @@ impl Vitals {
             return Some("it reports cluster_state:fail and serves nothing".to_owned());
         }
         if node.is_replica() && !self.is_linked(node) {
-            let versions = node.primary.and_then(|id| self.get(&id)).map(|primary| (&vital.version, &primary.version));
-            let why = match versions.filter(|(own, of_primary)| own != of_primary) {
-                Some((own, of_primary)) => format!(
-                    " (it is {own}, the primary {of_primary}: a server cannot replicate one that is newer than itself)"
-                ),
-                None => String::new(),
-            };
-            return Some(format!("its replication link to the primary is down{why}"));
+            return Some(format!("its replication link to the primary is down{}", self.apart(node)));
         }
         None
+    }
+
+    /// What may be the reason that a replica has no link to its primary; nothing where they are of one version.
+    #[must_use]
+    pub fn apart(&self, replica: &Node) -> String {
+        let version = |id: NodeId| self.get(&id).map(|vital| vital.version.as_str());
+        match (version(replica.id), replica.primary.and_then(version)) {
+            (Some(own), Some(of_primary)) if own != of_primary => format!(
+                " (it is {own}, the primary {of_primary}: a server cannot replicate one that is newer than itself)"
+            ),
+            _ => String::new(),
+        }
     }
 
     /// Whether the replica's primary feeds it, or is about to: a full synchronisation that waits or runs

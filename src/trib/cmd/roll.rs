@@ -363,7 +363,7 @@ impl Rolling<'_> {
     fn lags(&self, found: &Agreement, replica: &Node, primary: NodeId) -> Option<String> {
         let vital = found.vitals.get(&replica.id)?;
         match promote::lag(vital, found.vitals.get(&primary)) {
-            None => Some(format!("{} has no link to its primary", replica.addr)),
+            None => Some(format!("{} has no link to its primary{}", replica.addr, found.vitals.apart(replica))),
             Some(lag) if lag > self.args.max_lag => Some(format!("{} is {lag} bytes behind", replica.addr)),
             Some(_) => None,
         }

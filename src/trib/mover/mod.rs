@@ -52,7 +52,7 @@ use tokio::time::Instant;
 use super::addr::Addr;
 use super::cli::MoveArgs;
 use super::client::{Pool, join_all};
-use super::error::{Error as RunError, Failure, Kind, STOPPED};
+use super::error::{Error as RunError, Failure, Kind, STOPPED, is_unread_text};
 use super::journal::Record;
 use super::journal::store::Journal;
 use super::plan::{SlotMove, Transfer};
@@ -222,7 +222,12 @@ impl Outcome {
         };
         let mut hint = format!("{} of {wanted} slots were moved", self.moved.len());
         if self.left_open.is_empty() {
-            hint.push_str(", and none is left open: run the same command again for the rest");
+            hint.push_str(match trouble {
+                Trouble::Node(failure) if failure.reply().is_some_and(is_unread_text) => {
+                    ", and none is left open; the rest cannot go there"
+                }
+                _ => ", and none is left open: run the same command again for the rest",
+            });
         } else {
             let open: SlotSet = self.left_open.iter().map(|left| left.slot).collect();
             let replace = match trouble {
