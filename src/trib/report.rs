@@ -145,7 +145,7 @@ fn dead_node(ui: &Ui, node: &Node) {
 
 fn open_slots(ui: &Ui, view: &ClusterView, open: &SlotSet) {
     let join = |slots: &mut dyn Iterator<Item = u16>| slots.map(|n| n.to_string()).collect::<Vec<_>>().join(",");
-    for node in view.reachable() {
+    for node in in_order(ui, view).into_iter().filter(|node| node.is_reachable()) {
         for (state, slots) in [("migrating", &node.migrating), ("importing", &node.importing)] {
             if !slots.is_empty() {
                 let list = join(&mut slots.keys().map(|slot| slot.get()));
