@@ -130,6 +130,13 @@ class Servers:
                 link.send(("SET", f"key:{n}:{{{TAGS[slot]}}}", f"{n:064}")
                           for slot in slots[some:some + 50] for n in range(per_slot))
 
+    def slots(self, index):
+        """The slots that this server owns."""
+        with self.link(index) as link:
+            own = next(line for line in link.call("CLUSTER", "NODES").splitlines() if "myself" in line).split()[8:]
+        ends = [[int(end) for end in part.split("-")] for part in own]
+        return [slot for part in ends for slot in range(part[0], part[-1] + 1)]
+
     def empty(self):
         for index in range(len(self.ports)):
             with self.link(index) as link:
@@ -402,11 +409,14 @@ def check():
     for count in (10, 100):
         with Servers("redis-server", count, delayed=False) as servers:
             form(servers)
-            runs = [run([TRIB, "check", servers.addr(0)]) for _ in range(RUNS)]
-        show(f"check of {count} nodes", {"trib": [took for took, _, _ in runs]})
-        took, cpu, memory = (statistics.median(column) for column in zip(*runs))
-        print(f"  CPU {cpu:.0f} ms, memory at most {memory:.1f} MB")
-        show_bar("in all", took / 1000, "s", 0.3)
+            for per_slot in (0, 10):
+                for index in range(count if per_slot else 0):
+                    servers.fill(index, servers.slots(index), per_slot)
+                runs = [run([TRIB, "check", servers.addr(0)]) for _ in range(RUNS)]
+                show(f"check of {count} nodes with {16384 * per_slot:,} keys", {"trib": [took for took, _, _ in runs]})
+                took, cpu, memory = (statistics.median(column) for column in zip(*runs))
+                print(f"  CPU {cpu:.0f} ms, memory at most {memory:.1f} MB")
+                show_bar("in all", took / 1000, "s", 0.3)
 
 
 ALL = {"create": create, "empty": empty, "one": one, "two": two, "import": importing, "ways": ways, "atomic": atomic,
