@@ -191,10 +191,10 @@ impl Found {
         self.count += 1;
     }
 
-    /// A score: a bulk string in either protocol.
+    /// A score, a bulk string in either protocol: with 17 digits, as ZSCAN gives those of a skiplist in all versions.
     pub fn push_score(&mut self, score: f64) {
         let mut text = Vec::with_capacity(24);
-        num::push_f64(&mut text, score);
+        num::push_f64_17(&mut text, score);
         self.push(Item::Bytes(&text));
     }
 
