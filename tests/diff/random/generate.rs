@@ -2,7 +2,7 @@
 
 use trib::base::Rng;
 
-use super::tame::{tame, tame_for_valkey};
+use super::tame::{tame, tame_for_stock, tame_for_valkey};
 use super::template::{Grammar, Piece};
 use super::words::Words;
 use crate::pair::Argv;
@@ -99,6 +99,8 @@ impl<'a> Generator<'a> {
         self.disturb(&mut args);
         if self.words.peer {
             tame_for_valkey(&mut args);
+        } else {
+            tame_for_stock(&mut args, self.words.cluster);
         }
         tame(&mut args, self.words.cluster);
         args

@@ -11,6 +11,26 @@ const FAR_SECS: i128 = 4_000_000_000;
 /// A time from now beyond which the moment is in the far future.
 const FAR_DELAY_SECS: i128 = 2_200_000_000;
 
+/// Takes out what Redis 7.0 does not have or reads otherwise.
+pub fn tame_for_stock(args: &mut Argv, cluster: bool) {
+    let name = String::from_utf8_lossy(&args[0]).to_ascii_uppercase();
+    match name.as_str() {
+        // A sorted set that SORT has looked at is a skiplist in Redis 7.0, and keeps the sign of zero.
+        "ZADD" | "ZINCRBY" => change(args, b"-0", b"0"),
+        // Redis 7.2 has one more argument: WITHSCORE.
+        "ZRANK" | "ZREVRANK" => args.truncate(3),
+        // Redis 7.2 knows a start without an end.
+        "BITCOUNT" if args.len() == 3 => args.push(b"-1".to_vec()),
+        // Refused since Redis 7.2; the number has no negative.
+        "LPOS" => (3..args.len()).for_each(|i| replace(args, i, |n| n == i128::from(i64::MIN), b"-1")),
+        // The last entry, which Redis 7.0 does not know.
+        "XREAD" | "XREADGROUP" => change(args, b"+", b"0"),
+        // Redis 7.0 knows no GET in cluster mode, not even of the element itself.
+        "SORT" | "SORT_RO" if cluster => change(args, b"GET", b"ALPHA"),
+        _ => {}
+    }
+}
+
 /// Makes `args` a command with one right answer.
 pub fn tame(args: &mut Argv, cluster: bool) {
     let name = String::from_utf8_lossy(&args[0]).to_ascii_uppercase();
@@ -29,32 +49,16 @@ pub fn tame(args: &mut Argv, cluster: bool) {
         }
         "HRANDFIELD" | "ZRANDMEMBER" if args.len() == 2 => args.push(b"0".to_vec()),
         "HRANDFIELD" | "ZRANDMEMBER" => replace(args, 2, |n| n > 0 || is_negative_count(n), b"0"),
-        // A sorted set that SORT has looked at is a skiplist in Redis 7.0, and keeps the sign of zero.
-        "ZADD" | "ZINCRBY" => change(args, b"-0", b"0"),
-        // Redis 7.2 has one more argument: WITHSCORE.
-        "ZRANK" | "ZREVRANK" => args.truncate(3),
-        // Redis 7.2 knows a start without an end.
-        "BITCOUNT" if args.len() == 3 => args.push(b"-1".to_vec()),
         // Cursors are each server's own.
         "SCAN" => replace(args, 1, |n| n != 0, b"0"),
         "SSCAN" | "HSCAN" | "ZSCAN" => replace(args, 2, |n| n != 0, b"0"),
-        // Refused since Redis 7.2; the number has no negative.
-        "LPOS" => (3..args.len()).for_each(|i| replace(args, i, |n| n == i128::from(i64::MIN), b"-1")),
         "BLMPOP" | "BZMPOP" => wait_shortly(args, 1),
         "BLPOP" | "BRPOP" | "BLMOVE" | "BRPOPLPUSH" | "BZPOPMIN" | "BZPOPMAX" => wait_shortly(args, args.len() - 1),
         // The time would be part of the id.
         "XADD" => change(args, b"*", b"1-1"),
         // What happens to groups of a stream breaks no transaction in Redis, but here it does.
         "WATCH" => args.retain(|word| !word.windows(6).any(|part| part == b"stream")),
-        // The last entry, which Redis 7.0 does not know.
-        "XREAD" | "XREADGROUP" => change(args, b"+", b"0"),
-        "SORT" | "SORT_RO" => {
-            args.push(b"ALPHA".to_vec());
-            if cluster {
-                // Redis 7.0 knows no GET there, not even of the element itself.
-                change(args, b"GET", b"ALPHA");
-            }
-        }
+        "SORT" | "SORT_RO" => args.push(b"ALPHA".to_vec()),
         "SETRANGE" => replace(args, 2, |n| (10_000..600_000_000).contains(&n), b"100"),
         "SETBIT" => replace(args, 2, is_huge_bit, b"100"),
         "BITFIELD" => (2..args.len()).for_each(|i| replace(args, i, is_huge_bit, b"100")),
@@ -99,12 +103,18 @@ pub fn tame(args: &mut Argv, cluster: bool) {
 }
 
 /// Takes out what Valkey reads otherwise than Redis 7.0, which `node` follows: numbers in base 16, cursors that are none,
-/// and a key that is called like the word behind which fields are named.
+/// and a key that is called like the word behind which fields are named; and scores of which its digests say other things.
 pub fn tame_for_valkey(args: &mut Argv) {
     for word in args.iter_mut().filter(|word| word.starts_with(b"0x") || word.starts_with(b"(0x")) {
         *word = b"16".to_vec();
     }
     let name = String::from_utf8_lossy(&args[0]).to_ascii_uppercase();
+    if name == "ZADD" {
+        let is_long = |score: f64| score.is_finite() && (score.fract() != 0.0 || score.abs() > 1e15);
+        for word in args.iter_mut().filter(|word| trib::base::num::parse_f64(word).is_some_and(is_long)) {
+            *word = b"7".to_vec();
+        }
+    }
     if let ("SCAN" | "HSCAN", Some(cursor)) = (&name[..], args.get_mut(if name == "SCAN" { 1 } else { 2 })) {
         *cursor = b"0".to_vec();
     }
