@@ -75,11 +75,13 @@ impl Engine {
         let chosen = self.choose_gossip(now, to);
         let ext_seen = self.links.get(&link).is_some_and(|l| l.ext_seen);
         let with_ext = ext_seen || to.is_some_and(|idx| self.nodes[idx].is(NodeFlags::EXTENSIONS));
-        let speaks_shards = to.is_some_and(|idx| self.nodes[idx].speaks_shards);
+        let peer = to.map(|idx| &self.nodes[idx]);
+        let speaks_shards = peer.is_some_and(|node| node.speaks_shards);
+        let is_valkey = peer.is_some_and(|node| node.is(NodeFlags::LIGHT_PUBLISH));
         let bans: Vec<(NodeId, u64)> = self.blacklist.iter(now.mono).collect();
         self.refresh_header();
         let entries: Vec<GossipEntry<'_>> = chosen.iter().map(|idx| self.gossip_entry(*idx)).collect();
-        let extensions = if with_ext { self.extensions(&bans, speaks_shards) } else { Vec::new() };
+        let extensions = if with_ext { self.extensions(&bans, speaks_shards, is_valkey) } else { Vec::new() };
         packet::encode_ping(&self.fresh_header(kind), &entries, &extensions).into()
     }
 
@@ -124,29 +126,27 @@ impl Engine {
     }
 
     /// What I say about myself. Servers before shard ids (7.0) complain about types they do not know with
-    /// every packet, so what is not configured goes only to peers that have shown they know it.
-    fn extensions(&self, bans: &[(NodeId, u64)], speaks_shards: bool) -> Vec<Extension<'_>> {
+    /// every packet, so what is not configured goes only to peers that have shown they know it. What Valkey alone knows
+    /// goes to nobody else: Redis 8 would take an address for the secret that its nodes share.
+    fn extensions(&self, bans: &[(NodeId, u64)], speaks_shards: bool, is_valkey: bool) -> Vec<Extension<'_>> {
         let node = self.myself();
         let about = &node.attributes;
         let mut list = Vec::new();
-        for (text, extension) in [
-            (&about.hostname, Extension::Hostname(about.hostname.as_bytes())),
-            (&about.nodename, Extension::Nodename(about.nodename.as_bytes())),
-            (&about.client_ipv4, Extension::ClientIpv4(about.client_ipv4.as_bytes())),
-            (&about.client_ipv6, Extension::ClientIpv6(about.client_ipv6.as_bytes())),
+        for (wanted, extension) in [
+            (!about.hostname.is_empty(), Extension::Hostname(about.hostname.as_bytes())),
+            (!about.nodename.is_empty(), Extension::Nodename(about.nodename.as_bytes())),
+            (is_valkey && !about.client_ipv4.is_empty(), Extension::ClientIpv4(about.client_ipv4.as_bytes())),
+            (is_valkey && !about.client_ipv6.is_empty(), Extension::ClientIpv6(about.client_ipv6.as_bytes())),
+            (is_valkey && about.client_tcp_port != 0, Extension::ClientTcpPort(about.client_tcp_port)),
+            (is_valkey && about.client_tls_port != 0, Extension::ClientTlsPort(about.client_tls_port)),
+            (
+                is_valkey && !about.availability_zone.is_empty(),
+                Extension::AvailabilityZone(about.availability_zone.as_bytes()),
+            ),
         ] {
-            if !text.is_empty() {
+            if wanted {
                 list.push(extension);
             }
-        }
-        if about.client_tcp_port != 0 {
-            list.push(Extension::ClientTcpPort(about.client_tcp_port));
-        }
-        if about.client_tls_port != 0 {
-            list.push(Extension::ClientTlsPort(about.client_tls_port));
-        }
-        if !about.availability_zone.is_empty() {
-            list.push(Extension::AvailabilityZone(about.availability_zone.as_bytes()));
         }
         if speaks_shards {
             list.extend(bans.iter().map(|(id, ttl_s)| Extension::Forgotten { id: *id, ttl_s: *ttl_s }));

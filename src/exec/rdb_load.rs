@@ -49,12 +49,17 @@ pub struct Reading {
 /// # Errors
 /// What the header says.
 pub fn open<R: BufRead>(input: R, config: &Config) -> Result<RdbReader<R>, LoadError> {
-    let version_check = match config.rdb_version_check {
+    let options = ReadOptions { version_check: version_check(config), verify_checksum: config.rdbchecksum };
+    Ok(RdbReader::open(input, options, &config.limits)?)
+}
+
+/// What the directive `rdb-version-check` says of files and payloads.
+#[must_use]
+pub fn version_check(config: &Config) -> VersionCheck {
+    match config.rdb_version_check {
         RdbVersionCheck::Strict => VersionCheck::Strict,
         RdbVersionCheck::Relaxed => VersionCheck::Relaxed,
-    };
-    let options = ReadOptions { version_check, verify_checksum: config.rdbchecksum };
-    Ok(RdbReader::open(input, options, &config.limits)?)
+    }
 }
 
 impl<R: BufRead> RdbLoad<R> {

@@ -16,7 +16,7 @@ use crate::persist::aof::startup::{Found, Start, Verdict, decide_start, judge_da
 use crate::persist::aof::{
     AofError, AofReader, BaseFormat, Manifest, Place, Record, log, names, reader::has_rdb_preamble,
 };
-use crate::persist::rdb::{Aux, Event, RdbReader, RdbWriter, ReadOptions, WriteOptions};
+use crate::persist::rdb::{Aux, Event, RdbWriter, WriteOptions};
 
 /// How long one slice of a log may take.
 const SLICE_MS: i64 = 5;
@@ -193,8 +193,7 @@ pub(super) async fn load_log_file(
     let head = reader.fill_buf().map_err(|error| fatal(&plain(&error)))?;
     if has_rdb_preamble(head) {
         shared.logger.notice(format_args!("Reading RDB base file on AOF loading..."));
-        let options = ReadOptions { verify_checksum: config.rdbchecksum, ..ReadOptions::default() };
-        let rdb = RdbReader::open(reader, options, &config.limits).map_err(|error| fatal(&error))?;
+        let rdb = load::open(reader, config).map_err(|error| fatal(&error))?;
         let (_, rdb) = load::load_rdb(shared, rdb, false).await.map_err(|error| fatal(&error))?;
         offset = rdb.offset();
         reader = rdb.into_inner().map_err(|error| fatal(&error))?;

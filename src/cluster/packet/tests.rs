@@ -119,6 +119,30 @@ fn wrong_lengths_versions_and_types_are_told_apart() {
     assert!(decode(&ping).is_err());
 }
 
+#[test]
+fn addresses_are_told_from_what_others_send_under_their_numbers() {
+    let told = |extension: Extension<'static>| {
+        let bytes = encode_ping(&header(MessageType::Pong, &bitmap::EMPTY), &[], &[extension]);
+        let Ok(Packet::Full(_, Body::Ping { extensions, .. })) = decode(&bytes) else { panic!("not a ping") };
+        extensions.iter().map(|extension| format!("{extension:?}")).collect::<String>()
+    };
+    let is_known = |extension: Extension<'static>| told(extension.clone()) == format!("{extension:?}");
+    assert!(is_known(Extension::ClientIpv4(b"192.0.2.1")));
+    assert!(is_known(Extension::ClientIpv6(b"2001:db8::1")));
+    assert_eq!(told(Extension::ClientIpv4(b"2001:db8::1")), "Unknown(4)");
+    assert_eq!(told(Extension::ClientIpv6(b"192.0.2.1")), "Unknown(5)");
+    // The secret of Redis 8, which has no end; and what has become of one where an address was taken for it.
+    let secret = [b'a'; 40];
+    let mut bytes =
+        encode_ping(&header(MessageType::Pong, &bitmap::EMPTY), &[], &[Extension::ClientIpv4(&secret[..39])]);
+    bytes[2256 + 8 + 39] = b'a';
+    for text in [&secret[..], b"192.0.2.1\0"] {
+        bytes[2256 + 8..][..text.len()].copy_from_slice(text);
+        let Ok(Packet::Full(_, Body::Ping { extensions, .. })) = decode(&bytes) else { panic!("not a ping") };
+        assert_eq!(extensions.iter().collect::<Vec<_>>(), [Extension::Unknown(4)]);
+    }
+}
+
 fn any_id() -> impl Strategy<Value = NodeId> {
     any::<u64>().prop_map(id)
 }

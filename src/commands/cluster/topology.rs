@@ -141,10 +141,10 @@ fn shard_node(reply: &mut Reply, engine: &Engine, view: &NodeView<'_>, net: Clie
     };
     field(reply, "id");
     reply.bulk(node.id.as_bytes());
-    for (name, port) in [("port", node.addr.tcp_port), ("tls-port", node.addr.tls_port)] {
-        if port != 0 {
+    for (name, real, tls) in [("port", node.addr.tcp_port, false), ("tls-port", node.addr.tls_port, true)] {
+        if real != 0 {
             field(reply, name);
-            reply.int(i64::from(port));
+            reply.int(i64::from(engine.port_for(view.idx, ClientNet { tls, ..net })));
         }
     }
     field(reply, "ip");

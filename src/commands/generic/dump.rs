@@ -3,10 +3,10 @@
 use crate::base::Millis;
 use crate::commands::expiry::is_past;
 use crate::commands::parse;
+use crate::exec::rdb_load::version_check;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
 use crate::keyspace::{EventClass, SetExpire};
 use crate::persist::dump::{RestoreError, dump as push_payload, restore_checked as read_payload};
-use crate::persist::rdb::VersionCheck;
 use crate::resp::{Args, Argv, ErrorReply};
 
 const OVERWRITES: &[KeySpec] = &[KeySpec::range(1, 0, 1, KeyFlags::OW.union(KeyFlags::UPDATE))];
@@ -122,8 +122,9 @@ fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     }
     ctx.server.stats.payloads_checked += 1;
     let checksum = !ctx.server.switches.checksums_skipped;
-    let limits = &ctx.server.config.limits;
-    let value = read_payload(args.at(3), limits, VersionCheck::Strict, checksum).map_err(refusal)?;
+    let config = &ctx.server.config;
+    let check = version_check(config);
+    let value = read_payload(args.at(3), &config.limits, check, checksum).map_err(refusal)?;
     let expire = match ttl {
         0 => None,
         ttl if options.absolute => Some(Millis(ttl)),

@@ -27,8 +27,14 @@ const PENDING_MAX_BYTES: usize = 1 << 20;
 /// A replica that has this much to read yet makes the walk wait.
 const REPLICA_BACKLOG_MAX_BYTES: usize = 4 << 20;
 
-/// The first version that knows fields which expire.
-const FIELD_EXPIRY_SINCE: Version = Version { major: 9, minor: 0, patch: 0 };
+/// What a replica of this version reads.
+fn reader_with(version: Option<Version>) -> Reader {
+    match version {
+        Some(version) if version >= (Version { major: 9, minor: 0, patch: 0 }) => Reader::Valkey9,
+        Some(version) if version >= (Version { major: 7, minor: 2, patch: 0 }) => Reader::Redis72,
+        _ => Reader::Redis7,
+    }
+}
 
 /// Who wants the RDB file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,44 +200,40 @@ impl Server {
         result
     }
 
-    /// Whom to write for: fields that expire and slots on their way here can only be told to those who know them.
+    /// Whom to write for: replicas that told their version get what it reads; for files it is the oldest, but for fields
+    /// that expire and slots on their way here, which can only be told to those who know them.
     fn reader_of(&mut self, purpose: &Purpose) -> Reader {
         let hashes: usize = (0..self.keyspace.databases()).map(|db| self.keyspace.keys_with_expiring_fields(db)).sum();
-        let imports = self.migrations.importing();
-        if hashes == 0 && imports.is_empty() {
-            return Reader::Redis7;
-        }
-        let told = match purpose {
-            Purpose::Replicas(request) => request.version.is_some_and(|version| version >= FIELD_EXPIRY_SINCE),
-            Purpose::File(_) | Purpose::AofBase => true,
+        let imports = !self.migrations.importing().is_empty();
+        let reader = match purpose {
+            Purpose::Replicas(request) => reader_with(request.version),
+            Purpose::File(_) | Purpose::AofBase if hashes > 0 || imports => Reader::Valkey9,
+            Purpose::File(_) | Purpose::AofBase => Reader::Redis7,
         };
-        if told {
-            if hashes > 0 && !matches!(purpose, Purpose::Replicas(_)) {
-                self.log(
-                    LogLevel::Warning,
-                    format!(
-                        "Hashes with fields that expire: {hashes}. The file tells of that in the form of Valkey 9, which \
-                         Redis does not read"
-                    ),
-                );
-            }
-            return Reader::Valkey9;
-        }
-        if hashes == 0 {
+        let is_file = !matches!(purpose, Purpose::Replicas(_));
+        if hashes > 0 && is_file {
+            self.log(
+                LogLevel::Warning,
+                format!(
+                    "Hashes with fields that expire: {hashes}. The file tells of that in the form of Valkey 9, which Redis \
+                     does not read"
+                ),
+            );
+        } else if hashes > 0 && reader < Reader::Valkey9 {
+            self.log(
+                LogLevel::Warning,
+                format!(
+                    "Hashes with fields that expire: {hashes}. The replica's version cannot be told of that: there the \
+                     fields stay until they are deleted here"
+                ),
+            );
+        } else if imports && reader < Reader::Valkey9 {
             self.log(
                 LogLevel::Warning,
                 "A replica's version cannot be told of slots that are on their way here: it shows their keys",
             );
-            return Reader::Redis7;
         }
-        self.log(
-            LogLevel::Warning,
-            format!(
-                "Hashes with fields that expire: {hashes}. The replica's version cannot be told of that: there the fields \
-                 stay until they are deleted here"
-            ),
-        );
-        Reader::Redis7
+        reader
     }
 
     /// Walks on for a short while. Bytes for a file are appended to `chunk`; bytes for replicas go to their connections.

@@ -2,17 +2,22 @@
 
 /// The version that is written: the newest that Redis 7.0 reads.
 pub const WRITTEN_VERSION: u16 = 10;
+/// What Redis 7.2 and the Valkeys before 9 write.
+const REDIS_72_VERSION: u16 = 11;
 /// The newest version that is understood (Valkey 9).
 pub const NEWEST_VERSION: u16 = 80;
 /// Versions from here to 79 belong to other vendors: their type numbers above 21 mean something else.
 const FIRST_FOREIGN_VERSION: u16 = 12;
 
-/// Whom something is written for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+/// Whom something is written for, the oldest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Reader {
-    /// Redis 7.0 and all that came after it; they cannot be told when fields of hashes expire.
+    /// Redis 7.0 and all that came after it; they cannot be told when fields of hashes expire, nor when a consumer
+    /// was active last.
     #[default]
     Redis7,
+    /// Redis 7.2, and Valkey before 9; they cannot be told when fields of hashes expire.
+    Redis72,
     /// Valkey 9, and servers like this one.
     Valkey9,
 }
@@ -23,6 +28,7 @@ impl Reader {
     pub fn version(self) -> u16 {
         match self {
             Reader::Redis7 => WRITTEN_VERSION,
+            Reader::Redis72 => REDIS_72_VERSION,
             Reader::Valkey9 => NEWEST_VERSION,
         }
     }
@@ -31,7 +37,7 @@ impl Reader {
     #[must_use]
     pub fn magic(self) -> String {
         match self {
-            Reader::Redis7 => format!("REDIS{:04}", self.version()),
+            Reader::Redis7 | Reader::Redis72 => format!("REDIS{:04}", self.version()),
             Reader::Valkey9 => format!("VALKEY{:03}", self.version()),
         }
     }

@@ -85,7 +85,9 @@ impl RdbWriter {
             let from = pieces.at as usize;
             match value {
                 ValueRef::Int(_) => unreachable!("never large"),
-                ValueRef::Stream(stream) => stream::push_piece(out, stream, &mut pieces.place, compress, STREAM_BYTES),
+                ValueRef::Stream(stream) => {
+                    stream::push_piece(out, stream, &mut pieces.place, compress, reader, STREAM_BYTES)
+                }
                 ValueRef::Bytes(bytes) => {
                     let to = bytes.len().min(from + PIECE_BYTES);
                     out.extend_from_slice(&bytes[from..to]);

@@ -1,4 +1,4 @@
-//! Streams in files and payloads: the version that Redis 7.0 writes, and the ones before and after it.
+//! Streams in files and payloads: the versions that Redis 7.0 and 7.2 write, and the one before them.
 //!
 //! Nodes go as they are kept. Behind them stand the counters, then every group with its pending entries and its
 //! consumers. Version 1 knows less of the counters, version 3 also when each consumer was active last.
@@ -7,16 +7,20 @@ use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::ops::Bound;
 
-use super::code::value_type;
+use super::code::{Reader, value_type};
 use super::error::Result;
 use super::input::Input;
 use super::output::{push_length, push_string};
+use super::write_value::tells_activity;
 use crate::base::Millis;
 use crate::data::Listpack;
 use crate::data::stream::{Delivery, Group, Log, Stream, StreamId};
 
 /// How a group that does not know how much it has read says so.
 const UNKNOWN: u64 = u64::MAX;
+
+/// How a consumer that was never active says so.
+const NEVER: i64 = -1;
 
 /// Where in a stream the next piece begins. The names are those of a group and of a consumer.
 #[derive(Clone, Debug, Default)]
@@ -32,14 +36,14 @@ pub(super) enum Place {
     Consumer(Box<[u8]>, Box<[u8]>, Option<StreamId>),
 }
 
-/// Appends a stream in the form of version 2.
-pub fn push_stream(out: &mut Vec<u8>, stream: &Stream, compress: bool) {
-    push_piece(out, stream, &mut Place::Start, compress, usize::MAX);
+/// Appends a stream in the form of version 2, or of version 3 if the reader knows it.
+pub fn push_stream(out: &mut Vec<u8>, stream: &Stream, compress: bool, reader: Reader) {
+    push_piece(out, stream, &mut Place::Start, compress, reader, usize::MAX);
 }
 
 /// Appends a stream in the form of version 1, for servers before Redis 7.0.
 pub(in crate::persist) fn push_stream_1(out: &mut Vec<u8>, stream: &Stream, compress: bool) {
-    let mut piece = Piece { end: usize::MAX, out, stream, compress, counts: false };
+    let mut piece = Piece { end: usize::MAX, out, stream, compress, counts: false, activity: false };
     let mut place = Some(Place::Start);
     while let Some(next) = place {
         place = piece.push_from(&next);
@@ -52,9 +56,11 @@ pub(super) fn push_piece(
     stream: &Stream,
     place: &mut Place,
     compress: bool,
+    reader: Reader,
     max_bytes: usize,
 ) -> bool {
-    let mut piece = Piece { end: out.len().saturating_add(max_bytes), out, stream, compress, counts: true };
+    let end = out.len().saturating_add(max_bytes);
+    let mut piece = Piece { out, end, stream, compress, counts: true, activity: tells_activity(reader) };
     while let Some(next) = piece.push_from(place) {
         *place = next;
         if piece.is_full() {
@@ -73,6 +79,8 @@ struct Piece<'a> {
     compress: bool,
     /// Whether the counters that version 1 does not have are told.
     counts: bool,
+    /// Whether it is told when consumers were active, which versions 1 and 2 do not have.
+    activity: bool,
 }
 
 impl Piece<'_> {
@@ -147,6 +155,9 @@ impl Piece<'_> {
             let first = held_from.take().unwrap_or_else(|| {
                 push_string(self.out, consumer.name(), self.compress);
                 self.out.extend_from_slice(&consumer.seen.0.to_le_bytes());
+                if self.activity {
+                    self.out.extend_from_slice(&consumer.active.map_or(NEVER, |at| at.0).to_le_bytes());
+                }
                 push_length(self.out, consumer.pending().len() as u64);
                 StreamId::MIN
             });
@@ -333,13 +344,20 @@ mod tests {
     }
 
     #[test]
-    fn every_version_is_read_and_two_are_written() {
+    fn every_version_is_read_and_the_one_that_the_reader_knows_written() {
         let stream = sample();
-        let [mut written, mut old] = [Vec::new(), Vec::new()];
-        push_stream(&mut written, &stream, false);
+        let mut old = Vec::new();
         push_stream_1(&mut old, &stream, false);
-        assert_eq!(written, body(&stream, value_type::STREAM_2));
         assert_eq!(old, body(&stream, value_type::STREAM_1));
+        for (reader, code) in [
+            (Reader::Redis7, value_type::STREAM_2),
+            (Reader::Redis72, value_type::STREAM_3),
+            (Reader::Valkey9, value_type::STREAM_3),
+        ] {
+            let mut written = Vec::new();
+            push_stream(&mut written, &stream, false, reader);
+            assert_eq!(written, body(&stream, code));
+        }
         for code in [value_type::STREAM_1, value_type::STREAM_2, value_type::STREAM_3] {
             let read = read(&body(&stream, code), code).unwrap();
             let (log, group) = (&read.log, &read.groups[&b"g"[..]]);

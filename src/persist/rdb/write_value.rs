@@ -1,4 +1,5 @@
-//! Writing values: the forms that Redis 7.0 reads, but for hashes whose fields expire if the reader knows them.
+//! Writing values: the forms that Redis 7.0 reads, but for hashes whose fields expire and for streams if the reader
+//! knows more of them.
 //!
 //! Compact encodings go out as the bytes they are kept in. Small sets are the exception: 7.0 has no listpack for
 //! them, so they are written member by member.
@@ -29,6 +30,7 @@ pub fn type_of(value: ValueRef<'_>, reader: Reader) -> u8 {
         ValueRef::Hash(_) => value_type::HASH,
         ValueRef::ZSet(zset) if zset.as_pack().is_some() => value_type::ZSET_LISTPACK,
         ValueRef::ZSet(_) => value_type::ZSET,
+        ValueRef::Stream(_) if tells_activity(reader) => value_type::STREAM_3,
         ValueRef::Stream(_) => value_type::STREAM_2,
     }
 }
@@ -42,7 +44,7 @@ pub fn push_value(out: &mut Vec<u8>, value: ValueRef<'_>, compress: bool, reader
         ValueRef::Set(set) => push_set(out, set, compress),
         ValueRef::Hash(hash) => push_hash(out, hash, compress, tells_expiry(hash, reader)),
         ValueRef::ZSet(zset) => push_zset(out, zset, compress),
-        ValueRef::Stream(stream) => push_stream(out, stream, compress),
+        ValueRef::Stream(stream) => push_stream(out, stream, compress, reader),
     }
 }
 
@@ -68,6 +70,11 @@ fn push_set(out: &mut Vec<u8>, set: &Set, compress: bool) {
     for member in set {
         push_item(out, member, compress);
     }
+}
+
+/// Whether it is written when each consumer was active last. Without it they pass for active when they were seen last.
+pub(super) fn tells_activity(reader: Reader) -> bool {
+    reader >= Reader::Redis72
 }
 
 /// Whether the expiry of fields is written. Without it they stay for ever where they are read.
