@@ -153,9 +153,21 @@ impl Keyspace {
     /// # Panics
     /// When one is under way: the owner runs one at a time.
     pub fn begin_snapshot(&mut self, sink: Box<dyn EntrySink>) {
+        self.begin_snapshot_of(self.databases(), self.len(), sink);
+    }
+
+    /// Begins a snapshot of no data, for those who want only what stands around it.
+    ///
+    /// # Panics
+    /// When one is under way.
+    pub fn begin_empty_snapshot(&mut self, sink: Box<dyn EntrySink>) {
+        self.begin_snapshot_of(0, 0, sink);
+    }
+
+    fn begin_snapshot_of(&mut self, databases: u32, total: usize, sink: Box<dyn EntrySink>) {
         assert!(self.snapshot.is_none(), "one snapshot at a time");
         self.snapshot = Some(Box::new(Snapshot {
-            sources: (0..self.databases()).map(Source::Live).collect(),
+            sources: (0..databases).map(Source::Live).collect(),
             db: 0,
             table: 0,
             cursor: 0,
@@ -164,7 +176,7 @@ impl Keyspace {
             awaited: false,
             sink,
             written: 0,
-            total: self.len(),
+            total,
         }));
     }
 

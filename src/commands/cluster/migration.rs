@@ -30,8 +30,7 @@ pub fn migrateslots(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let mut wanted: Vec<(SlotRanges, NodeId)> = Vec::new();
     let mut at = 2;
     while at < args.len() {
-        let (group, next) = group(engine, args, at)?;
-        check_slots(engine, &ctx.server.migrations, &group.0)?;
+        let (group, next) = group(engine, &ctx.server.migrations, args, at)?;
         if wanted.iter().any(|(ranges, _)| ranges.common(&group.0).is_some()) {
             return Err(ErrorReply::Static("ERR Slot ranges in migrations overlap"));
         }
@@ -45,8 +44,14 @@ pub fn migrateslots(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     Ok(())
 }
 
-/// Reads `SLOTSRANGE a b … NODE id` from word `at` on. Returns where the next group begins as well.
-fn group(engine: &Engine, args: Args<'_>, at: usize) -> Result<((SlotRanges, NodeId), usize), ErrorReply> {
+/// Reads `SLOTSRANGE a b … NODE id` from word `at` on: the slots are looked at before the node is. Returns where the next
+/// group begins as well.
+fn group(
+    engine: &Engine,
+    migrations: &SlotMigrations,
+    args: Args<'_>,
+    at: usize,
+) -> Result<((SlotRanges, NodeId), usize), ErrorReply> {
     if !args.is(at, "SLOTSRANGE") {
         return Err(ErrorReply::Syntax);
     }
@@ -58,6 +63,7 @@ fn group(engine: &Engine, args: Args<'_>, at: usize) -> Result<((SlotRanges, Nod
         used += 2;
     }
     let ranges = ranges.some()?;
+    check_slots(engine, migrations, &ranges)?;
     let node = at + 1 + used;
     if !args.is(node, "NODE") {
         return Err(ErrorReply::Syntax);

@@ -15,7 +15,7 @@ use super::spec::{Command, Flags};
 use crate::base::Millis;
 use crate::keyspace::EntrySink;
 use crate::persist::rdb::Reader;
-use crate::repl::{Input, ReplicaId, SnapshotId, SnapshotRequest, SnapshotTarget, Version};
+use crate::repl::{Input, RdbFilter, ReplicaId, SnapshotId, SnapshotRequest, SnapshotTarget, Version};
 use crate::resp::{Args, ErrorReply};
 
 /// How long one slice may take, in microseconds.
@@ -161,7 +161,12 @@ impl Server {
                 Box::new(sink)
             }
         };
-        self.keyspace.begin_snapshot(sink);
+        let is_empty = matches!(&purpose, Purpose::Replicas(request) if request.filter != RdbFilter::Everything);
+        if is_empty {
+            self.keyspace.begin_empty_snapshot(sink);
+        } else {
+            self.keyspace.begin_snapshot(sink);
+        }
         self.saves.last_try = Some(self.now);
         self.saves.count += u64::from(matches!(purpose, Purpose::File(_)));
         self.job = Some(Job {

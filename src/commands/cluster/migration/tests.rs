@@ -407,6 +407,8 @@ fn what_cannot_be_migrated_is_refused_in_the_words_clients_know() {
         (format!("SLOTSRANGE 0 1 x 3 NODE {b}"), "syntax error"),
         (format!("SLOTSRANGE x 3 NODE {b}"), "No slot ranges specified"),
         ("SLOTSRANGE 0 1".to_owned(), "syntax error"),
+        (format!("SLOTSRANGE 0 1 SLOTSRANGE 2 3 NODE {b}"), "syntax error"),
+        ("SLOTSRANGE 8192 8192 NODE short".to_owned(), "Slots are not served by this node."),
         (format!("SLOTSRANGE NODE {b}"), "No slot ranges specified"),
         (format!("SLOTSRANGE 3 1 NODE {b}"), "Start slot number 3 is greater than end slot number 1."),
         (format!("SLOTSRANGE 0 5 5 6 NODE {b}"), "Slot range 5-6 overlaps with previous range 0-5."),
