@@ -27,6 +27,8 @@ mod memory;
 mod migrate;
 mod moves;
 mod old_files;
+mod peers;
+mod peers_cluster;
 mod pubsub;
 mod replication;
 mod resync;
