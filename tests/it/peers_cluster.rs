@@ -106,6 +106,8 @@ fn a_cluster_of_valkey_and_node_has_one_view_and_survives_lost_primaries() {
         eventually("the old primary is its replica", || role(&servers[lost]) == "slave");
         wait_until_ok(&servers, 6);
         eventually("and has its data", || servers[lost].text("INFO replication").contains("master_link_status:up"));
+        // Who still holds it for lost would elect its replica again.
+        eventually("nobody holds it for lost", || !servers.iter().any(|s| s.text("CLUSTER NODES").contains("fail")));
         take_over(&servers[lost]);
         wait_until_agreed(&servers);
     }
