@@ -1,8 +1,5 @@
 //! Gossip: what PING and PONG say about third nodes and about the sender itself, in both directions.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-use std::str::FromStr;
-
 use bytes::Bytes;
 
 use super::clock::Clock;
@@ -229,8 +226,8 @@ impl Engine {
             match extension {
                 Extension::Hostname(text) => told.hostname = checked(text, is_hostname_byte),
                 Extension::Nodename(text) => told.nodename = checked(text, is_aux_byte),
-                Extension::ClientIpv4(text) => told.client_ipv4 = address::<Ipv4Addr>(text),
-                Extension::ClientIpv6(text) => told.client_ipv6 = address::<Ipv6Addr>(text),
+                Extension::ClientIpv4(text) => told.client_ipv4 = checked(text, is_aux_byte),
+                Extension::ClientIpv6(text) => told.client_ipv6 = checked(text, is_aux_byte),
                 Extension::ClientTcpPort(port) => told.client_tcp_port = port,
                 Extension::ClientTlsPort(port) => told.client_tls_port = port,
                 Extension::AvailabilityZone(text) => told.availability_zone = checked(text, is_aux_byte),
@@ -282,12 +279,6 @@ pub(super) fn is_hostname_byte(byte: u8) -> bool {
 /// Bytes that may stand in an `aux=value` of `nodes.conf` without confusing its reader.
 pub(super) fn is_aux_byte(byte: u8) -> bool {
     byte > b',' && byte != 0x7f && !b";<=>?@[]^{|}~\\`".contains(&byte)
-}
-
-/// The text if it is such an address, else nothing: where Valkey has an address, Redis 8 tells a secret of its own.
-fn address<A: FromStr>(text: &[u8]) -> String {
-    let text = checked(text, is_aux_byte);
-    if text.parse::<A>().is_ok() { text } else { String::new() }
 }
 
 /// The text if it is short and made of allowed bytes, else nothing.
