@@ -24,12 +24,13 @@ pub struct Pool {
     /// By address and database.
     clients: RefCell<HashMap<(Addr, u32), Client>>,
     databases: RefCell<HashMap<Addr, u32>>,
+    lanes: RefCell<HashMap<Addr, Vec<Client>>>,
 }
 
 impl Pool {
     #[must_use]
     pub fn new(access: Access) -> Pool {
-        Pool { access, clients: RefCell::default(), databases: RefCell::default() }
+        Pool { access, clients: RefCell::default(), databases: RefCell::default(), lanes: RefCell::default() }
     }
 
     /// How the nodes are reached.
@@ -69,6 +70,26 @@ impl Pool {
         }
         self.clients.borrow_mut().insert(place, client.clone());
         Ok(client)
+    }
+
+    /// Connections to `addr` beside the usual one, on which SETSLOT can wait at the same time. None where it does not wait:
+    /// Valkey does since its version 8, until the replicas have heard of the slot.
+    pub async fn lanes(&self, addr: &Addr) -> Result<Vec<Client>, Failure> {
+        const LANES: usize = 8;
+        let known = self.lanes.borrow().get(addr).cloned();
+        if let Some(lanes) = known
+            && lanes.iter().all(|client| !client.broken.get())
+        {
+            return Ok(lanes);
+        }
+        let info = text_of(&self.call(addr, &command("INFO")).await?).unwrap_or_default();
+        let major = info_field(&info, "valkey_version").and_then(|version| version.split('.').next()?.parse().ok());
+        let is_alone = info_field(&info, "connected_slaves").is_none_or(|count| count == "0");
+        let count = if major.is_some_and(|major: u32| major >= 8) && !is_alone { LANES } else { 0 };
+        let dialled = join_all((0..count).map(|_| Client::dial(addr, &self.access))).await;
+        let lanes: Vec<Client> = dialled.into_iter().collect::<Result<_, Failure>>()?;
+        self.lanes.borrow_mut().insert(addr.clone(), lanes.clone());
+        Ok(lanes)
     }
 
     /// How many databases the cluster node at `addr` may have: one, but for servers that can be told otherwise.
@@ -116,6 +137,7 @@ impl Pool {
     /// Forgets the connection to `addr`, so that the next use dials again.
     pub fn forget(&self, addr: &Addr) {
         self.clients.borrow_mut().retain(|(known, _), _| known != addr);
+        self.lanes.borrow_mut().remove(addr);
     }
 }
 

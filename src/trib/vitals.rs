@@ -167,6 +167,13 @@ pub fn version(info: &str) -> String {
     }
 }
 
+/// How many keys the node has, in all databases: DBSIZE tells of one.
+pub async fn count_keys(pool: &Pool, addr: &Addr) -> Result<u64, Failure> {
+    let info = pool.call(addr, &command("INFO keyspace")).await?;
+    let unexpected = || Failure::Unexpected { node: addr.clone(), reason: "INFO is no text".to_owned() };
+    Ok(keys(&text_of(&info).ok_or_else(unexpected)?))
+}
+
 /// The sum of the `dbN:keys=…` lines.
 #[must_use]
 pub fn keys(info: &str) -> u64 {

@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::Context;
 use crate::base::SLOTS;
 use crate::trib::cli::SeedArgs;
-use crate::trib::client::{command, text_of};
-use crate::trib::error::{Error, Failure, Kind};
+use crate::trib::client::join_all;
+use crate::trib::error::{Error, Kind};
 use crate::trib::report;
 use crate::trib::view::{ClusterView, Node};
 use crate::trib::vitals;
@@ -47,10 +47,10 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
 pub async fn summary(ctx: &Context<'_>, view: &ClusterView) -> Summary {
     let is_asked = |node: &&Node| node.is_primary() && node.is_reachable();
     let primaries: Vec<&Node> = report::in_order(ctx.ui, view).into_iter().filter(is_asked).collect();
-    let sizes = ctx.pool.call_all(primaries.iter().map(|node| &node.addr), &command("INFO keyspace")).await;
+    let sizes = join_all(primaries.iter().map(|node| vitals::count_keys(&ctx.pool, &node.addr))).await;
     let mut summary = Summary { keys: 0, primaries: Vec::new(), complete: true };
     for (node, size) in primaries.iter().zip(sizes) {
-        match size.and_then(|info| keys_in(node, &info)) {
+        match size {
             Ok(keys) => {
                 summary.keys += keys;
                 let replicas = view.replicas_of(&node.id).count();
@@ -78,10 +78,4 @@ pub async fn summary(ctx: &Context<'_>, view: &ClusterView) -> Summary {
     ctx.ui.ok(format!("[OK] {} keys in {} masters.", summary.keys, primaries.len()));
     ctx.ui.line(format!("{:.2} keys per slot on average.", summary.keys as f64 / SLOTS as f64));
     summary
-}
-
-/// In all databases: DBSIZE tells of one.
-fn keys_in(node: &Node, info: &redis::Value) -> Result<u64, Failure> {
-    let unexpected = || Failure::Unexpected { node: node.addr.clone(), reason: "INFO is no text".to_owned() };
-    Ok(vitals::keys(&text_of(info).ok_or_else(unexpected)?))
 }

@@ -4,14 +4,13 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use redis::Value;
 use serde::Serialize;
 
 use super::Context;
 use super::import::rooms;
 use crate::trib::addr::Addr;
 use crate::trib::cli::SheetArgs;
-use crate::trib::client::{command, join_all};
+use crate::trib::client::join_all;
 use crate::trib::error::{Error, Failure};
 use crate::trib::ferry::file::{self, Contents, Load, Purpose, Snapshot};
 use crate::trib::ferry::landing::Landing;
@@ -20,6 +19,7 @@ use crate::trib::ferry::{Conflict, Settings};
 use crate::trib::manifest::{self, Saved};
 use crate::trib::table::{self, Sheet, count};
 use crate::trib::view::ClusterView;
+use crate::trib::vitals;
 
 /// Check that a backup is whole, and that a cluster has all that is in it
 ///
@@ -172,12 +172,6 @@ fn sheet(rows: &[Row], exact: bool) -> Sheet {
 }
 
 async fn keys_of(ctx: &Context<'_>, view: &ClusterView) -> Result<u64, Failure> {
-    let addrs = view.primaries().map(|node| &node.addr);
-    let mut sum = 0;
-    for reply in ctx.pool.call_all(addrs, &command("DBSIZE")).await {
-        if let Value::Int(keys) = reply? {
-            sum += u64::try_from(keys).unwrap_or(0);
-        }
-    }
-    Ok(sum)
+    let counts = view.primaries().map(|node| vitals::count_keys(&ctx.pool, &node.addr));
+    join_all(counts).await.into_iter().sum()
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use redis::{Cmd, Value};
 
+use super::super::addr::Addr;
 use super::super::client::{Client, Pool, command, join_all};
 use super::super::error::Failure;
 use super::super::keycount;
@@ -11,6 +12,8 @@ use super::super::slots::SlotSet;
 use super::super::view::{self, Node};
 use crate::base::{NodeId, Slot};
 
+/// From so many slots on they are told on several connections, where that is quicker.
+const LANES_FROM: usize = 32;
 /// Commands in one write: large enough to hide the round trip, small enough to be answered in time.
 const PIPELINE: usize = 512;
 
@@ -50,8 +53,8 @@ impl Link<'_> {
 
     /// Opens the slots: the target first, so that it is ready when the source begins to send clients.
     pub async fn open(&self, slots: &[Slot]) -> Result<(), Failure> {
-        all_ok(set(&self.target().await?, slots, "IMPORTING", Some(self.source.id)).await?)?;
-        all_ok(set(&self.source().await?, slots, "MIGRATING", Some(self.target.id)).await?)
+        all_ok(set(self.pool, &self.target.addr, slots, "IMPORTING", Some(self.source.id)).await?)?;
+        all_ok(set(self.pool, &self.source.addr, slots, "MIGRATING", Some(self.target.id)).await?)
     }
 
     /// Hands the slots over: the target owns them from its own reply on, the others are told so.
@@ -117,7 +120,7 @@ impl Link<'_> {
     }
 
     async fn make_stable(&self, node: &Node, slots: &[Slot]) -> Result<(), Failure> {
-        all_ok(set(&self.pool.client(&node.addr).await?, slots, "STABLE", None).await?)
+        all_ok(set(self.pool, &node.addr, slots, "STABLE", None).await?)
     }
 
     /// What the target says it owns; nothing if it does not answer.
@@ -148,14 +151,15 @@ impl Link<'_> {
     }
 
     async fn assign(&self, node: &Node, slots: &[Slot]) -> Result<Vec<Result<Value, Failure>>, Failure> {
-        let client = self.pool.client(&node.addr).await?;
-        set(&client, slots, "NODE", Some(self.target.id)).await
+        set(self.pool, &node.addr, slots, "NODE", Some(self.target.id)).await
     }
 }
 
-/// CLUSTER SETSLOT for every slot, in pipelines: the server then saves its configuration once for many.
-pub async fn set(
-    client: &Client,
+/// CLUSTER SETSLOT for every slot, in pipelines: the server then saves its configuration once for many. Where it waits
+/// with each of them until the replicas have it, several connections wait at the same time.
+async fn set(
+    pool: &Pool,
+    addr: &Addr,
     slots: &[Slot],
     state: &str,
     node: Option<NodeId>,
@@ -168,7 +172,13 @@ pub async fn set(
         }
         cmd
     };
-    ask(client, slots, tell).await
+    let lanes = if slots.len() < LANES_FROM { Vec::new() } else { pool.lanes(addr).await? };
+    if lanes.is_empty() {
+        return ask(&pool.client(addr).await?, slots, tell).await;
+    }
+    let parts = slots.chunks(slots.len().div_ceil(lanes.len()));
+    let told = join_all(lanes.iter().zip(parts).map(|(lane, part)| ask(lane, part, tell))).await;
+    Ok(told.into_iter().collect::<Result<Vec<_>, Failure>>()?.into_iter().flatten().collect())
 }
 
 /// The first failure, if there is one.
