@@ -113,7 +113,7 @@ impl Repairing<'_> {
             .filter_map(|step| if let Step::Own { slot, .. } = step { Some(*slot) } else { None })
             .collect();
         for slots in claims.chunks(CLAIM) {
-            claim(&client, slots).await?;
+            claim(&client, self.node(id), slots).await?;
         }
         let cmds: Vec<Cmd> = steps.iter().filter_map(|step| order(step)).collect();
         for reply in client.pipeline(client.timeouts().reply, &cmds).await? {
@@ -148,7 +148,7 @@ impl Repairing<'_> {
 /// Takes the slots over in one transaction, so that there is no moment without an owner, in an epoch that
 /// outweighs what others say. Nothing in it may wait: SETSLOT waits for the replicas since Valkey 8, and a server that is
 /// to wait within a transaction stops with a failed assertion.
-async fn claim(client: &Client, slots: &[Slot]) -> Result<(), Failure> {
+async fn claim(client: &Client, owner: &Node, slots: &[Slot]) -> Result<(), Failure> {
     let mut cmds = vec![command("MULTI")];
     for slot in slots {
         // It may be nobody's, which is an error, or somebody else's, which must not be in the way.
@@ -158,8 +158,9 @@ async fn claim(client: &Client, slots: &[Slot]) -> Result<(), Failure> {
     cmds.push(command("CLUSTER BUMPEPOCH"));
     cmds.push(command("EXEC"));
     let exec = cmds.len() - 1;
-    // The owner may still be giving them away.
-    cmds.extend(slots.iter().map(|slot| about("SETSLOT", *slot).arg("STABLE").to_owned()));
+    // It may still be giving some away; what it imports is its own now.
+    let given = slots.iter().filter(|slot| owner.migrating.contains_key(slot));
+    cmds.extend(given.map(|slot| about("SETSLOT", *slot).arg("STABLE").to_owned()));
     let mut replies = client.pipeline(client.timeouts().reply, &cmds).await?;
     let stable = replies.split_off(exec + 1);
     let node = client.addr().clone();
