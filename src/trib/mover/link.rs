@@ -85,14 +85,22 @@ impl Link<'_> {
     /// slot may have left the source, by this move or by one before it that left the slot open.
     pub async fn close(&self, slots: &[Slot], touched: impl Fn(Slot) -> bool) -> (Vec<Slot>, Vec<Slot>) {
         let Ok(at_source) = self.count(self.source, slots).await else { return (Vec::new(), slots.to_vec()) };
+        let Ok(source) = view::ask(self.pool, &self.source.addr).await else { return (Vec::new(), slots.to_vec()) };
         let at_target = self.count(self.target, slots).await.ok();
-        let empty: Vec<Slot> = slots.iter().zip(&at_source).filter(|&(_, &keys)| keys == 0).map(|(&s, _)| s).collect();
+        // What the source is not giving away may get keys at any moment, at whoever leads its shard now.
+        let is_leaving = |slot: Slot| source.own().migrating.contains_key(&slot);
+        let empty: Vec<Slot> = slots
+            .iter()
+            .zip(&at_source)
+            .filter(|&(slot, &keys)| keys == 0 && is_leaving(*slot))
+            .map(|(&s, _)| s)
+            .collect();
         let handed_over = self.hand_over(&empty).await;
         // The target may have taken some of them before it failed, and then they are its own.
-        let owned = match handed_over {
-            Ok(()) => empty.iter().copied().collect(),
-            Err(_) => self.owned_by_target().await,
-        };
+        let mut owned = self.owned_by_target().await;
+        if handed_over.is_ok() {
+            empty.iter().for_each(|slot| owned.insert(*slot));
+        }
         let (mut done, mut undo, mut open) = (Vec::new(), Vec::new(), Vec::new());
         for (index, &slot) in slots.iter().enumerate() {
             match at_target.as_ref().map(|counts| counts[index]) {

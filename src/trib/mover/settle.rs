@@ -43,6 +43,9 @@ pub async fn settle(
     let mut told = begun;
     let result = wait::until(None, LIMIT, async || {
         let reports = join_all(behind.iter().map(|addr| view::ask(pool, addr))).await;
+        for report in reports.iter().flatten() {
+            inherit(&mut owners, report);
+        }
         // A node that has died meanwhile has no opinion.
         let differs = |report: &Report| owners.iter().any(|(owner, slots)| !owns(report, owner, slots));
         let mut reports = reports.iter();
@@ -59,6 +62,16 @@ pub async fn settle(
         Ok(Look::NotYet(format!("{first} has not heard of the new owners")))
     });
     result.await.map_err(|error| error.hint("the slots are moved; see 'trib check' for who disagrees"))
+}
+
+/// A new owner that replicates another node by now has been taken over by that.
+fn inherit(owners: &mut BTreeMap<NodeId, SlotSet>, report: &Report) {
+    let own = report.own();
+    if let Some(heir) = own.primary
+        && let Some(slots) = owners.remove(&own.id)
+    {
+        owners.entry(heir).or_default().extend_from(&slots);
+    }
 }
 
 /// Tells primaries once more who owns what. Whoever cannot be told is waited for like everybody else.
@@ -104,6 +117,19 @@ mod tests {
         assert!(owns(report, &id('a'), &slots(&[0, 8191])));
         assert!(!owns(report, &id('a'), &slots(&[0, 8192])));
         assert!(!owns(report, &id('z'), &slots(&[0])));
+    }
+
+    #[test]
+    fn who_takes_an_owner_s_place_owns_its_slots() {
+        let view = small();
+        let slots: SlotSet = [3, 4].into_iter().filter_map(Slot::new).collect();
+        let mut owners = BTreeMap::from([(id('c'), slots.clone()), (id('b'), SlotSet::new())]);
+        for node in view.reachable() {
+            inherit(&mut owners, node.report.as_ref().unwrap());
+        }
+        let primary = view.node(&id('c')).unwrap().primary.expect("it is a replica");
+        assert_eq!(owners.get(&primary).map(SlotSet::to_string), Some(slots.to_string()));
+        assert!(!owners.contains_key(&id('c')) && owners.contains_key(&id('b')));
     }
 
     #[test]
