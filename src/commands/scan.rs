@@ -9,7 +9,6 @@ use crate::data::entry::Entry;
 use crate::data::value::Kind;
 use crate::exec::Arg;
 use crate::keyspace::Db;
-use crate::resp::error::shown;
 use crate::resp::{Args, ErrorReply, Reply};
 
 /// Pieces of the keyspace that one SCAN visits at most, for each key that was asked for.
@@ -87,7 +86,7 @@ impl<'a> KeyFilter<'a> {
             } else if options.is(i, "match") {
                 filter.pattern = Some(value).filter(|pattern| *pattern != b"*");
             } else if options.is(i, "type") {
-                let unknown = || ErrorReply::text_of(format!("ERR unknown type name '{}'", shown(value, 128)));
+                let unknown = || ErrorReply::quoting("ERR unknown type name '", value, "'");
                 filter.kind = Some(Kind::parse(value).ok_or_else(unknown)?);
             } else {
                 return Err(ErrorReply::Syntax);

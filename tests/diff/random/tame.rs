@@ -109,6 +109,17 @@ pub fn tame_for_valkey(args: &mut Argv) {
         *word = b"16".to_vec();
     }
     let name = String::from_utf8_lossy(&args[0]).to_ascii_uppercase();
+    let has = |word: &str| args.iter().any(|arg| arg.eq_ignore_ascii_case(word.as_bytes()));
+    // In which order members are found is nobody's promise.
+    if name.starts_with("GEOSEARCH") && has("bypolygon") && !has("asc") && !has("desc") {
+        args.push(b"ASC".to_vec());
+    }
+    // Which of two wrong arguments is noticed first.
+    if name == "BITCOUNT" {
+        for word in args.iter_mut().skip(2).take(2).filter(|word| trib::base::num::parse_i64(word).is_none()) {
+            *word = b"1".to_vec();
+        }
+    }
     if name == "ZADD" {
         let is_long = |score: f64| score.is_finite() && (score.fract() != 0.0 || score.abs() > 1e15);
         for word in args.iter_mut().filter(|word| trib::base::num::parse_f64(word).is_some_and(is_long)) {
