@@ -30,7 +30,12 @@ impl ServerKind {
     #[must_use]
     pub fn program(self) -> PathBuf {
         match self {
-            ServerKind::Stock => std::env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into()).into(),
+            ServerKind::Stock => match std::env::var_os("REDIS_SERVER") {
+                Some(path) if Path::new(&path).components().count() > 1 => {
+                    std::path::absolute(path).expect("the working directory is there")
+                }
+                name => name.unwrap_or_else(|| "redis-server".into()).into(),
+            },
             ServerKind::Node => env!("CARGO_BIN_EXE_node").into(),
             ServerKind::Peer(name) => peer_program(name),
         }
@@ -51,7 +56,9 @@ impl ServerKind {
 #[must_use]
 pub fn peer_program(name: &str) -> PathBuf {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/target/peers");
-    PathBuf::from(std::env::var_os("PEERS").unwrap_or_else(|| default.into())).join(name)
+    let dir = PathBuf::from(std::env::var_os("PEERS").unwrap_or_else(|| default.into()));
+    // Servers are started in directories of their own.
+    std::path::absolute(dir).expect("the working directory is there").join(name)
 }
 
 /// Whether it is there; says so where it is not.

@@ -317,7 +317,14 @@ fn a_failover_in_the_middle_is_mended() {
     for victim in [0, 1] {
         let servers = cluster(3, 1, "");
         let seed = servers[2].addr();
+        let epoch = || {
+            let info = servers[1].text("CLUSTER INFO");
+            info.lines().find(|line| line.starts_with("cluster_my_epoch:")).unwrap().to_owned()
+        };
+        let before = epoch();
         let moving = begin_to_move(&servers, "--pipeline 1");
+        // With its first slot the target takes a new epoch, which an election at the same moment could take as well.
+        eventually("the target has its first slot", || epoch() != before);
         let _: String = servers[3 + victim].text("CLUSTER FAILOVER");
         eventually("the replica has taken over", || {
             servers[3 + victim].text("INFO replication").contains("role:master")

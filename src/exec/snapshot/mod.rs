@@ -205,15 +205,16 @@ impl Server {
         result
     }
 
-    /// Whom to write for: replicas that told their version get what it reads; for files it is the oldest, but for fields
-    /// that expire and slots on their way here, which can only be told to those who know them.
+    /// Whom to write for: the oldest, but for fields that expire and slots on their way here, which can only be told to those
+    /// who know them. Replicas that told their version get what it reads then.
     fn reader_of(&mut self, purpose: &Purpose) -> Reader {
         let hashes: usize = (0..self.keyspace.databases()).map(|db| self.keyspace.keys_with_expiring_fields(db)).sum();
         let imports = !self.migrations.importing().is_empty();
         let reader = match purpose {
+            // A replica keeps what it is sent as its file, and Redis 7.0 in its place has to read that.
+            _ if hashes == 0 && !imports => Reader::Redis7,
             Purpose::Replicas(request) => reader_with(request.version),
-            Purpose::File(_) | Purpose::AofBase if hashes > 0 || imports => Reader::Valkey9,
-            Purpose::File(_) | Purpose::AofBase => Reader::Redis7,
+            Purpose::File(_) | Purpose::AofBase => Reader::Valkey9,
         };
         let is_file = !matches!(purpose, Purpose::Replicas(_));
         if hashes > 0 && is_file {
