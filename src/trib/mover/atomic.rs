@@ -18,7 +18,7 @@ use crate::base::Slot;
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LAST_PAUSE: Duration = Duration::from_millis(100);
 /// The part of the time it has taken so far that may be lost until the end is seen.
-const PART_LOST: u32 = 10;
+const PART_LOST: u32 = 40;
 
 /// How long to wait for the next look at a migration that began then.
 pub fn pause(begun: Instant) -> Duration {
