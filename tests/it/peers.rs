@@ -228,6 +228,31 @@ fn what_a_replica_keeps_is_a_file_for_redis_7_whoever_it_is() {
     }
 }
 
+/// A form that tells of it is newer than Redis 7.0: it goes where fields that expire ask for a newer one anyway.
+#[test]
+fn replicas_are_told_when_consumers_were_active_where_fields_expire() {
+    for replica in [VALKEY_81, VALKEY_91, ServerKind::Node] {
+        if !replica.is_available() {
+            continue;
+        }
+        let (primary, replica) = (start(ServerKind::Node, ""), start(replica, ""));
+        send(
+            &primary,
+            &[
+                "XGROUP CREATE stream g $ MKSTREAM",
+                "XGROUP CREATECONSUMER stream g idle",
+                "HSET hash field value",
+                "HEXPIRE hash 1000 FIELDS 1 field",
+            ]
+            .map(str::to_owned),
+        );
+        follow(&replica, &primary);
+        let consumers: Vec<std::collections::HashMap<String, Value>> =
+            replica.call("XINFO CONSUMERS stream g").unwrap();
+        assert_eq!(consumers[0]["inactive"], Value::Int(-1), "{:?}", replica.kind);
+    }
+}
+
 #[test]
 fn fields_that_expire_travel_between_node_and_valkey() {
     if !VALKEY_91.is_available() {

@@ -33,8 +33,9 @@ use crate::trib::view::ClusterView;
 ///
 /// All databases of the source go into the one of the cluster, or where it has several each into the same. A key that
 /// exists already, or in two databases that become one, is left where it is and reported. Keys of a server are moved,
-/// unless --copy is given; those of a cluster and of a file are always copied. A value that the servers of the cluster are too
-/// old to read is written anew in a form that they know. A file may also be a quarantine, with values that gave way. The server may be named as a URI: redis://user:password@host:port/db.
+/// unless --copy is given; those of a cluster and of a file are always copied. A value that the servers of the cluster are
+/// too old to read is written anew in a form that they know. A file may also be a quarantine, with values that gave way.
+/// The server may be named as a URI: redis://user:password@host:port/db.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]

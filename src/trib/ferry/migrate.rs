@@ -152,16 +152,18 @@ impl<'a> Migrate<'a> {
                     self.landing.ui.part(format!("Migrating {key} to {}: ", node.addr));
                 }
                 let error = Error::failed(format!("Source {} replied with error:\n{text}", self.source.addr()));
-                Err(match () {
-                    () if text.starts_with("IOERR") => error.hint(
+                Err(if text.starts_with("IOERR") {
+                    error.hint(
                         "the source itself connects to the nodes of the cluster and does not reach them; \
                          --via dump has this program carry the keys",
-                    ),
-                    () if is_unread_text(&text) => error.hint(
+                    )
+                } else if is_unread_text(&text) {
+                    error.hint(
                         "the cluster is older than the source and does not read what it sends; --via dump has this \
                          program write the values anew",
-                    ),
-                    () => error,
+                    )
+                } else {
+                    error
                 })
             }
             other => Ok(other.map(drop)?),
