@@ -5,7 +5,7 @@ use super::parse::{self, TimeUnit};
 use crate::base::Millis;
 use crate::exec::{Arg, Ctx};
 use crate::keyspace::EventClass;
-use crate::resp::{Args, Argv, ErrorReply};
+use crate::resp::{Args, Argv, ErrorReply, is_word};
 
 /// What GETEX and HGETEX take: a time to come, or none any more.
 pub const EXPIRATION: Arg = Arg::one_of(
@@ -41,7 +41,7 @@ impl Word {
             ("keepttl", Word::KeepTtl),
             ("persist", Word::Persist),
         ];
-        WORDS.iter().find(|(word, _)| text.eq_ignore_ascii_case(word.as_bytes())).map(|(_, word)| *word)
+        WORDS.iter().find(|(word, _)| is_word(text, word)).map(|(_, word)| *word)
     }
 
     fn takes_time(self) -> bool {

@@ -15,6 +15,14 @@ impl Span {
     }
 }
 
+/// Whether an argument is this word, in any case. Stock servers read words as strings of C, so what follows a NUL does not count:
+/// valkey-cli 9.1 sends "SLOTSRANGE" with one.
+#[must_use]
+pub fn is_word(arg: &[u8], word: &str) -> bool {
+    arg.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
+        && arg.get(word.len()).is_none_or(|next| *next == 0)
+}
+
 /// One command: its name and arguments as slices of one buffer. Copying it copies two pointers.
 #[derive(Clone, Copy)]
 pub struct Args<'a> {
@@ -70,10 +78,10 @@ impl<'a> Args<'a> {
         Args { buf: self.buf, spans: self.spans.get(from..to).unwrap_or(&[]) }
     }
 
-    /// Whether argument `i` is this word, in any case.
+    /// Whether argument `i` is this word, as [`is_word`] says.
     #[must_use]
     pub fn is(&self, i: usize, word: &str) -> bool {
-        self.get(i).is_some_and(|a| a.eq_ignore_ascii_case(word.as_bytes()))
+        self.get(i).is_some_and(|arg| is_word(arg, word))
     }
 
     /// What [`Args::wire_bytes`] is not above, without a look at every argument.

@@ -3,7 +3,7 @@
 use crate::data::value::Value;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
 use crate::keyspace::{EventClass, Typed};
-use crate::resp::{Args, ErrorReply};
+use crate::resp::{Args, ErrorReply, is_word};
 
 pub const COMMANDS: &[Command] = &[Command::new("bitop", -4, bitop)
     .flags(Flags::DENYOOM.union(Flags::WRITE))
@@ -37,11 +37,11 @@ enum Operation {
 
 impl Operation {
     fn parse(word: &[u8]) -> Option<Operation> {
-        match word.to_ascii_lowercase().as_slice() {
-            b"and" => Some(Operation::And),
-            b"or" => Some(Operation::Or),
-            b"xor" => Some(Operation::Xor),
-            b"not" => Some(Operation::Not),
+        match word {
+            word if is_word(word, "and") => Some(Operation::And),
+            word if is_word(word, "or") => Some(Operation::Or),
+            word if is_word(word, "xor") => Some(Operation::Xor),
+            word if is_word(word, "not") => Some(Operation::Not),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use crate::commands::parse;
 use crate::data::value::Value;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
 use crate::keyspace::{EventClass, Typed};
-use crate::resp::{Args, ErrorReply, Reply};
+use crate::resp::{Args, ErrorReply, Reply, is_word};
 
 const GET: Arg = Arg::block("get-block", &[Arg::string("encoding"), Arg::int("offset")]).token("GET");
 
@@ -180,10 +180,10 @@ fn operations(ctx: &Ctx<'_>, args: Args<'_>, read_only: bool) -> Result<Vec<(Fie
     while i < args.len() {
         let left = args.len() - i - 1;
         if args.is(i, "overflow") && left >= 1 {
-            overflow = match args.at(i + 1).to_ascii_lowercase().as_slice() {
-                b"wrap" => Overflow::Wrap,
-                b"sat" => Overflow::Saturate,
-                b"fail" => Overflow::Fail,
+            overflow = match args.at(i + 1) {
+                word if is_word(word, "wrap") => Overflow::Wrap,
+                word if is_word(word, "sat") => Overflow::Saturate,
+                word if is_word(word, "fail") => Overflow::Fail,
                 _ => return Err(ErrorReply::Static("ERR Invalid OVERFLOW type specified")),
             };
             i += 2;

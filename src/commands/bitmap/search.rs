@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::commands::parse;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
 use crate::keyspace::Typed;
-use crate::resp::{Args, ErrorReply};
+use crate::resp::{Args, ErrorReply, is_word};
 
 const RANGE: Arg = Arg::block(
     "range",
@@ -65,8 +65,8 @@ impl Part {
         }
         let in_bits = || match words.get(2) {
             None => Ok(false),
-            Some(unit) if unit.eq_ignore_ascii_case(b"byte") => Ok(false),
-            Some(unit) if unit.eq_ignore_ascii_case(b"bit") => Ok(true),
+            Some(unit) if is_word(unit, "byte") => Ok(false),
+            Some(unit) if is_word(unit, "bit") => Ok(true),
             Some(_) => Err(ErrorReply::Syntax),
         };
         let start = words.get(0).map_or(Ok(0), parse::int)?;

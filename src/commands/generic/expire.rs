@@ -6,7 +6,7 @@ use crate::commands::parse::{self, TimeUnit};
 use crate::data::entry::Entry;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
 use crate::keyspace::EventClass;
-use crate::resp::{Args, Argv, ErrorReply};
+use crate::resp::{Args, Argv, ErrorReply, is_word};
 
 const WRITES: Flags = Flags::FAST.union(Flags::WRITE);
 const UPDATES: &[KeySpec] = &[KeySpec::range(1, 0, 1, KeyFlags::RW.union(KeyFlags::UPDATE))];
@@ -63,11 +63,11 @@ impl Conditions {
     pub fn parse(words: Args<'_>) -> Result<Conditions, ErrorReply> {
         let mut conditions = Conditions::default();
         for word in words.iter() {
-            match word.to_ascii_lowercase().as_slice() {
-                b"nx" => conditions.nx = true,
-                b"xx" => conditions.xx = true,
-                b"gt" => conditions.gt = true,
-                b"lt" => conditions.lt = true,
+            match word {
+                word if is_word(word, "nx") => conditions.nx = true,
+                word if is_word(word, "xx") => conditions.xx = true,
+                word if is_word(word, "gt") => conditions.gt = true,
+                word if is_word(word, "lt") => conditions.lt = true,
                 _ => return Err(ErrorReply::quoting("ERR Unsupported option ", word, "")),
             }
         }

@@ -10,7 +10,7 @@ mod search;
 use crate::commands::parse;
 use crate::data::geohash::{self, Position};
 use crate::exec::{Arg, Command};
-use crate::resp::ErrorReply;
+use crate::resp::{ErrorReply, is_word};
 
 pub const FAMILIES: &[&[Command]] = &[add::COMMANDS, look::COMMANDS, radius::COMMANDS, search::COMMANDS];
 
@@ -18,8 +18,8 @@ const UNITS: &[Arg] = &[Arg::flag("m", "M"), Arg::flag("km", "KM"), Arg::flag("f
 
 /// Metres of a unit of length.
 fn unit(word: &[u8]) -> Result<f64, ErrorReply> {
-    const METRES: [(&[u8], f64); 4] = [(b"m", 1.0), (b"km", 1000.0), (b"ft", 0.3048), (b"mi", 1609.34)];
-    let found = METRES.iter().find(|(name, _)| word.eq_ignore_ascii_case(name));
+    const METRES: [(&str, f64); 4] = [("m", 1.0), ("km", 1000.0), ("ft", 0.3048), ("mi", 1609.34)];
+    let found = METRES.iter().find(|(name, _)| is_word(word, name));
     found
         .map(|(_, metres)| *metres)
         .ok_or(ErrorReply::Static("ERR unsupported unit provided. please use M, KM, FT, MI"))

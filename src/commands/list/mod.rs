@@ -8,16 +8,16 @@ mod shift;
 
 use crate::data::list::End;
 use crate::exec::Command;
-use crate::resp::ErrorReply;
+use crate::resp::{ErrorReply, is_word};
 
 pub const FAMILIES: &[&[Command]] =
     &[blocking::COMMANDS, edit::COMMANDS, ends::COMMANDS, look::COMMANDS, shift::COMMANDS];
 
 /// `LEFT` or `RIGHT`.
 fn parse_end(word: &[u8]) -> Result<End, ErrorReply> {
-    if word.eq_ignore_ascii_case(b"left") {
+    if is_word(word, "left") {
         Ok(End::Front)
-    } else if word.eq_ignore_ascii_case(b"right") {
+    } else if is_word(word, "right") {
         Ok(End::Back)
     } else {
         Err(ErrorReply::Syntax)

@@ -9,7 +9,7 @@ use crate::data::value::Value;
 use crate::data::zset::ZSet;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
 use crate::keyspace::{Db, EventClass};
-use crate::resp::{Args, ErrorReply};
+use crate::resp::{Args, ErrorReply, is_word};
 
 const FLAGS_MANY_GROW: Flags = Flags::DENYOOM.union(Flags::MOVABLE_KEYS).union(Flags::WRITE);
 const FLAGS_MANY_READ: Flags = Flags::MOVABLE_KEYS.union(Flags::READONLY);
@@ -167,9 +167,8 @@ impl Options {
 }
 
 fn parse_aggregate(word: &[u8]) -> Result<Aggregate, ErrorReply> {
-    const WORDS: [(&[u8], Aggregate); 3] =
-        [(b"sum", Aggregate::Sum), (b"min", Aggregate::Min), (b"max", Aggregate::Max)];
-    let found = WORDS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name));
+    const WORDS: [(&str, Aggregate); 3] = [("sum", Aggregate::Sum), ("min", Aggregate::Min), ("max", Aggregate::Max)];
+    let found = WORDS.iter().find(|(name, _)| is_word(word, name));
     found.map(|(_, aggregate)| *aggregate).ok_or(ErrorReply::Syntax)
 }
 

@@ -5,7 +5,7 @@ use crate::commands::mpop::{MultiPop, range_at_end};
 use crate::commands::parse;
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group, KeyFlags, KeySpec};
 use crate::keyspace::{EventClass, TypedMut};
-use crate::resp::{Args, Argv, ErrorReply};
+use crate::resp::{Args, Argv, ErrorReply, is_word};
 
 const FLAGS_FAST_WRITE: Flags = Flags::FAST.union(Flags::WRITE);
 const KEY_RW_ACCESS_DELETE: KeyFlags = KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::DELETE);
@@ -45,9 +45,9 @@ pub(super) enum Extreme {
 
 impl Extreme {
     pub fn parse(word: &[u8]) -> Result<Extreme, ErrorReply> {
-        if word.eq_ignore_ascii_case(b"min") {
+        if is_word(word, "min") {
             Ok(Extreme::Min)
-        } else if word.eq_ignore_ascii_case(b"max") {
+        } else if is_word(word, "max") {
             Ok(Extreme::Max)
         } else {
             Err(ErrorReply::Syntax)

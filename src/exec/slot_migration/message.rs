@@ -4,7 +4,7 @@ use super::job::JobName;
 use super::ranges::SlotRanges;
 use crate::base::NodeId;
 use crate::resp::args::push_command;
-use crate::resp::{Args, Argv, ErrorReply};
+use crate::resp::{Args, Argv, ErrorReply, is_word};
 
 /// A message without arguments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,7 +33,7 @@ impl Message {
     /// The message of this name, in any case.
     #[must_use]
     pub fn parse(word: &[u8]) -> Option<Message> {
-        NAMES.iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes())).map(|(_, message)| *message)
+        NAMES.iter().find(|(name, _)| is_word(word, name)).map(|(_, message)| *message)
     }
 
     #[must_use]
@@ -65,7 +65,7 @@ impl Establish {
         let (mut source, mut name, mut ranges) = (None, None, None);
         let mut at = 0;
         while at < words.len() {
-            let is = |word: &str| words[at].eq_ignore_ascii_case(word.as_bytes());
+            let is = |word: &str| is_word(words[at], word);
             let id = words.get(at + 1).and_then(|word| NodeId::parse(word));
             if is("SOURCE") && source.is_none() && id.is_some() {
                 source = id;
@@ -118,8 +118,8 @@ impl Finish {
                 name = Some(NodeId::parse(value).ok_or(ErrorReply::Syntax)?);
             } else if args.is(at, "STATE") && success.is_none() {
                 success = Some(match value {
-                    v if v.eq_ignore_ascii_case(b"success") => true,
-                    v if v.eq_ignore_ascii_case(b"failed") => false,
+                    v if is_word(v, "success") => true,
+                    v if is_word(v, "failed") => false,
                     _ => return Err(ErrorReply::Syntax),
                 });
             } else if args.is(at, "MESSAGE") && message.is_none() {

@@ -395,6 +395,14 @@ fn a_flush_a_cancellation_and_a_lost_link_leave_everything_at_the_source() {
 }
 
 #[test]
+fn the_word_may_end_in_a_nul_as_valkey_cli_sends_it() {
+    let mut pair = Pair::start();
+    assert_eq!(pair.call(0, &format!("CLUSTER MIGRATESLOTS \"SLOTSRANGE\\x00\" 0 1 NODE {}", IDS[1])), "OK");
+    pair.run_until("it is over", Pair::is_over);
+    assert!(pair.jobs(0).ends_with("success"), "{}", pair.jobs(0));
+}
+
+#[test]
 fn what_cannot_be_migrated_is_refused_in_the_words_clients_know() {
     let mut pair = Pair::start();
     let [a, b] = IDS;

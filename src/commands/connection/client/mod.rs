@@ -11,7 +11,7 @@ use crate::base::num;
 use crate::commands::help::help;
 use crate::exec::client::{ClientFlags, ClientId, Parked, ReplyMode};
 use crate::exec::{Acl, Arg, Command, Ctx, Done, Flags, Group};
-use crate::resp::{Args, ErrorReply};
+use crate::resp::{Args, ErrorReply, is_word};
 
 const SEEN: Flags = Flags::LOADING.union(Flags::NOSCRIPT).union(Flags::STALE);
 const OWN: Flags = SEEN.union(Flags::ALLOW_BUSY);
@@ -270,8 +270,8 @@ fn pause(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let writes_only = match args.get(3) {
         None => false,
         Some(_) if args.len() > 4 => return Err(ErrorReply::wrong_subcommand_arity(args.at(1), "CLIENT")),
-        Some(mode) if mode.eq_ignore_ascii_case(b"write") => true,
-        Some(mode) if mode.eq_ignore_ascii_case(b"all") => false,
+        Some(mode) if is_word(mode, "write") => true,
+        Some(mode) if is_word(mode, "all") => false,
         Some(_) => return Err(ErrorReply::Static("ERR CLIENT PAUSE mode must be WRITE or ALL")),
     };
     let ms = num::parse_i64(args.at(2)).ok_or(ErrorReply::Static("ERR timeout is not an integer or out of range"))?;
@@ -302,8 +302,8 @@ fn unblock(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let with_error = match args.get(3) {
         None => false,
         Some(_) if args.len() > 4 => return Err(ErrorReply::Syntax),
-        Some(how) if how.eq_ignore_ascii_case(b"timeout") => false,
-        Some(how) if how.eq_ignore_ascii_case(b"error") => true,
+        Some(how) if is_word(how, "timeout") => false,
+        Some(how) if is_word(how, "error") => true,
         Some(_) => return Err(ErrorReply::Static("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
     };
     let id = num::parse_i64(args.at(2)).ok_or(ErrorReply::NotInteger)?;
