@@ -235,7 +235,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__add__subcmd__node)
-            opts="-a -u -t -4 -6 -y -v -h --replica --as-replica --slave --primary-id --master-id --wait --zone --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --replica --as-replica --slave --primary-id --master-id --wait --no-wait --zone --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1373,7 +1373,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__create)
-            opts="-a -u -t -4 -6 -y -v -h --replica --replicas --spread --zone --wait --allow-few --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --replica --replicas --spread --zone --wait --no-wait --allow-few --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3359,7 +3359,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__resume)
-            opts="-a -u -t -4 -6 -y -v -h --wait --timeout --pipeline --replace --max-keys-per-sec --max-bytes-per-sec --pause-if-p99-over --ignore-memory --engine --use-atomic-slot-migration --dry-run --restart --from-pass --from-askpass --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --wait --no-wait --timeout --pipeline --replace --max-keys-per-sec --max-bytes-per-sec --pause-if-p99-over --ignore-memory --engine --use-atomic-slot-migration --dry-run --restart --from-pass --from-askpass --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -4019,7 +4019,7 @@ _trib() {
             return 0
             ;;
         trib__subcmd__undo)
-            opts="-a -u -t -4 -6 -y -v -h --wait --timeout --pipeline --replace --max-keys-per-sec --max-bytes-per-sec --pause-if-p99-over --ignore-memory --engine --use-atomic-slot-migration --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
+            opts="-a -u -t -4 -6 -y -v -h --wait --no-wait --timeout --pipeline --replace --max-keys-per-sec --max-bytes-per-sec --pause-if-p99-over --ignore-memory --engine --use-atomic-slot-migration --dry-run --pass --askpass --user --uri --auth-file --no-auth-warning --connect-timeout --read-timeout --ipv4 --ipv6 --map --inventory --tls --sni --cacert --cacertdir --cert --key --insecure --verify-name --tls-ciphers --tls-ciphersuites --journal --lock-wait --force --yes --json --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -97,7 +97,7 @@ complete -c trib -n "__fish_trib_using_subcommand create" -l replicas -l replica
 complete -c trib -n "__fish_trib_using_subcommand create" -l spread -d 'Keep primaries apart from each other and from their replicas' -r -f -a "host\t'Hosts'
 zone\t'Availability zones, and the hosts of a zone'"
 complete -c trib -n "__fish_trib_using_subcommand create" -l zone -d 'The zone of a node, or of all nodes of a host; may be given many times. Without it the zone is what the server tells (its directive availability-zone)' -r
-complete -c trib -n "__fish_trib_using_subcommand create" -l wait -d 'How long the nodes may take to join, and then to come up' -r
+complete -c trib -n "__fish_trib_using_subcommand create" -l wait -d 'How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -l user -d 'User to authenticate as' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -s u -l uri -d 'User, password and TLS as in redis://user:password@host:port or rediss://...; the addresses of nodes may be written like that, too' -r
@@ -118,6 +118,7 @@ complete -c trib -n "__fish_trib_using_subcommand create" -l lock-wait -d 'While
 complete -c trib -n "__fish_trib_using_subcommand create" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
+complete -c trib -n "__fish_trib_using_subcommand create" -l no-wait -d 'Do not wait for that'
 complete -c trib -n "__fish_trib_using_subcommand create" -l allow-few -d 'Allow fewer than 3 primaries, of which none can be replaced by itself when it fails'
 complete -c trib -n "__fish_trib_using_subcommand create" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
 complete -c trib -n "__fish_trib_using_subcommand create" -l askpass -d 'Ask for the password'
@@ -360,7 +361,7 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance" -l json -d 'Print d
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l master-id -l primary-id -d 'The primary to replicate (implies --slave); without it the one with the fewest replicas, of these one in another zone and on another host' -r
-complete -c trib -n "__fish_trib_using_subcommand add-node" -l wait -d 'How long the node may take to join, and then to come up' -r
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l wait -d 'How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l zone -d 'The zone of a node, or of all nodes of a host; may be given many times. Without it the zone is what the server tells (its directive availability-zone)' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l user -d 'User to authenticate as' -r
@@ -383,6 +384,7 @@ complete -c trib -n "__fish_trib_using_subcommand add-node" -l color -d 'When to
 always\t''
 never\t''"
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l slave -l replica -l as-replica -d 'Add it as a replica'
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l no-wait -d 'Do not wait for that'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l no-auth-warning -d 'Do not warn about a password on the command line'
@@ -986,7 +988,7 @@ complete -c trib -n "__fish_trib_using_subcommand jobs" -s y -l yes -d 'Answer e
 complete -c trib -n "__fish_trib_using_subcommand jobs" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand jobs" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand jobs" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c trib -n "__fish_trib_using_subcommand resume" -l wait -d 'How long nodes may take to join or to come apart, and then to come up' -r
+complete -c trib -n "__fish_trib_using_subcommand resume" -l wait -d 'How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)' -r
 complete -c trib -n "__fish_trib_using_subcommand resume" -l timeout -d 'How long one MIGRATE may take' -r
 complete -c trib -n "__fish_trib_using_subcommand resume" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
 complete -c trib -n "__fish_trib_using_subcommand resume" -l max-keys-per-sec -d 'Move no more keys a second than this, over all nodes. Servers that move slots themselves are given so many at a time' -r
@@ -1017,6 +1019,7 @@ complete -c trib -n "__fish_trib_using_subcommand resume" -l lock-wait -d 'While
 complete -c trib -n "__fish_trib_using_subcommand resume" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
+complete -c trib -n "__fish_trib_using_subcommand resume" -l no-wait -d 'Do not wait for that'
 complete -c trib -n "__fish_trib_using_subcommand resume" -l replace -d 'Overwrite keys that exist on the receiving node'
 complete -c trib -n "__fish_trib_using_subcommand resume" -l ignore-memory -d 'Move slots even if the receiving node seems to have too little memory for their keys'
 complete -c trib -n "__fish_trib_using_subcommand resume" -l use-atomic-slot-migration -d 'The same as --engine atomic, as valkey-cli has it'
@@ -1034,7 +1037,7 @@ complete -c trib -n "__fish_trib_using_subcommand resume" -s y -l yes -d 'Answer
 complete -c trib -n "__fish_trib_using_subcommand resume" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
 complete -c trib -n "__fish_trib_using_subcommand resume" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c trib -n "__fish_trib_using_subcommand undo" -l wait -d 'How long nodes may take to join or to come apart, and then to come up' -r
+complete -c trib -n "__fish_trib_using_subcommand undo" -l wait -d 'How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)' -r
 complete -c trib -n "__fish_trib_using_subcommand undo" -l timeout -d 'How long one MIGRATE may take' -r
 complete -c trib -n "__fish_trib_using_subcommand undo" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
 complete -c trib -n "__fish_trib_using_subcommand undo" -l max-keys-per-sec -d 'Move no more keys a second than this, over all nodes. Servers that move slots themselves are given so many at a time' -r
@@ -1063,6 +1066,7 @@ complete -c trib -n "__fish_trib_using_subcommand undo" -l lock-wait -d 'While a
 complete -c trib -n "__fish_trib_using_subcommand undo" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
+complete -c trib -n "__fish_trib_using_subcommand undo" -l no-wait -d 'Do not wait for that'
 complete -c trib -n "__fish_trib_using_subcommand undo" -l replace -d 'Overwrite keys that exist on the receiving node'
 complete -c trib -n "__fish_trib_using_subcommand undo" -l ignore-memory -d 'Move slots even if the receiving node seems to have too little memory for their keys'
 complete -c trib -n "__fish_trib_using_subcommand undo" -l use-atomic-slot-migration -d 'The same as --engine atomic, as valkey-cli has it'

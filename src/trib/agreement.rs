@@ -1,5 +1,5 @@
 //! When a change is done: every node that answers sees the same owners and the same roles, serves, and its replicas
-//! are being fed.
+//! are in sync.
 //!
 //! A node knows of a change as soon as it is told, the others by and by. A command that returned in between would hand
 //! its successor a cluster whose nodes contradict each other, so changing commands end here.
@@ -62,7 +62,10 @@ pub async fn within(
         let view = ClusterView::load(pool, seed).await?;
         let vitals = Vitals::load(pool, &view).await;
         let found = Agreement { view, vitals };
-        let Some(what) = disagreement(&found.view).or_else(|| ailing(&found)).or_else(|| missing(&found)) else {
+        let behind = || found.vitals.out_of_sync(&found.view);
+        let Some(what) =
+            disagreement(&found.view).or_else(|| ailing(&found)).or_else(behind).or_else(|| missing(&found))
+        else {
             return Ok(Look::Done(found));
         };
         if !said && begun.elapsed() > SAY_AFTER {

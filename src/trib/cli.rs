@@ -77,6 +77,7 @@ pub struct PlanArgs {
 
 /// How long to wait for what was done to be so: shared by the subcommands that end in a cluster that agrees.
 #[derive(Args, Clone, Copy, Debug)]
+#[cfg_attr(test, derive(Default))]
 pub struct WaitArgs {
     /// How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_time)]
@@ -84,6 +85,13 @@ pub struct WaitArgs {
     /// Do not wait for that
     #[arg(long, conflicts_with = "wait")]
     pub no_wait: bool,
+}
+
+impl WaitArgs {
+    /// Whether new replicas are to be in sync before the command ends. In redis-cli's grammar nobody looks after them.
+    pub fn for_replicas(self, wording: Wording) -> bool {
+        !self.no_wait && wording == Wording::Trib
+    }
 }
 
 /// `30`, `30s`, `500ms`, `5m` or `1h`; a number alone is seconds.

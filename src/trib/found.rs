@@ -24,6 +24,8 @@ use crate::base::NodeId;
 const EXPLAIN_AFTER: Duration = Duration::from_secs(10);
 /// How long replicas may take to reach their primaries once the cluster serves.
 const LINK_GRACE: Duration = Duration::from_secs(10);
+/// A wait for replicas that is longer than this is announced.
+const SAY_AFTER: Duration = Duration::from_secs(1);
 /// A greeting is on its way for a moment.
 const GREET_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// A server that does not serve yet is made to look whether it may this often, ten times as often as it looks on its own.
@@ -40,6 +42,8 @@ pub struct Founding<'a> {
     pub plan: &'a CreatePlan,
     /// How long joining and coming up may each take.
     pub limit: Duration,
+    /// Whether replicas have to be in sync.
+    pub in_sync: bool,
 }
 
 impl Founding<'_> {
@@ -237,16 +241,28 @@ impl Founding<'_> {
             Ok(Look::NotYet(format!("{first} does not report cluster_state:ok")))
         });
         let linked = async || {
-            let serving_since = Instant::now();
+            let (serving_since, mut announced) = (Instant::now(), false);
             wait::until(None, self.limit, async || {
                 let view = ClusterView::load(&ctx.pool, &self.nodes[0].addr).await?;
                 let vitals = Vitals::load(&ctx.pool, &view).await;
                 let is_well = Health::examine(&view, Some(&vitals)).is_well() && view.nodes.len() == self.nodes.len();
-                // Where it takes writes already, the final check says which replicas are not linked.
-                match is_well || serving_since.elapsed() >= LINK_GRACE {
-                    true => Ok(Look::Done(view)),
-                    false => Ok(Look::NotYet("a replica has no link to its primary".to_owned())),
+                if !is_well {
+                    // Where it takes writes already, the final check says which replicas are not linked.
+                    return Ok(match serving_since.elapsed() >= LINK_GRACE {
+                        true => Look::Done(view),
+                        false => Look::NotYet("a replica has no link to its primary".to_owned()),
+                    });
                 }
+                let Some(missing) = vitals.out_of_sync(&view).filter(|_| self.in_sync) else {
+                    return Ok(Look::Done(view));
+                };
+                if serving_since.elapsed() > SAY_AFTER && !std::mem::replace(&mut announced, true) {
+                    ctx.ui.note(
+                        "The cluster serves. Waiting for the replicas to be in sync: primaries begin that late, for all \
+                         replicas together (repl-diskless-sync-delay)...",
+                    );
+                }
+                Ok(Look::NotYet(missing))
             })
             .await
         };

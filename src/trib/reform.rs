@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
+use super::cli::WaitArgs;
 use super::client::{command, join_all, text_of};
 use super::cmd::Context;
 use super::error::{Error as RunError, Failure};
@@ -155,10 +156,10 @@ impl Begun {
     }
 
     /// Makes the cluster what it was meant to be, and returns when it serves.
-    pub async fn finish(&self, ctx: &Context<'_>, limit: Duration) -> Result<ClusterView, RunError> {
+    pub async fn finish(&self, ctx: &Context<'_>, wait: WaitArgs) -> Result<ClusterView, RunError> {
         self.examine(&self.ask(ctx).await?).map_err(|changed| refused(&changed))?;
         let mut greeted: Option<Instant> = None;
-        wait::until(Some(ctx.ui), limit, async || {
+        wait::until(Some(ctx.ui), wait.wait, async || {
             let mut acts = self.next(&self.ask(ctx).await?);
             if acts.is_empty() {
                 return Ok(Look::Done(()));
@@ -175,7 +176,7 @@ impl Begun {
         })
         .await?;
         ctx.stage("joined");
-        self.come_up(ctx, limit).await
+        self.come_up(ctx, wait).await
     }
 
     async fn tell(&self, ctx: &Context<'_>, place: usize, act: &Act) -> Result<(), RunError> {
@@ -204,13 +205,17 @@ impl Begun {
         Ok(())
     }
 
-    async fn come_up(&self, ctx: &Context<'_>, limit: Duration) -> Result<ClusterView, RunError> {
+    async fn come_up(&self, ctx: &Context<'_>, wait: WaitArgs) -> Result<ClusterView, RunError> {
         let mut serving_since: Option<Instant> = None;
-        wait::until(None, limit, async || {
+        let in_sync = wait.for_replicas(ctx.ui.wording());
+        wait::until(None, wait.wait, async || {
             let view = ClusterView::load(&ctx.pool, &self.nodes[0].addr).await?;
             let vitals = Vitals::load(&ctx.pool, &view).await;
             if Health::examine(&view, Some(&vitals)).is_well() {
-                return Ok(Look::Done(view));
+                return Ok(match vitals.out_of_sync(&view).filter(|_| in_sync) {
+                    Some(missing) => Look::NotYet(missing),
+                    None => Look::Done(view),
+                });
             }
             let silent = view.nodes.iter().find(|node| vitals.get(&node.id).is_none_or(|vital| !vital.serves));
             if let Some(node) = silent {

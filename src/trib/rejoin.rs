@@ -1,9 +1,8 @@
 //! Nodes that a job has taken out of their places: back into the cluster, back among the primaries, back to the primary
 //! that they replicated.
 
-use std::time::Duration;
-
 use super::addr::Addr;
+use super::cli::WaitArgs;
 use super::client::command;
 use super::cmd::{Context, add_node};
 use super::error::Error;
@@ -155,7 +154,7 @@ pub async fn bring_back(
     job: &Job,
     seed: &Addr,
     absent: &Absent<'_>,
-    limit: Duration,
+    wait: WaitArgs,
 ) -> Result<(), Error> {
     let view = harmony::load(&ctx.pool, seed).await?;
     let nodes = &job.header.cluster;
@@ -166,7 +165,7 @@ pub async fn bring_back(
         ctx.ui.heading(format!(">>> Sending CLUSTER RESET SOFT to {}, to be a primary again.", absent.node.addr));
         forget::reset(ctx, &absent.node.addr).await?;
     }
-    add_node::finish(ctx, &view, &absent.node, primary, limit).await
+    add_node::finish(ctx, &view, &absent.node, primary, wait).await
 }
 
 /// Gives replicas back to the primaries that they had.

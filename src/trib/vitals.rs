@@ -93,11 +93,26 @@ impl Vitals {
         }
     }
 
+    /// A replica that has not got all that its primary had when it asked for it, if there is one, in words. Where the
+    /// primary does not answer there is nothing to be had.
+    #[must_use]
+    pub fn out_of_sync(&self, view: &ClusterView) -> Option<String> {
+        let has_primary = |node: &Node| node.primary.and_then(|id| view.node(&id)).is_some_and(Node::is_reachable);
+        let replica = view.reachable().find(|node| node.is_replica() && has_primary(node) && !self.is_in_sync(node))?;
+        Some(format!("{} is not in sync with its primary", replica.addr))
+    }
+
+    /// Whether the replica's link to its primary is up: it has taken over the dataset, and follows.
+    #[must_use]
+    pub fn is_in_sync(&self, replica: &Node) -> bool {
+        self.get(&replica.id).and_then(|vital| vital.link_up) == Some(true)
+    }
+
     /// Whether the replica's primary feeds it, or is about to: a full synchronisation that waits or runs
     /// counts, because it needs nobody's help any more.
     #[must_use]
     pub fn is_linked(&self, replica: &Node) -> bool {
-        if self.get(&replica.id).and_then(|vital| vital.link_up) == Some(true) {
+        if self.is_in_sync(replica) {
             return true;
         }
         let Some(primary) = replica.primary.and_then(|id| self.get(&id)) else { return false };

@@ -1,12 +1,12 @@
 //! `trib add-node`: one more node, as an empty primary or as a replica.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Context;
 use crate::base::NodeId;
 use crate::trib::addr::Addr;
-use crate::trib::cli::PlanArgs;
+use crate::trib::cli::{PlanArgs, WaitArgs};
 use crate::trib::client::{command, join_all};
 use crate::trib::error::{Error, Failure, Kind, What};
 use crate::trib::forget;
@@ -39,9 +39,8 @@ pub struct Args {
     /// another zone and on another host
     #[arg(long, value_name = "ID", visible_alias = "primary-id", alias = "primaries-id")]
     master_id: Option<String>,
-    /// How long the node may take to join, and then to come up
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    wait: u64,
+    #[command(flatten)]
+    wait: WaitArgs,
     #[command(flatten)]
     zones: ZoneArgs,
     #[command(flatten)]
@@ -50,6 +49,9 @@ pub struct Args {
 
 /// How long a new replica may take to be fed before the command ends without it.
 const LINK_GRACE: Duration = Duration::from_secs(10);
+/// A wait for the replica's data that is longer than this is announced.
+const SAY_AFTER: Duration = Duration::from_secs(1);
+const IS_FED: &str = "Waiting for the new replica to be in sync...";
 /// Beyond the minute for which servers refuse what they were told to forget: their clocks tick in seconds.
 const BAN_GRACE: Duration = Duration::from_secs(10);
 /// Between two looks whether the minute is over.
@@ -85,7 +87,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     if primary.is_none() {
         copy_functions(ctx, &view, &new).await?;
     }
-    let addition = Addition { ctx, view: &view, new: &new, limit: Duration::from_secs(args.wait) };
+    let addition = Addition { ctx, view: &view, new: &new, wait: args.wait };
     if let Err(error) = addition.join(primary).await {
         ui.part("\n");
         addition.undo().await;
@@ -103,7 +105,7 @@ pub async fn finish(
     view: &ClusterView,
     new: &Fresh,
     primary: Option<&Node>,
-    limit: Duration,
+    wait: WaitArgs,
 ) -> Result<(), Error> {
     let dump = command("FUNCTION DUMP");
     let has_functions = match primary {
@@ -113,7 +115,7 @@ pub async fn finish(
     if !has_functions {
         copy_functions(ctx, view, new).await?;
     }
-    let addition = Addition { ctx, view, new, limit };
+    let addition = Addition { ctx, view, new, wait };
     addition.join(primary).await?;
     addition.come_up(primary).await?;
     ctx.ui.ok("[OK] New node added correctly.");
@@ -246,7 +248,7 @@ struct Addition<'a> {
     ctx: &'a Context<'a>,
     view: &'a ClusterView,
     new: &'a Fresh,
-    limit: Duration,
+    wait: WaitArgs,
 }
 
 impl Addition<'_> {
@@ -298,7 +300,7 @@ impl Addition<'_> {
             }
         }
         let mut said = false;
-        wait::until(None, self.limit.max(forget::BAN + BAN_GRACE), async || {
+        wait::until(None, self.wait.wait.max(forget::BAN + BAN_GRACE), async || {
             let Some(member) = self.who_bans(members).await? else { return Ok(Look::Done(())) };
             if !said {
                 said = true;
@@ -353,7 +355,7 @@ impl Addition<'_> {
         let everybody: Vec<&Fresh> = members.iter().chain([self.new]).collect();
         let names: BTreeMap<NodeId, Addr> = everybody.iter().map(|node| (node.id, node.meet.clone())).collect();
         let mut missed = Vec::new();
-        let result = wait::until(dots, self.limit, async || {
+        let result = wait::until(dots, self.wait.wait, async || {
             let reports = join_all(everybody.iter().map(|node| view::ask(&self.ctx.pool, &node.addr))).await;
             let reports: Vec<Report> = reports.into_iter().collect::<Result<_, Failure>>()?;
             let ready = reports.iter().all(&also);
@@ -379,7 +381,7 @@ impl Addition<'_> {
     /// Until the node is of use: it serves, so that slots can be moved to it, or it is being fed.
     async fn come_up(&self, primary: Option<&Node>) -> Result<(), Error> {
         let (mut said, mut differ) = (false, false);
-        let limit = if primary.is_some() { LINK_GRACE } else { self.limit };
+        let limit = if primary.is_some() { LINK_GRACE } else { self.wait.wait };
         let result = wait::until(None, limit, async || {
             let vital = vitals::ask(&self.ctx.pool.client(&self.new.addr).await?).await?;
             let fed = match primary {
@@ -421,8 +423,29 @@ impl Addition<'_> {
                 });
                 Ok(())
             }
+            Ok(()) if primary.is_some() && self.wait.for_replicas(self.ctx.ui.wording()) => self.get_in_sync().await,
             other => other,
         }
+    }
+
+    /// Until the new replica has what its primary has.
+    async fn get_in_sync(&self) -> Result<(), Error> {
+        let begun = Instant::now();
+        let mut said = false;
+        let result = wait::until(None, self.wait.wait, async || {
+            let vital = vitals::ask(&self.ctx.pool.client(&self.new.addr).await?).await?;
+            if vital.link_up == Some(true) {
+                return Ok(Look::Done(()));
+            }
+            if begun.elapsed() > SAY_AFTER && !std::mem::replace(&mut said, true) {
+                self.ctx.ui.note(IS_FED);
+            }
+            Ok(Look::NotYet(format!("{} is not in sync with its primary", self.new.addr)))
+        });
+        result.await.map_err(|error| match error.kind {
+            Kind::TimedOut => error.hint("the node is added, and goes on by itself: see its lag with 'trib status'"),
+            _ => error,
+        })
     }
 
     /// Makes the new node a stranger again.
@@ -455,7 +478,7 @@ mod tests {
             existing,
             slave,
             master_id: master_id.map(str::to_owned),
-            wait: 60,
+            wait: WaitArgs::default(),
             zones: ZoneArgs::default(),
             plan: PlanArgs { dry_run: false },
         }

@@ -1,10 +1,8 @@
 //! `trib create`: a new cluster from empty nodes.
 
-use std::time::Duration;
-
 use super::Context;
 use crate::trib::addr::Addr;
-use crate::trib::cli::PlanArgs;
+use crate::trib::cli::{PlanArgs, WaitArgs};
 use crate::trib::error::{Error, Kind};
 use crate::trib::found::Founding;
 use crate::trib::fresh::Fresh;
@@ -26,7 +24,8 @@ use crate::trib::zones::ZoneArgs;
 /// as little as can be; a shard written as 'HOST:PORT[HOST:PORT|HOST:PORT]' is a primary with just these replicas.
 /// Before anything is changed every node is looked at: whether it answers, is empty and in cluster mode, and whether
 /// its cluster bus answers from here; whether the nodes reach each other shows when they meet. Returns when the
-/// cluster takes its first write. If it fails before that, the nodes are left as they were.
+/// cluster takes writes and its replicas are in sync, with --no-wait as soon as it takes writes. If it fails before
+/// that, the nodes are left as they were.
 #[derive(clap::Args)]
 pub struct Args {
     /// The nodes, or whole shards: a primary with its replicas in brackets, '|' between them
@@ -40,9 +39,8 @@ pub struct Args {
     spread: Option<Spread>,
     #[command(flatten)]
     zones: ZoneArgs,
-    /// How long the nodes may take to join, and then to come up
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    wait: u64,
+    #[command(flatten)]
+    wait: WaitArgs,
     /// Allow fewer than 3 primaries, of which none can be replaced by itself when it fails
     #[arg(long)]
     allow_few: bool,
@@ -165,8 +163,8 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         };
     }
     ctx.agreed()?;
-    let limit = Duration::from_secs(args.wait);
-    let view = Founding { ctx, nodes: &nodes, plan: &plan, limit }.run().await?;
+    let in_sync = args.wait.for_replicas(ui.wording());
+    let view = Founding { ctx, nodes: &nodes, plan: &plan, limit: args.wait.wait, in_sync }.run().await?;
     let vitals = Vitals::load(&ctx.pool, &view).await;
     if report::cluster_check(ui, &view, Some(&vitals)).is_well() {
         return Ok(());
@@ -387,7 +385,7 @@ mod tests {
             replicas,
             spread: None,
             zones: ZoneArgs::default(),
-            wait: 60,
+            wait: WaitArgs::default(),
             allow_few: false,
             plan: PlanArgs { dry_run: false },
         }

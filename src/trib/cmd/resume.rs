@@ -7,7 +7,7 @@ use super::Context;
 use crate::base::NodeId;
 use crate::trib::addr::Addr;
 use crate::trib::agreement;
-use crate::trib::cli::{EngineArgs, MoveArgs, PlanArgs};
+use crate::trib::cli::{EngineArgs, MoveArgs, PlanArgs, WaitArgs};
 use crate::trib::client::command;
 use crate::trib::error::{Error, Kind as Ending};
 use crate::trib::fresh::Fresh;
@@ -52,9 +52,8 @@ pub struct JobArgs {
     /// The job, or the beginning of its id; without it the last one for which there is something to do
     #[arg(value_name = "ID")]
     pub id: Option<String>,
-    /// How long nodes may take to join or to come apart, and then to come up
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    pub wait: u64,
+    #[command(flatten)]
+    pub wait: WaitArgs,
     #[command(flatten)]
     pub moving: MoveArgs,
     #[command(flatten)]
@@ -65,7 +64,7 @@ pub struct JobArgs {
 
 impl JobArgs {
     pub fn limit(&self) -> Duration {
-        Duration::from_secs(self.wait)
+        self.wait.wait
     }
 }
 
@@ -253,7 +252,7 @@ impl Resumption<'_> {
         self.ctx.hold_nodes(&addrs, self.args.plan.dry_run).await?;
         let digest = planned::digest_of(begun.nodes.iter().map(|node| node.id.as_str()));
         self.ctx.pass(self.args.plan.dry_run, digest, self.job.header.steps.clone())?;
-        let view = begun.finish(self.ctx, self.args.limit()).await?;
+        let view = begun.finish(self.ctx, self.args.wait).await?;
         verify(self.ctx, &view).await
     }
 
@@ -274,7 +273,7 @@ impl Resumption<'_> {
             None => None,
         };
         ctx.pass(self.args.plan.dry_run, planned::digest(&view), job.header.steps.clone())?;
-        super::add_node::finish(ctx, &view, &new, primary, self.args.limit()).await?;
+        super::add_node::finish(ctx, &view, &new, primary, self.args.wait).await?;
         verify(ctx, &view).await
     }
 

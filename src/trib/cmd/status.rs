@@ -78,6 +78,7 @@ fn row(shard: Option<usize>, node: &Node, vitals: &Vitals) -> Row {
         // What 'check' says at length.
         Ok(_) if vital.is_some_and(|vital| !vital.serves) => "cluster_state:fail".to_owned(),
         Ok(_) if vital.is_some() && node.is_replica() && !vitals.is_linked(node) => "link down".to_owned(),
+        Ok(_) if vital.is_some() && node.is_replica() && !vitals.is_in_sync(node) => "syncing".to_owned(),
         Ok(_) => vitals.complaint(node).unwrap_or_else(|| "ok".to_owned()),
     };
     let primary = node.primary.and_then(|id| vitals.get(&id));

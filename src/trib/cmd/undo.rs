@@ -151,11 +151,11 @@ impl Undoing<'_> {
         let steps = absent.iter().map(Absent::step).chain(back.steps).chain(homes.iter().map(Home::step));
         self.begin(&view, steps.collect())?;
         for node in absent.iter().filter(|node| node.was_primary()) {
-            rejoin::bring_back(ctx, job, &seed, node, self.args.limit()).await?;
+            rejoin::bring_back(ctx, job, &seed, node, self.args.wait).await?;
         }
         self.slots(&seed).await?;
         for node in absent.iter().filter(|node| !node.was_primary()) {
-            rejoin::bring_back(ctx, job, &seed, node, self.args.limit()).await?;
+            rejoin::bring_back(ctx, job, &seed, node, self.args.wait).await?;
         }
         rejoin::give_back(ctx, &homes).await?;
         let view = agreement::within(ctx.ui, &ctx.pool, &seed, self.args.limit(), |_| None).await?.view;

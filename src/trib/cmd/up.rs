@@ -187,7 +187,7 @@ async fn form(local: &Local, ui: &Ui, state: &State) -> Result<(), Error> {
     }
     ui.heading(format!(">>> Forming a cluster of {}", state.shape));
     let ctx = Context::new(local.options.clone(), &local.ui);
-    Founding { ctx: &ctx, nodes: &nodes, plan: &plan, limit: FORM_LIMIT }.run().await?;
+    Founding { ctx: &ctx, nodes: &nodes, plan: &plan, limit: FORM_LIMIT, in_sync: true }.run().await?;
     Ok(())
 }
 
