@@ -18,6 +18,8 @@ pub struct Loading {
     pub started: Millis,
     pub total_bytes: u64,
     pub loaded_bytes: u64,
+    /// What the dataset took in memory where the file was written, as that says.
+    pub used_mem: u64,
     pub keys_loaded: u64,
     pub keys_expired: u64,
     /// From the primary: the old data is gone, and a failure leaves nothing.
@@ -28,6 +30,19 @@ pub struct Loading {
     pub log_base: bool,
     /// The file says at which point of a history it was written: who was there as well may go on from it.
     pub has_history: bool,
+}
+
+impl Loading {
+    /// How long the rest takes, in seconds, if it goes on as it did; 1 while nobody knows.
+    #[must_use]
+    pub fn eta_secs(&self, now: Millis) -> u64 {
+        let elapsed = u64::try_from(now.secs() - self.started.secs()).unwrap_or(0);
+        if elapsed == 0 {
+            return 1;
+        }
+        let left = u128::from(self.total_bytes.saturating_sub(self.loaded_bytes));
+        u64::try_from(u128::from(elapsed) * left / (u128::from(self.loaded_bytes) + 1)).unwrap_or(u64::MAX)
+    }
 }
 
 /// What a file tells of itself.

@@ -5,7 +5,7 @@ use std::io::BufRead;
 use super::effect::LogLevel;
 use super::loading::LoadedFacts;
 use super::server::Server;
-use crate::base::Millis;
+use crate::base::{Millis, num};
 use crate::config::{Config, RdbVersionCheck};
 use crate::persist::rdb::{Event, RdbError, RdbReader, ReadOptions, VersionCheck};
 use crate::repl::{ReplId, SavedHistory};
@@ -106,7 +106,7 @@ impl<R: BufRead> RdbLoad<R> {
 
 /// What the log says of a file by what that says of itself, if anything.
 fn line_of(name: &[u8], value: &[u8], now: Millis) -> Option<String> {
-    let number = || crate::base::num::parse_i64(value);
+    let number = || num::parse_i64(value);
     match name {
         b"redis-ver" | b"valkey-ver" => {
             Some(format!("Loading RDB produced by version {}", String::from_utf8_lossy(value)))
@@ -134,6 +134,9 @@ impl Reading {
                 match (&mut server.loading, &name[..]) {
                     (Some(loading), b"aof-base") => loading.log_base = value == b"1",
                     (Some(loading), b"repl-id") => loading.has_history = true,
+                    (Some(loading), b"used-mem") => {
+                        loading.used_mem = num::parse_i64(&value).and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+                    }
                     _ => {}
                 }
                 if let Some(line) = line_of(&name, &value, server.now) {

@@ -130,6 +130,12 @@ impl Server {
         self.repl.replicas().filter(|(_, replica)| replica.ack < offset).count()
     }
 
+    /// Whether it has been decided that the server ends.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.ending.as_ref().is_some_and(|ending| ending.decided)
+    }
+
     /// How long replicas are still waited for before the server ends, in milliseconds; `None` while it is not to end.
     #[must_use]
     pub fn ends_in_ms(&self) -> Option<i64> {

@@ -149,7 +149,10 @@ async fn serve(mut prepared: Prepared) -> ExitCode {
         loaded = boot::load(&shared, &aof) => loaded,
         _ = terminate.recv() => return leave_while_loading(&logger),
         _ = interrupt.recv() => return leave_while_loading(&logger),
+        () = asked_to_end(&shared) => return leave_while_loading(&logger),
     };
+    // What has been asked for meanwhile is done now.
+    shared.outbox_filled.notify_one();
     if let Err(lines) = loaded {
         for line in lines {
             logger.warning(format_args!("{line}"));
@@ -247,6 +250,13 @@ fn change_role(shared: &Shared, follows: bool) {
     let config = shared.server().config.clone();
     if let Err(error) = tuning::rate(&config, follows) {
         shared.logger.warning(format_args!("Unable to write oom_score_adj: {}", plain(&error)));
+    }
+}
+
+/// Until a client has it end. What else is to be done stays for later.
+async fn asked_to_end(shared: &Shared) {
+    while !shared.server().is_ending() {
+        shared.outbox_filled.notified().await;
     }
 }
 

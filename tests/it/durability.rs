@@ -46,6 +46,48 @@ fn a_clean_stop_saves_when_there_are_save_points() {
 }
 
 #[test]
+fn what_was_flushed_does_not_come_back() {
+    const POINT: &str = "save 3600 1000000\nenable-debug-command yes";
+    for kind in [ServerKind::Node, ServerKind::Stock] {
+        if !kind.is_available() {
+            continue;
+        }
+        let mut server = Server::start(kind, POINT);
+        assert_eq!(server.text("DEBUG POPULATE 1000"), "OK");
+        assert_eq!(server.text("SAVE"), "OK");
+        for flush in ["FLUSHALL", "FLUSHALL ASYNC", "FLUSHALL SYNC"] {
+            assert_eq!(server.text("SET key value"), "OK");
+            assert_eq!(server.text(flush), "OK");
+            let info = server.text("INFO persistence");
+            assert!(info.contains("rdb_changes_since_last_save:0\r\n"), "{info}");
+            server.kill();
+            server.restart();
+            assert_eq!(server.call::<u64>("DBSIZE").unwrap(), 0, "after {flush}");
+        }
+        // A save of what was there is given up, and no other comes after it.
+        assert_eq!(server.text("DEBUG POPULATE 300000 key 100"), "OK");
+        assert_eq!(server.text("BGSAVE"), "Background saving started");
+        assert_eq!(server.text("FLUSHALL"), "OK");
+        let background = || server.text("INFO persistence").contains("rdb_bgsave_in_progress:0\r\n");
+        eventually("the save is over", background);
+        server.kill();
+        server.restart();
+        assert_eq!(server.call::<u64>("DBSIZE").unwrap(), 0);
+        // Within a transaction the file follows as soon as can be, and FLUSHDB leaves it alone.
+        assert_eq!(server.text("SET key value"), "OK");
+        assert_eq!(server.text("SAVE"), "OK");
+        assert_eq!(server.text("FLUSHDB"), "OK");
+        assert!(
+            !server.text("INFO persistence").contains("rdb_changes_since_last_save:0\r\n"),
+            "it is still to be saved"
+        );
+        let mut link = server.connect();
+        redis::pipe().atomic().cmd("FLUSHALL").query::<((),)>(&mut link).unwrap();
+        eventually("it is saved", || server.text("INFO persistence").contains("rdb_changes_since_last_save:0\r\n"));
+    }
+}
+
+#[test]
 fn files_go_to_a_stock_server_and_back() {
     if !ServerKind::Stock.is_available() {
         return;

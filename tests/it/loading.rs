@@ -79,15 +79,22 @@ fn while_loading(kind: ServerKind) -> Vec<String> {
     } else {
         command.args(["--key-load-delay", "3000", "--loading-process-events-interval-bytes", "1024"]);
     }
-    let _process = Loading(command.spawn().unwrap());
+    let mut process = Loading(command.spawn().unwrap());
     if kind == ServerKind::Node {
         let mut file = File::options().write(true).open(&path).unwrap();
         file.write_all(&whole[..whole.len() / 2]).unwrap();
         feed = Some(file);
     }
     eventually("it loads", || ask(server.port, "PING").is_ok_and(|line| line.starts_with("-LOADING")));
-    let answers = COMMANDS.iter().map(|command| format!("{command}: {}", ask(server.port, command).unwrap())).collect();
-    assert!(server.text("INFO persistence").contains("loading:1\r\n"), "it is over too early");
+    let mut answers: Vec<String> =
+        COMMANDS.iter().map(|command| format!("{command}: {}", ask(server.port, command).unwrap())).collect();
+    let info = server.text("INFO persistence");
+    assert!(info.contains("loading:1\r\n"), "it is over too early");
+    answers.extend(info.lines().filter_map(|line| Some(line.strip_prefix("loading_")?.split(':').next()?.to_owned())));
+    // There is nothing to save, and nothing to wait for.
+    let last = ask(server.port, "SHUTDOWN SAVE").unwrap_or_default();
+    eventually("it ends", || process.0.try_wait().unwrap().is_some());
+    answers.push(format!("SHUTDOWN SAVE: {last}"));
     drop(feed);
     answers
 }

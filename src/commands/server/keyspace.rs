@@ -70,7 +70,12 @@ fn flush(ctx: &mut Ctx<'_>, args: Args<'_>, db: Option<u32>) -> Done {
     ctx.changed(1 + old.iter().map(Tables::len).sum::<usize>());
     let lazily = if args.len() == 2 { args.is(1, "async") } else { ctx.server.config.lazyfree_lazy_user_flush };
     ctx.server.free_tables(old, lazily);
-    ctx.reply().ok();
+    if db.is_none() {
+        ctx.server.save_nothing(ctx.client);
+    }
+    if ctx.client.parked.is_none() {
+        ctx.reply().ok();
+    }
     Ok(())
 }
 

@@ -74,7 +74,7 @@ fn save(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
         // Behind the save of somebody else, or a rewrite of the log, comes this one.
         _ => {
             let token = ctx.park();
-            ctx.server.save_for(token);
+            ctx.server.save_for(Save::Awaited(token));
             Ok(())
         }
     }

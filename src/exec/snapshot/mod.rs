@@ -43,6 +43,8 @@ pub enum Save {
     InBackground,
     /// SAVE, whose client waits.
     Awaited(Token),
+    /// FLUSHALL, whose client waits, and is told +OK whatever becomes of it.
+    Flushed(Token),
     /// The server, before it ends.
     Final,
 }
@@ -90,8 +92,8 @@ pub struct Saves {
     pub dirty_at_last_save: u64,
     /// A save that was asked for while another snapshot was under way.
     pub scheduled: bool,
-    /// Those who wait for a SAVE of their own, which comes when the snapshot under way is over.
-    pub(super) awaited: VecDeque<Token>,
+    /// Those who wait for a save of their own, which comes when the snapshot under way is over.
+    pub(super) awaited: VecDeque<Save>,
 }
 
 /// What a slice came to.
@@ -112,11 +114,37 @@ const HANDED_OVER_MAX_BYTES: usize = 32 << 20;
 
 impl Server {
     /// Saves the dataset for somebody who waits for it.
-    pub fn save_for(&mut self, token: Token) {
+    pub fn save_for(&mut self, save: Save) {
         if self.may_snapshot() && !self.log_growth.beginning {
-            self.start_snapshot(Purpose::File(Save::Awaited(token)));
+            self.start_snapshot(Purpose::File(save));
         } else {
-            self.saves.awaited.push_back(token);
+            self.saves.awaited.push_back(save);
+        }
+    }
+
+    /// Everything was deleted: what is kept of it in the file must not come back with a restart. So the save under way ends, and
+    /// where there are save points the file is written anew before `client` is told. Who cannot wait, or would have to for a
+    /// snapshot of another kind, is told at once, and the file follows as soon as can be.
+    pub fn save_nothing(&mut self, client: &mut Client) {
+        if self.is_loading() {
+            return;
+        }
+        let other = match self.job.as_ref().map(|job| &job.purpose) {
+            Some(Purpose::File(Save::InBackground)) => {
+                self.cancel_save();
+                false
+            }
+            Some(Purpose::File(_)) | None => self.log_growth.beginning,
+            Some(Purpose::Replicas(_) | Purpose::AofBase) => true,
+        };
+        if self.config.save.is_empty() {
+            return;
+        }
+        if other || self.unit.is_nested() || client.is_obeyed() {
+            self.saves.scheduled = true;
+        } else {
+            let token = self.park(client);
+            self.save_for(Save::Flushed(token));
         }
     }
 
@@ -357,9 +385,13 @@ impl Server {
                 } else {
                     self.count_save(save, job.started, job.dirty_at_start, &result);
                 }
-                if let Save::Awaited(token) = save {
-                    let result = result.map(drop).map_err(|_| ErrorReply::Static("ERR"));
-                    self.finish_ok(token, result);
+                match save {
+                    Save::Awaited(token) => {
+                        let result = result.map(drop).map_err(|_| ErrorReply::Static("ERR"));
+                        self.finish_ok(token, result);
+                    }
+                    Save::Flushed(token) => self.finish_ok(token, Ok(())),
+                    Save::InBackground | Save::Final => {}
                 }
             }
             Purpose::Replicas(request) => {
@@ -373,8 +405,8 @@ impl Server {
         }
         if self.ending.is_some() {
             // What waits for its turn would only put the end off.
-        } else if let Some(token) = self.saves.awaited.pop_front() {
-            self.save_for(token);
+        } else if let Some(save) = self.saves.awaited.pop_front() {
+            self.save_for(save);
         } else if std::mem::take(&mut self.log_growth.scheduled) {
             self.ask_for_rewrite(None);
         } else if std::mem::take(&mut self.saves.scheduled) {
@@ -442,8 +474,8 @@ impl Server {
         if !self.may_snapshot() || self.log_growth.beginning || self.is_loading() {
             return;
         }
-        if let Some(token) = self.saves.awaited.pop_front() {
-            return self.save_for(token);
+        if let Some(save) = self.saves.awaited.pop_front() {
+            return self.save_for(save);
         }
         if std::mem::take(&mut self.saves.scheduled) {
             return self.start_snapshot(Purpose::File(Save::InBackground));

@@ -60,8 +60,10 @@ pub(super) fn persistence(info: &mut Info<'_>) {
         let percent = if total > 0 { loading.loaded_bytes as f64 / total as f64 * 100.0 } else { 0.0 };
         info.field("loading_start_time", loading.started.secs());
         info.field("loading_total_bytes", total);
+        info.field("loading_rdb_used_mem", loading.used_mem);
         info.field("loading_loaded_bytes", loading.loaded_bytes);
         info.field("loading_loaded_perc", format_args!("{percent:.2}"));
+        info.field("loading_eta_seconds", loading.eta_secs(server.now));
     }
 }
 
