@@ -26,6 +26,8 @@ pub struct Vital {
     /// Keys in all databases.
     pub keys: u64,
     pub memory_bytes: u64,
+    /// What the keys take of that (`used_memory_dataset`).
+    pub dataset_bytes: u64,
     /// `maxmemory`, 0 for none.
     pub memory_limit_bytes: u64,
     pub ops_per_sec: u64,
@@ -164,6 +166,7 @@ fn parse(cluster: &str, info: &str) -> Vital {
         offset: number("slave_repl_offset").or_else(|| number("master_repl_offset")).unwrap_or(0),
         keys: keys(info),
         memory_bytes: number("used_memory").unwrap_or(0),
+        dataset_bytes: number("used_memory_dataset").unwrap_or(0),
         memory_limit_bytes: number("maxmemory").unwrap_or(0),
         ops_per_sec: number("instantaneous_ops_per_sec").unwrap_or(0),
         zone: info_field(info, "availability_zone").unwrap_or_default().to_owned(),

@@ -179,6 +179,30 @@ fn members_come_and_go_through_a_kill() {
 }
 
 #[test]
+fn an_addition_that_is_cut_off_is_taken_back_though_greetings_are_on_their_way() {
+    if !ServerKind::Stock.is_available() {
+        return;
+    }
+    let servers = cluster(3, 0, "");
+    let seed = servers[0].addr();
+    let new = Server::start_many(ServerKind::Stock, 2, "");
+    let (dir, option) = journal();
+    for node in &new {
+        // The moment that its first greeting is told to it, or a little later.
+        let met = || node.text("CLUSTER NODES").lines().count() > 1;
+        if !kill_when(dir.path(), &format!("add-node {} {seed}", node.addr()), met) {
+            continue;
+        }
+        let ran = trib(&format!("undo --yes {option}"));
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let known: Vec<usize> =
+            servers.iter().chain([node]).map(|server| server.text("CLUSTER NODES").lines().count()).collect();
+        assert_eq!(known, [3, 3, 3, 1], "nobody is being greeted: {ran:?}");
+    }
+    assert_eq!(trib(&format!("check {seed}")).code, 0);
+}
+
+#[test]
 fn a_cluster_that_has_moved_on_is_left_alone() {
     if !ServerKind::Stock.is_available() {
         return;

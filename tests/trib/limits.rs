@@ -78,6 +78,32 @@ fn a_target_without_room_is_refused_before_anything_moves() {
 }
 
 #[test]
+fn a_big_key_that_no_sample_meets_is_found_before_anything_moves() {
+    if !ServerKind::Stock.is_available() {
+        return;
+    }
+    let servers = cluster(3, 0, "");
+    // One of many slots, and not of those that are looked at first.
+    fill_slots(&servers[0], 200, 10);
+    let big = key_in(199);
+    for _ in 0..50 {
+        let _: usize = servers[0].call(&format!("APPEND {big} {}", "x".repeat(100_000))).unwrap();
+    }
+    let info = servers[1].text("INFO memory");
+    let used: u64 = info.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok()).unwrap();
+    assert_eq!(servers[1].text("CONFIG SET maxmemory-policy allkeys-lru"), "OK");
+    assert_eq!(servers[1].text(&format!("CONFIG SET maxmemory {}", used + 2_000_000)), "OK");
+    let ran = reshard(&servers, 200, "");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stdout.contains("in 200 keys would come"), "{ran:?}");
+    assert_eq!((keys_in(&servers[..1]), keys_in(&servers[1..])), (200, 0));
+    // What is small itself goes, whatever its neighbours are like.
+    let ran = reshard(&servers, 150, "");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(keys_in(&servers), 200);
+}
+
+#[test]
 fn a_slow_node_is_given_a_rest() {
     if !ServerKind::Stock.is_available() {
         return;

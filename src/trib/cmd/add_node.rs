@@ -47,7 +47,7 @@ pub struct Args {
     plan: PlanArgs,
 }
 
-/// How long a new replica may take to be fed before the command ends without it.
+/// How long a new replica may take to be fed where nobody waits until it is in sync.
 const LINK_GRACE: Duration = Duration::from_secs(10);
 /// A wait for the replica's data that is longer than this is announced.
 const SAY_AFTER: Duration = Duration::from_secs(1);
@@ -381,7 +381,8 @@ impl Addition<'_> {
     /// Until the node is of use: it serves, so that slots can be moved to it, or it is being fed.
     async fn come_up(&self, primary: Option<&Node>) -> Result<(), Error> {
         let (mut said, mut differ) = (false, false);
-        let limit = if primary.is_some() { LINK_GRACE } else { self.wait.wait };
+        let in_sync = self.wait.for_replicas(self.ctx.ui.wording());
+        let limit = if primary.is_some() && !in_sync { LINK_GRACE } else { self.wait.wait };
         let result = wait::until(None, limit, async || {
             let vital = vitals::ask(&self.ctx.pool.client(&self.new.addr).await?).await?;
             let fed = match primary {
@@ -413,17 +414,21 @@ impl Addition<'_> {
         match result {
             // It is a member and tries on; a missing 'masterauth' is the usual reason.
             Err(Error { kind: Kind::TimedOut, what: What::Message(text), .. }) if primary.is_some() => {
-                self.ctx.ui.warning(text.replace("[ERR]", "[WARNING]"));
-                self.ctx.ui.note(match differ {
+                let hint = match differ {
                     true => {
-                        "hint: a server cannot replicate one that is newer than itself: look at the versions with 'trib \
-                         status', and at its log"
+                        "a server cannot replicate one that is newer than itself: look at the versions with 'trib status', \
+                         and at its log"
                     }
-                    false => "hint: a replica needs 'masterauth' to reach a primary that has 'requirepass'",
-                });
+                    false => "a replica needs 'masterauth' to reach a primary that has 'requirepass'",
+                };
+                if in_sync {
+                    return Err(Error::timed_out(text).hint(hint));
+                }
+                self.ctx.ui.warning(text.replace("[ERR]", "[WARNING]"));
+                self.ctx.ui.note(format!("hint: {hint}"));
                 Ok(())
             }
-            Ok(()) if primary.is_some() && self.wait.for_replicas(self.ctx.ui.wording()) => self.get_in_sync().await,
+            Ok(()) if primary.is_some() && in_sync => self.get_in_sync().await,
             other => other,
         }
     }

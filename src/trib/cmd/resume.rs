@@ -321,7 +321,7 @@ impl Resumption<'_> {
 }
 
 /// The node that a job was to add, and whom it was to replicate.
-fn joining(job: &Job) -> Result<(Fresh, Option<NodeId>), Error> {
+pub fn joining(job: &Job) -> Result<(Fresh, Option<NodeId>), Error> {
     let bad = || Error::failed("[ERR] The journal's plan cannot be read.");
     let (mut new, mut primary) = (None, None);
     for step in &job.header.steps {

@@ -3,20 +3,23 @@
 use std::path::Path;
 
 use super::Context;
-use super::resume::{JobArgs, carry, find_cluster, leaving, moved_on, until_idle, verify};
+use super::resume::{JobArgs, carry, find_cluster, joining, leaving, moved_on, until_idle, verify};
 use crate::trib::addr::Addr;
 use crate::trib::agreement;
 use crate::trib::error::{Error, Kind as Ending};
+use crate::trib::fresh::Fresh;
 use crate::trib::harmony;
 use crate::trib::journal::replan::{self, Rest};
 use crate::trib::journal::store::now_ms;
 use crate::trib::journal::{End, Job, Kind, Record, State};
+use crate::trib::nodes_text::Flags;
 use crate::trib::planned::{self, Step};
 use crate::trib::reform::Begun;
 use crate::trib::rejoin::{self, Absent, Home};
 use crate::trib::session;
 use crate::trib::table;
-use crate::trib::view::{ClusterView, Node};
+use crate::trib::view::{self, ClusterView, Node, Report};
+use crate::trib::wait::{self, Look};
 
 /// Take back what a run did, whether it was finished or cut off
 ///
@@ -194,14 +197,10 @@ impl Undoing<'_> {
 
     /// A node that was added is deleted, if it still is as empty as it came.
     async fn add(&self) -> Result<(), Error> {
-        let (ctx, job) = (self.ctx, self.job);
-        let id = job.header.steps.iter().find_map(|step| match step {
-            Step::Join { node } => Some(node.id.as_str()),
-            _ => None,
-        });
-        let id = id.ok_or_else(|| Error::failed("[ERR] The journal's plan cannot be read."))?;
-        let view = find_cluster(ctx, job, &[id]).await?;
-        let Some(node) = view.nodes.iter().find(|node| node.id.as_str() == id) else {
+        let ctx = self.ctx;
+        let (new, _) = joining(self.job)?;
+        let view = self.when_greeted(&new).await?;
+        let Some(node) = view.node(&new.id) else {
             ctx.ui.ok("[OK] The node is not in the cluster: there is nothing to undo.");
             return Ok(());
         };
@@ -213,7 +212,26 @@ impl Undoing<'_> {
             ))
             .hint("undo the jobs that moved them first ('trib jobs'), or move them away with 'trib reshard'"));
         }
-        self.within(vec!["del-node".to_owned(), view.seed().addr.to_string(), id.to_owned()]).await
+        self.within(vec!["del-node".to_owned(), view.seed().addr.to_string(), new.id.to_string()]).await
+    }
+
+    /// The cluster when no greeting of the new node is on its way any more, which would make it a member later. A node that
+    /// does not answer can not be greeted for long.
+    async fn when_greeted(&self, new: &Fresh) -> Result<ClusterView, Error> {
+        let (ctx, id) = (self.ctx, new.id);
+        wait::until(None, self.args.limit(), async || {
+            let view = find_cluster(ctx, self.job, &[id.as_str()]).await?;
+            let of_new = view::ask(&ctx.pool, &new.addr).await.ok();
+            let of_members = view.reachable().filter_map(|node| node.report.as_ref().ok());
+            let greets = |report: &Report| report.lines.iter().any(|line| line.flags.contains(Flags::HANDSHAKE));
+            let greeting = of_members.chain(&of_new).any(greets);
+            let knows_others = of_new.is_some_and(|report| report.own().id == id && report.lines.len() > 1);
+            Ok(match view.node(&id).is_none() && (greeting || knows_others) {
+                true => Look::NotYet(format!("{} is being greeted", new.addr)),
+                false => Look::Done(view),
+            })
+        })
+        .await
     }
 
     /// Those that were primaries become primaries again.

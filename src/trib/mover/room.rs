@@ -12,6 +12,12 @@ use super::Trouble;
 use super::link::Link;
 use crate::base::Slot;
 
+/// A few big keys among many small ones are easily missed: where the share that the moving keys have of the source would not
+/// fit, each of up to so many keys is looked at.
+const MEASURED_MAX: u64 = 200_000;
+/// So many at a time.
+const PAGE_KEYS: u64 = 1000;
+
 /// Keys are looked at in so many slots, spread over all that have any, and so many in each.
 const SLOTS_SAMPLED: usize = 32;
 const KEYS_SAMPLED: usize = 4;
@@ -21,6 +27,13 @@ const KEYS_SAMPLED: usize = 4;
 pub struct Coming {
     pub keys: u64,
     pub bytes: u64,
+}
+
+impl Coming {
+    fn add(&mut self, keys: u64, bytes: u64) {
+        self.keys += keys;
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
 }
 
 /// The memory of one target.
@@ -50,18 +63,68 @@ pub async fn check<'l, 'v: 'l>(links: impl Iterator<Item = &'l Link<'v>>) -> Res
             continue;
         }
         let mut coming = Coming::default();
+        let mut known = Vec::with_capacity(links.len());
         for link in links {
-            let keys: u64 = link.counts.values().sum();
             // A server that does not tell the size of its keys cannot be asked twice.
             let Some(each) = bytes_per_key(link).await? else { continue };
-            coming.keys += keys;
-            coming.bytes = coming.bytes.saturating_add(keys.saturating_mul(each));
+            known.push(link);
+            coming.add(keys(link), keys(link).saturating_mul(each));
+        }
+        if fits(memory, coming) {
+            let mut share = Coming::default();
+            for link in &known {
+                share.add(keys(link), share_of(link).await?);
+            }
+            if !fits(memory, share) {
+                coming = match share.keys <= MEASURED_MAX {
+                    true => measured(&known).await?,
+                    false => share,
+                };
+            }
         }
         if !fits(memory, coming) {
             return Err(Trouble::NoRoom { to: addr.clone(), memory, coming });
         }
     }
     Ok(())
+}
+
+fn keys(link: &Link<'_>) -> u64 {
+    link.counts.values().sum()
+}
+
+/// The part of the source's dataset that belongs to the link's keys, if all were of one size.
+async fn share_of(link: &Link<'_>) -> Result<u64, Failure> {
+    let source = vitals::ask(&link.source().await?).await?;
+    Ok(part(source.dataset_bytes, keys(link), source.keys))
+}
+
+fn part(bytes: u64, keys: u64, of: u64) -> u64 {
+    let part = u128::from(bytes) * u128::from(keys) / u128::from(of.max(keys).max(1));
+    u64::try_from(part).unwrap_or(u64::MAX)
+}
+
+/// What all keys of the links take, each looked at.
+async fn measured(links: &[&Link<'_>]) -> Result<Coming, Failure> {
+    let mut coming = Coming::default();
+    for link in links {
+        for database in 0..link.databases().await? {
+            let mut held = link.counts.iter().filter(|&(_, &keys)| keys > 0).peekable();
+            while held.peek().is_some() {
+                let (mut slots, mut page, mut most) = (Vec::new(), 0, 0);
+                while let Some((&slot, &keys)) = held.next_if(|(_, keys)| page == 0 || page + **keys <= PAGE_KEYS) {
+                    slots.push(slot);
+                    page += keys;
+                    most = most.max(keys);
+                }
+                let at_most = usize::try_from(most).unwrap_or(usize::MAX);
+                let listed = link.list(database, &slots, at_most).await?.concat();
+                let sizes = sizes(link, database, &listed).await?;
+                coming.add(sizes.len() as u64, sizes.iter().sum());
+            }
+        }
+    }
+    Ok(coming)
 }
 
 /// What a key of the link's slots takes at the source, on average; `None` where nobody can say.
@@ -111,5 +174,14 @@ mod tests {
         assert!(!fits(memory(100, 150), coming(0)), "it is full already");
         assert!(fits(memory(100, 150), Coming::default()), "slots without keys");
         assert!(!fits(memory(100, 50), coming(u64::MAX)));
+    }
+
+    #[test]
+    fn the_share_is_by_keys() {
+        assert_eq!(part(1000, 1, 4), 250);
+        assert_eq!(part(1000, 4, 4), 1000);
+        assert_eq!(part(1000, 5, 4), 1000, "some have come since");
+        assert_eq!(part(1000, 0, 0), 0);
+        assert_eq!(part(u64::MAX, 3, 4), u64::MAX / 4 * 3 + 2);
     }
 }
