@@ -5,6 +5,7 @@ use super::effect::LogLevel;
 use super::server::Server;
 use super::slot_migration::ranges::SlotRanges;
 use super::slot_migration::{JobName, why};
+use super::table::Lookup;
 use crate::base::{Millis, Rng};
 use crate::data::value::Value;
 use crate::keyspace::{Keyspace, LapsedFields, SetExpire};
@@ -210,7 +211,10 @@ impl Server {
     /// The server does not have this command, or not with so many arguments.
     pub fn replay(&mut self, args: Args<'_>) -> Result<(), String> {
         let Some(mut client) = self.loader.take() else { return Ok(()) };
-        let known = self.find_command(&mut client, args).map(drop).map_err(|error| error.text().into_owned());
+        let known = self.find_command(&mut client, args).map(drop).map_err(|error| match self.commands.lookup(args) {
+            Lookup::Found(_) => error.text().trim_start_matches("ERR ").to_owned(),
+            _ => format!("Unknown command '{}'", String::from_utf8_lossy(args.at(0))),
+        });
         if known.is_ok() {
             self.dispatch(&mut client, args);
             client.reply.buf.clear();

@@ -182,7 +182,7 @@ pub(super) async fn load_log_file(
     path: &Path,
     is_last: bool,
 ) -> Result<(), Vec<String>> {
-    let shown = path.display().to_string();
+    let shown = path.file_name().unwrap_or_default().display().to_string();
     let fatal = |error: &dyn std::fmt::Display| vec![format!("Fatal error: can't read the AOF file {shown}: {error}")];
     let file = File::open(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => vec![format!("The AOF file {shown} doesn't exist")],
@@ -200,7 +200,7 @@ pub(super) async fn load_log_file(
     }
     match replay(shared, AofReader::new(reader, offset)).await {
         Ok(()) => Ok(()),
-        Err(Replay::Refused(text)) => Err(vec![format!("Error reading the append only file {shown}, error: {text}")]),
+        Err(Replay::Refused(text)) => Err(vec![format!("{text} reading the append only file {shown}")]),
         Err(Replay::Damaged(error)) => match judge_damage(&error, &shown, is_last, config.aof_load_truncated) {
             Verdict::Refuse { log } => Err(log),
             Verdict::Truncate { len, log } => {

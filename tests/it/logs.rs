@@ -1,6 +1,7 @@
 //! The files of the append-only log as a server finds them: cut short, from an older server, taken back to a moment.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use crate::support::{Server, ServerKind, run};
@@ -63,10 +64,21 @@ fn what_a_crash_left_half_done_is_cut_off() {
 fn a_damaged_log_is_refused_where_nothing_may_be_cut_off() {
     let cut = &set("k")[..20];
     let wrong = format!("{}PING\r\n", set("k"));
+    let end = "Unexpected end of file reading the append only file appendonly.aof.1.incr.aof. You can: 1) Make a backup \
+               of your AOF file, then use ./redis-check-aof --fix <filename.manifest>. 2) Alternatively you can set the \
+               'aof-load-truncated' configuration option to yes and restart the server.\n";
+    let bad = "Bad file format reading the append only file appendonly.aof.1.incr.aof: make a backup of your AOF file, \
+               then use ./redis-check-aof --fix <filename.manifest>\n";
+    let unknown = "Unknown command 'blah' reading the append only file appendonly.aof.1.incr.aof\n";
     for (directive, tail, text) in [
-        ("no", cut, "Unexpected end of file reading the append only file"),
-        ("yes", &wrong, "Bad file format reading the append only file"),
-        ("no", &wrong, "Bad file format reading the append only file"),
+        ("no", cut, end),
+        ("yes", &wrong, bad),
+        ("no", &wrong, bad),
+        ("yes", "garb", bad),
+        ("no", "garb", bad),
+        ("yes", &"\0".repeat(10), bad),
+        ("yes", "*3\r\n$3\r\nsetXXYY", bad),
+        ("yes", &command(&["blah", "1"]), unknown),
     ] {
         for kind in KINDS.into_iter().filter(|kind| kind.is_available()) {
             let server = killed_with(kind, "", tail);
@@ -78,6 +90,61 @@ fn a_damaged_log_is_refused_where_nothing_may_be_cut_off() {
             assert!(ran.code == 1 && ran.stdout.contains(text), "{} {directive}: {ran:?}", program(kind));
             assert_eq!(fs::read(&path).unwrap(), before, "the file is as it was");
         }
+    }
+}
+
+#[test]
+fn a_file_that_is_no_log_is_left_as_it_is() {
+    for notes in ["my important notes, not an append-only file", "RED", "*"] {
+        for kind in KINDS.into_iter().filter(|kind| kind.is_available()) {
+            let mut server = Server::start(kind, "");
+            server.kill();
+            fs::write(server.dir().join("appendonly.aof"), notes).unwrap();
+            let config = server.dir().join("redis.conf");
+            let args = [config.to_str().unwrap(), "--appendonly", "yes", "--aof-load-truncated"];
+            if notes != "*" {
+                let ran = run(&program(kind), &[&args[..], &["yes"]].concat(), "", &[]);
+                assert!(ran.code == 1 && ran.stdout.contains("Bad file format"), "{}: {ran:?}", program(kind));
+            }
+            let ran = run(&program(kind), &[&args[..], &["no"]].concat(), "", &[]);
+            let reason = if notes == "*" { "Unexpected end of file" } else { "Bad file format" };
+            assert!(ran.code == 1 && ran.stdout.contains(reason), "{}: {ran:?}", program(kind));
+            assert_eq!(fs::read_to_string(server.dir().join("appendonlydir/appendonly.aof")).unwrap(), notes);
+        }
+    }
+}
+
+#[test]
+fn a_manifest_that_says_what_it_is_to_say_is_not_written() {
+    let mut server = Server::start(ServerKind::Node, "appendonly yes");
+    assert_eq!(server.text("SET first v"), "OK");
+    server.kill();
+    let path = server.dir().join("appendonlydir/appendonly.aof.manifest");
+    let text =
+        format!("# kept by hand\n{}", fs::read_to_string(&path).unwrap().replace("type i", "type i origin here"));
+    fs::write(&path, &text).unwrap();
+    let file = fs::metadata(&path).unwrap().ino();
+    server.restart();
+    assert_eq!(server.text("GET first"), "v");
+    assert_eq!((fs::read_to_string(&path).unwrap(), fs::metadata(&path).unwrap().ino()), (text, file));
+}
+
+#[test]
+fn a_log_is_not_begun_where_the_data_directory_is_gone() {
+    for kind in KINDS.into_iter().filter(|kind| kind.is_available()) {
+        let server = Server::start(kind, "enable-protected-configs yes");
+        let data = server.dir().join("data");
+        fs::create_dir(&data).unwrap();
+        assert_eq!(server.text(&format!("CONFIG SET dir {}", data.display())), "OK");
+        fs::remove_dir(&data).unwrap();
+        let mut connection = server.connect();
+        let mut ask = redis::cmd("CONFIG");
+        let error = ask.arg("SET").arg("appendonly").arg("yes").exec(&mut connection).unwrap_err();
+        let text =
+            "CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. Check server logs.";
+        assert!(error.to_string().contains(text), "{kind:?}: {error}");
+        assert!(!data.exists(), "{kind:?}");
+        assert_eq!(server.text("SET k v"), "OK");
     }
 }
 

@@ -84,16 +84,13 @@ impl<R: BufRead> AofReader<R> {
         if self.inner.fill_buf()?.is_empty() {
             return if self.inside_multi { Err(self.truncated()) } else { Ok(None) };
         }
-        self.read_line()?;
+        self.read_line(b'*')?;
         if self.line.first() == Some(&b'#') {
             return Ok(Some(Record::Annotation(&self.line)));
         }
         let argc = self.count(b'*')?;
-        if argc == 0 {
-            return Err(self.format("a command without a name"));
-        }
         for _ in 0..argc {
-            self.read_line()?;
+            self.read_line(b'$')?;
             let length = self.count(b'$')?;
             self.read_argument(length)?;
         }
@@ -113,13 +110,14 @@ impl<R: BufRead> AofReader<R> {
         }
     }
 
-    /// Reads a line into `line`, without its end.
-    fn read_line(&mut self) -> Result<(), AofError> {
+    /// Reads a line into `line`, without its end. It should begin with `prefix`, which is only looked at if the file ends
+    /// in it.
+    fn read_line(&mut self, prefix: u8) -> Result<(), AofError> {
         self.line.clear();
         loop {
             let bytes = self.inner.fill_buf()?;
             if bytes.is_empty() {
-                return Err(self.truncated());
+                return Err(self.cut_line(prefix));
             }
             let end = bytes.iter().position(|&b| b == b'\n');
             let step = end.map_or(bytes.len(), |end| end + 1);
@@ -137,15 +135,29 @@ impl<R: BufRead> AofReader<R> {
         }
     }
 
+    /// What to say of a line whose end is missing: a file may well be cut there, but only if it is the beginning of a line
+    /// that could stand there. Anything else is not for us to cut away.
+    fn cut_line(&mut self, prefix: u8) -> AofError {
+        let line = self.line.as_slice();
+        if line.is_empty() || line == [prefix] || (prefix == b'*' && line[0] == b'#') {
+            return self.truncated();
+        }
+        self.line.pop_if(|b| *b == b'\r');
+        self.count(prefix).err().unwrap_or_else(|| self.truncated())
+    }
+
     /// The number in the line, which must begin with `prefix`.
     fn count(&self, prefix: u8) -> Result<u32, AofError> {
         let number = match self.line.split_first() {
             Some((&first, digits)) if first == prefix => num::parse_i64(digits),
             _ => None,
         };
-        number.and_then(|n| u32::try_from(n).ok()).ok_or_else(|| {
-            self.format(if prefix == b'*' { "expected a count of arguments" } else { "expected an argument's length" })
-        })
+        match number.and_then(|n| u32::try_from(n).ok()) {
+            Some(0) if prefix == b'*' => Err(self.format("a command without a name")),
+            Some(number) => Ok(number),
+            None if prefix == b'*' => Err(self.format("expected a count of arguments")),
+            None => Err(self.format("expected an argument's length")),
+        }
     }
 
     /// Appends one argument and skips the two bytes behind it, which servers do not check either. Memory grows with
@@ -272,9 +284,23 @@ mod tests {
             b"*1\r\n$99999999999999\r\n",
             b"PING\r\n",
             &[b'#'; 2000],
+            // Nor is what has no line end at all the beginning of a command.
+            b"my important notes",
+            b"RED",
+            &[0; 10],
+            b"*x",
+            b"*0",
+            b"*3x",
+            b"*\r",
+            b"*3\r\n#3",
+            b"*3\r\n$\r",
+            b"*3\r\n$x",
+            b"*3\r\n$3\r\nsetXXYY",
         ] {
-            let end = read(file, 64).1;
-            assert!(matches!(end, Err(AofError::Format { .. })), "{}: {end:?}", file.escape_ascii());
+            for before in [commands(&[]), commands(&[&[b"SELECT", b"0"]]), commands(&[&[b"MULTI"]])] {
+                let end = read(&[&before, file].concat(), 64).1;
+                assert!(matches!(end, Err(AofError::Format { .. })), "{}: {end:?}", file.escape_ascii());
+            }
         }
         // A promise of much data is only a short file.
         assert_eq!(cut_at(b"*1000000000\r\n$4294967295\r\nabc"), Some((0, false)));

@@ -81,14 +81,14 @@ pub fn judge_damage(error: &AofError, name: &str, is_last: bool, load_truncated:
         AofError::Truncated { .. } => Verdict::Refuse {
             log: vec![format!(
                 "Unexpected end of file reading the append only file {name}. You can: 1) Make a backup of your AOF \
-                 file, then use ./valkey-check-aof --fix <filename.manifest>. 2) Alternatively you can set the \
+                 file, then use ./redis-check-aof --fix <filename.manifest>. 2) Alternatively you can set the \
                  'aof-load-truncated' configuration option to yes and restart the server."
             )],
         },
         AofError::Format { .. } => Verdict::Refuse {
             log: vec![format!(
                 "Bad file format reading the append only file {name}: make a backup of your AOF file, then use \
-                 ./valkey-check-aof --fix <filename.manifest> ({error})"
+                 ./redis-check-aof --fix <filename.manifest>"
             )],
         },
         AofError::Io(_) => {
