@@ -40,7 +40,7 @@ impl Disk for RealDisk {
         if path.is_dir() {
             return Ok(());
         }
-        fs::create_dir_all(path)?;
+        fs::create_dir(path)?;
         sync_dir(path)
     }
 

@@ -25,7 +25,7 @@ pub trait Disk {
     /// The length of a file; an error when it is missing.
     fn len(&self, path: &Path) -> io::Result<u64>;
 
-    /// Makes a directory, durably, unless it is there.
+    /// Makes a directory, durably, unless it is there; an error where that in which it is to be is missing.
     fn make_dir(&self, path: &Path) -> io::Result<()>;
 
     /// Gives a file another name, in the place of what has it.

@@ -158,7 +158,13 @@ impl<D: Disk> Log<D> {
         };
         self.len = file.len()?;
         self.place = place;
-        self.put_manifest(manifest)?;
+        if read_manifest(&self.disk, &self.place)?.as_ref() == Some(&manifest) {
+            // Nothing is written where nothing changes: the disk may be full. Whoever wrote it may have ended at once.
+            self.manifest = manifest;
+            self.unsettled = true;
+        } else {
+            self.put_manifest(manifest)?;
+        }
         self.settle()?;
         self.file = Some(file);
         self.unnamed = false;
