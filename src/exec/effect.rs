@@ -46,7 +46,7 @@ pub enum Effect {
     ApplyConfig(Box<ConfigRequest>),
     /// Directives were changed that something outside depends on.
     Reconfigure { names: Vec<&'static str> },
-    /// The AOF is switched off.
+    /// The AOF is off: a base that was begun since it was closed is not to switch it on again.
     CloseAof,
     /// Begin a new base of the AOF, and report with [`super::Server::rewrite_begun`]. Who waits under the token is told.
     RewriteAof { token: Option<Token> },

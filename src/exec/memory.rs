@@ -88,7 +88,7 @@ impl Server {
     /// Bytes of the AOF's buffer, and of the backlog as far as slow replicas make it longer than it should be.
     #[must_use]
     pub fn uncounted_bytes(&self) -> u64 {
-        (self.aof.pending() + self.backlog_excess_bytes) as u64
+        (self.aof.unwritten() + self.backlog_excess_bytes) as u64
     }
 
     /// By how much slow replicas make the backlog longer than it should be.

@@ -257,6 +257,8 @@ pub struct AofBuffer {
     buf: Vec<u8>,
     /// Bytes ever appended.
     pub offset: u64,
+    /// How many of those that have been taken the disk has refused: they wait beside the buffer.
+    pub refused: usize,
     /// What has been written is being made durable beside everything else.
     pub syncing: bool,
 }
@@ -274,6 +276,7 @@ impl AofBuffer {
         self.stamped = None;
         if !on {
             self.buf.clear();
+            self.refused = 0;
         }
     }
 
@@ -311,5 +314,11 @@ impl AofBuffer {
     #[must_use]
     pub fn pending(&self) -> usize {
         self.buf.len()
+    }
+
+    /// Bytes that are not in the file yet.
+    #[must_use]
+    pub fn unwritten(&self) -> usize {
+        self.buf.len() + self.refused
     }
 }

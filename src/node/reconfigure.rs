@@ -72,5 +72,9 @@ async fn perform(shared: &Shared, listeners: &mut Listeners, request: &ConfigReq
             failed("bind", "Failed to bind to specified addresses.".to_owned())
         });
     }
+    if has("appendonly") && !request.config.appendonly {
+        // Last, as it is not to be taken back. What runs after the reply must not be in the file any more.
+        shared.aof.switch_off().await;
+    }
     Ok(std::env::current_dir().unwrap_or(old_dir).into_os_string().into_vec())
 }

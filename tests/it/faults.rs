@@ -54,6 +54,12 @@ fn a_full_disk_refuses_writes_until_there_is_room() {
     assert!(error_of(&server, "PING").contains("MISCONF"));
     assert_eq!(server.text("GET n"), last.to_string());
     assert_eq!(persistence(&server, "aof_last_write_status"), "err");
+    let files_bytes = || {
+        let base = fs::metadata(server.dir().join("appendonlydir/appendonly.aof.1.base.rdb")).unwrap().len();
+        base + fs::metadata(server.dir().join(INCREMENT)).unwrap().len()
+    };
+    assert_eq!(persistence(&server, "aof_current_size"), files_bytes().to_string());
+    assert_ne!(persistence(&server, "aof_buffer_length"), "0");
     // No torn command stays.
     let log = fs::read(server.dir().join(INCREMENT)).unwrap();
     assert!(log.ends_with(b"\r\n"), "{}", log[log.len() - 40..].escape_ascii());
@@ -64,6 +70,8 @@ fn a_full_disk_refuses_writes_until_there_is_room() {
     eventually("all is written", || {
         fs::read(server.dir().join(INCREMENT)).unwrap().windows(4).filter(|w| w == b"INCR").count() as u64 == last + 1
     });
+    assert_eq!(persistence(&server, "aof_current_size"), files_bytes().to_string());
+    assert_eq!(persistence(&server, "aof_buffer_length"), "0");
     server.restart();
     assert_eq!(server.text("GET n"), (last + 1).to_string());
 }

@@ -149,6 +149,29 @@ fn a_log_is_not_begun_where_the_data_directory_is_gone() {
 }
 
 #[test]
+fn what_runs_after_the_log_is_switched_off_is_not_in_it() {
+    for policy in ["always", "everysec"] {
+        let server = Server::start(ServerKind::Node, &format!("appendonly yes\nappendfsync {policy}"));
+        let mut connection = server.connect();
+        for round in 0..20 {
+            let mut pipeline = redis::pipe();
+            pipeline.cmd("SET").arg(format!("before{round}")).arg("v");
+            pipeline.cmd("CONFIG").arg("SET").arg("appendonly").arg("no");
+            pipeline.cmd("SET").arg(format!("after{round}")).arg("v");
+            pipeline.exec(&mut connection).unwrap();
+            let bytes = fs::read(last_increment(&server)).unwrap();
+            let has = |name: &str| String::from_utf8_lossy(&bytes).contains(&format!("{name}{round}\r\n"));
+            assert_eq!((has("before"), has("after")), (true, false), "{policy} {round}");
+            assert_eq!(server.text("CONFIG SET appendonly yes"), "OK");
+            eventually("the log has its base", || {
+                let info = server.text("INFO persistence");
+                field(&info, "aof_rewrite_in_progress") == "0" && field(&info, "aof_rewrite_scheduled") == "0"
+            });
+        }
+    }
+}
+
+#[test]
 fn a_log_of_one_file_moves_into_its_directory() {
     let commands = format!("{}{}{}", command(&["SELECT", "0"]), set("a"), set("b"));
     let mut snapshot = {

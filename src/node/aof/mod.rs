@@ -102,20 +102,15 @@ enum Order {
         asker: Asker,
     },
     /// The base is complete in this file.
-    FinishBase {
-        temp: PathBuf,
-        done: oneshot::Sender<std::io::Result<()>>,
-    },
+    FinishBase { temp: PathBuf, done: oneshot::Sender<std::io::Result<()>> },
     /// The base under way has failed.
     AbandonBase,
     /// These files have been deleted.
     Forget(Vec<LogFile>),
     /// Write everything, durably if so asked.
-    Settle {
-        fsync: bool,
-        done: oneshot::Sender<std::io::Result<()>>,
-    },
-    Close,
+    Settle { fsync: bool, done: oneshot::Sender<std::io::Result<()>> },
+    /// Stop appending; who has given a sender waits for it.
+    Close(Option<oneshot::Sender<()>>),
 }
 
 /// Who is told how the beginning of a base went.
@@ -250,7 +245,15 @@ impl Aof {
 
     /// Stops appending.
     pub fn close(&self) {
-        self.order(Order::Close);
+        self.order(Order::Close(None));
+    }
+
+    /// Stops appending, and waits until what came before is on disk and nothing more goes there.
+    pub async fn switch_off(&self) {
+        let (done, closed) = oneshot::channel();
+        self.order(Order::Close(Some(done)));
+        // Without its thread there is nothing that would append.
+        let _ = closed.await;
     }
 
     /// The dataset is replaced by another one: the log says nothing of it before its next base is complete.
@@ -331,7 +334,7 @@ impl Aof {
                 }
                 let _ = done.send(result);
             }
-            Order::Close => {
+            Order::Close(done) => {
                 let taken = take(shared, inner);
                 match inner.log.write().and_then(|()| inner.log.sync()) {
                     Ok(()) => self.tell_durable(shared, inner, &taken),
@@ -347,7 +350,7 @@ impl Aof {
                     server.aof_error = None;
                     server.cancel_rewrite();
                     if server.config.appendonly {
-                        // It has been switched on again meanwhile, and is about to begin anew.
+                        // It is being switched off, or has been switched on again meanwhile and is about to begin anew.
                         server.log_tells_nothing();
                     } else {
                         server.log_is_off();
@@ -357,6 +360,9 @@ impl Aof {
                 // Nobody is to wait for a log that there is not: neither who wrote before the last sync, nor during it.
                 self.tell_written(end);
                 self.advance(end);
+                if let Some(done) = done {
+                    let _ = done.send(());
+                }
             }
         }
     }
@@ -469,13 +475,18 @@ impl Aof {
             }
             std::process::exit(1);
         }
-        shared.server().aof_error = Some(text);
+        let mut server = shared.server();
+        server.aof_error = Some(text);
+        server.aof.refused = inner.log.waiting_bytes();
         Some(RETRY_PERIOD)
     }
 
     fn solved(&self, shared: &Shared, inner: &mut Inner) {
         inner.failing = None;
-        shared.server().aof_error = None;
+        let mut server = shared.server();
+        server.aof_error = None;
+        server.aof.refused = 0;
+        drop(server);
         shared.logger.warning(format_args!("AOF write error looks solved. The server can write again."));
     }
 

@@ -48,10 +48,13 @@ pub(super) fn persistence(info: &mut Info<'_>) {
     info.flag("slot_migration_fork_in_progress", server.migrations.is_walking());
     info.field("aof_last_cow_size", 0);
     if server.aof.is_on() {
-        info.field("aof_current_size", growth.current_bytes(server.aof.offset));
+        info.field(
+            "aof_current_size",
+            growth.current_bytes(server.aof.offset).saturating_sub(server.aof.unwritten() as u64),
+        );
         info.field("aof_base_size", growth.base_bytes());
         info.flag("aof_pending_rewrite", growth.scheduled);
-        info.field("aof_buffer_length", server.aof.pending());
+        info.field("aof_buffer_length", server.aof.unwritten());
         info.flag("aof_pending_bio_fsync", server.aof.syncing);
         info.field("aof_delayed_fsync", server.stats.delayed_syncs);
     }

@@ -35,7 +35,7 @@ pub(super) fn memory(info: &mut Info<'_>) {
     info.field("mem_clients_slaves", replicas);
     info.field("mem_clients_normal", normal);
     info.field("mem_cluster_links", server.cluster.as_ref().map_or(0, |engine| engine.links_bytes()));
-    info.field("mem_aof_buffer", server.aof.pending());
+    info.field("mem_aof_buffer", server.aof.unwritten());
     info.field("mem_allocator", &server.facts.allocator);
     info.field("active_defrag_running", 0);
     info.field("lazyfree_pending_objects", gauges.lazy_free_pending);

@@ -31,7 +31,7 @@ impl Overview {
             let sum = if client.is(ClientFlags::REPLICA) { &mut replicas } else { &mut normal };
             *sum = (sum.0 + bytes, sum.1 + 1);
         }
-        let (backlog, aof_buffer) = (server.repl.memory() as u64, server.aof.pending() as u64);
+        let (backlog, aof_buffer) = (server.repl.memory() as u64, server.aof.unwritten() as u64);
         let startup = server.startup_memory_bytes;
         let overhead = startup + backlog + replicas.0 + normal.0 + aof_buffer;
         Overview {
