@@ -2,6 +2,8 @@
 
 use std::process::{Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::slots::{fill, id_of, keys_in, slots_of};
 use crate::support::{Ran, STATE_HOME, Server, ServerKind, eventually};
 use crate::{cluster, trib, trib_with};
@@ -137,6 +139,35 @@ fn a_lock_goes_with_the_one_who_held_it() {
         assert!(ran.code == 1 && ran.stdout.contains("*** The lock was taken away by "), "{ran:?}");
     }
     assert_eq!(trib(&format!("check --search-multiple-owners {seed}")).code, 0);
+    assert_eq!(keys_in(&servers), 9000);
+}
+
+#[test]
+fn who_was_stuck_finds_the_lock_broken_though_the_breaker_has_gone() {
+    if !ServerKind::Stock.is_available() {
+        return;
+    }
+    let servers = cluster(3, 0, "");
+    let seed = servers[2].addr();
+    fill(servers[0].port, 9000);
+    let (from, to) = (id_of(&servers[0]), id_of(&servers[1]));
+    let line = format!("reshard --yes --from {from} --to {to} --max-keys-per-sec 200 --slots 5000 {seed}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trib"));
+    command.args(line.split(' ')).env("XDG_STATE_HOME", STATE_HOME);
+    let mut stuck = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    eventually("slots are on their way", || {
+        assert_eq!(stuck.try_wait().unwrap(), None, "{line}");
+        slots_of(&servers[0]) < 5461
+    });
+    let pid = Pid::from_child(&stuck);
+    kill_process(pid, Signal::STOP).unwrap();
+    assert_eq!(trib(&format!("set-timeout --force {seed} 2345")).code, 0);
+    kill_process(pid, Signal::CONT).unwrap();
+    let ran = stuck.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(said.contains("*** The lock was taken away by somebody who is gone by now: stopping."), "{said}");
+    assert!(slots_of(&servers[0]) > 461, "it has stopped long before its end");
+    assert_eq!(trib(&format!("fix --yes {seed}")).code, 0);
     assert_eq!(keys_in(&servers), 9000);
 }
 

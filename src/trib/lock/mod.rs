@@ -17,7 +17,7 @@ use redis::Cmd;
 
 use super::access::Access;
 use super::addr::Addr;
-use super::client::{Client, Pool, command, join_all, text_of};
+use super::client::{Client, Pool, command, info_field, join_all, text_of};
 use super::error::{Error, Failure};
 use super::ui::Ui;
 use super::view::{ClusterView, Node};
@@ -91,6 +91,32 @@ struct Seat {
     addr: Addr,
     /// The named connection, while there is one.
     client: Option<Client>,
+    /// Which run of the server it was made to, where that is told.
+    run: Option<String>,
+}
+
+/// What a node said when the name was put up there.
+struct Seen {
+    client: Client,
+    run: Option<String>,
+    claims: Vec<Claim>,
+}
+
+/// Who has taken the lock away.
+pub enum Taken {
+    By(Claim),
+    /// The nodes live and have closed the connections: who broke the lock has gone again.
+    ByOneGone,
+}
+
+impl Taken {
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Taken::By(claim) => claim.describe(),
+            Taken::ByOneGone => "somebody who is gone by now".to_owned(),
+        }
+    }
 }
 
 impl Lock {
@@ -105,7 +131,7 @@ impl Lock {
         terms: Terms,
     ) -> Result<Option<Lock>, Error> {
         let mut random = Rng::seeded(u64::from_str_radix(&me.token, 16).unwrap_or(u64::from(me.pid)));
-        let seats = addrs.into_iter().map(|addr| Seat { addr, client: None }).collect();
+        let seats = addrs.into_iter().map(|addr| Seat { addr, client: None, run: None }).collect();
         let lock = Lock { me, needed, access: access.clone(), seats: RefCell::new(seats) };
         let begun = Instant::now();
         let (mut said, mut contested, mut broken) = (false, None, false);
@@ -173,8 +199,8 @@ impl Lock {
         let looks = join_all(known.into_iter().map(|(addr, client)| self.look_at(addr, client))).await;
         let mut seats = self.seats.borrow_mut();
         let kept = seats.iter_mut().zip(looks).map(|(seat, look)| match look {
-            Ok((client, claims)) => {
-                seat.client = Some(client);
+            Ok(Seen { client, run, claims }) => {
+                (seat.client, seat.run) = (Some(client), run);
                 Ok(claims)
             }
             Err(failure) => {
@@ -185,19 +211,22 @@ impl Lock {
         kept.collect()
     }
 
-    async fn look_at(&self, addr: Addr, client: Option<Client>) -> Result<(Client, Vec<Claim>), Failure> {
+    async fn look_at(&self, addr: Addr, client: Option<Client>) -> Result<Seen, Failure> {
         let client = match client {
             Some(client) => client,
             None => Client::dial(&addr, &self.access).await?,
         };
         let mut name: Cmd = command("CLIENT SETNAME");
         name.arg(self.me.name());
-        let cmds = [name, command("CLIENT LIST")];
-        let mut list = None;
-        for reply in client.pipeline(client.timeouts().reply, &cmds).await? {
-            list = text_of(&reply?);
-        }
-        Ok((client, claim::claims(&list.unwrap_or_default())))
+        let cmds = [name, command("CLIENT LIST"), command("INFO server")];
+        let mut replies = client.pipeline(client.timeouts().reply, &cmds).await?.into_iter();
+        let mut next = || replies.next().transpose();
+        next()?;
+        let list = next()?.as_ref().and_then(text_of);
+        // Who may not ask for it does without.
+        let info = next().ok().flatten().as_ref().and_then(text_of);
+        let run = info.and_then(|info| info_field(&info, "run_id").map(str::to_owned));
+        Ok(Seen { client, run, claims: claim::claims(&list.unwrap_or_default()) })
     }
 
     /// Takes the name down everywhere.
@@ -217,8 +246,8 @@ impl Lock {
         join_all(work).await;
     }
 
-    /// Who has the lock by now, if that is somebody else. Puts the name up again where a node has restarted.
-    pub async fn lost(&self) -> Option<Claim> {
+    /// Who has taken the lock away, if somebody has. Puts the name up again where a node has restarted.
+    pub async fn lost(&self) -> Option<Taken> {
         let clients: Vec<Option<Client>> = self.seats.borrow().iter().map(|seat| seat.client.clone()).collect();
         let pings = join_all(clients.iter().map(|client| async {
             match client {
@@ -231,8 +260,13 @@ impl Lock {
         if kept == pings.len() {
             return None;
         }
-        for (seat, _) in self.seats.borrow_mut().iter_mut().zip(&pings).filter(|(_, kept)| !**kept) {
-            seat.client = None;
+        let needed = self.needed.of(pings.len());
+        let mut before = Vec::with_capacity(pings.len());
+        for (seat, kept) in self.seats.borrow_mut().iter_mut().zip(&pings) {
+            before.push(seat.run.take().filter(|_| !kept && seat.client.is_some()));
+            if !kept {
+                seat.client = None;
+            }
         }
         let others: Vec<Vec<Claim>> = self
             .look()
@@ -241,9 +275,15 @@ impl Lock {
             .flatten()
             .map(|list| list.into_iter().filter(|claim| claim.operator.token != self.me.token).collect())
             .collect();
-        let other = claim::foremost(&others).filter(|_| kept < self.needed.of(pings.len()))?;
+        let same_run =
+            self.seats.borrow().iter().zip(before).filter(|(seat, run)| run.is_some() && seat.run == *run).count();
+        let taken = match claim::foremost(&others).filter(|_| kept < needed) {
+            Some(other) => Taken::By(other),
+            None if same_run >= needed => Taken::ByOneGone,
+            None => return None,
+        };
         self.leave();
-        Some(other)
+        Some(taken)
     }
 }
 
