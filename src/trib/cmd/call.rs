@@ -72,9 +72,9 @@ const REPLY_LIMIT: Duration = Duration::from_secs(600);
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let ui = ctx.ui;
     let view = ClusterView::load(&ctx.pool, &args.node).await?;
-    let words = words(args)?;
-    let shown: Vec<_> = words.iter().map(|word| String::from_utf8_lossy(word)).collect();
-    ui.heading(format!(">>> Calling {}", shown.join(" ")));
+    let input = if args.stdin || args.stdin_tag.is_some() { Some(stdin()?) } else { None };
+    let words = words(args, input.as_deref())?;
+    ui.heading(format!(">>> Calling {}", shown(args, &words, ui.wording())));
     let mut cmd = redis::Cmd::new();
     for word in &words {
         cmd.arg(word);
@@ -138,19 +138,22 @@ fn in_zone<'v>(view: &'v ClusterView, vitals: &Vitals, zone: &str) -> Result<Vec
     })
 }
 
-/// The command, with the part of it that comes from stdin.
-fn words(args: &Args) -> Result<Vec<Vec<u8>>, Error> {
-    let mut words: Vec<Vec<u8>> = args.words.iter().map(|word| word.as_bytes().to_vec()).collect();
-    if !args.stdin && args.stdin_tag.is_none() {
-        return Ok(words);
-    }
+/// All that comes from stdin.
+pub fn stdin() -> Result<Vec<u8>, Error> {
     let mut input = Vec::new();
     let read = std::io::stdin().lock().read_to_end(&mut input);
     read.map_err(|e| Error::failed(format!("[ERR] cannot read stdin: {e}")))?;
+    Ok(input)
+}
+
+/// The command, with the part of it that comes from stdin.
+fn words(args: &Args, input: Option<&[u8]>) -> Result<Vec<Vec<u8>>, Error> {
+    let mut words: Vec<Vec<u8>> = args.words.iter().map(|word| word.as_bytes().to_vec()).collect();
+    let Some(input) = input else { return Ok(words) };
     match &args.stdin_tag {
-        None => words.push(input),
+        None => words.push(input.to_vec()),
         Some(tag) => match words.iter_mut().find(|word| *word == tag.as_bytes()) {
-            Some(word) => *word = input,
+            Some(word) => *word = input.to_vec(),
             None => {
                 return Err(Error::usage(format!("[ERR] The word '{tag}' is not in the command."))
                     .hint(format!("it is replaced by what comes from stdin, as in: -X {tag} set key {tag}")));
@@ -158,6 +161,16 @@ fn words(args: &Args) -> Result<Vec<Vec<u8>>, Error> {
         },
     }
     Ok(words)
+}
+
+/// The command as it is told. What comes from stdin may be a secret that was kept off the command line for that; redis-cli
+/// shows it all the same.
+fn shown(args: &Args, words: &[Vec<u8>], wording: Wording) -> String {
+    let typed = args.words.iter().map(|word| word.to_string_lossy());
+    match wording {
+        Wording::RedisCli => words.iter().map(|word| String::from_utf8_lossy(word)).collect::<Vec<_>>().join(" "),
+        Wording::Trib => typed.chain(args.stdin.then(|| "(from stdin)".into())).collect::<Vec<_>>().join(" "),
+    }
 }
 
 /// What one node said, as data.
@@ -228,6 +241,8 @@ fn raw(value: &Value) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trib::cli::parse;
+    use crate::trib::cmd::Command;
 
     #[test]
     fn nodes_are_chosen_by_role_or_zone() {
@@ -237,6 +252,23 @@ mod tests {
         let view = crate::trib::view::tests::small();
         let none = in_zone(&view, &Vitals::default(), "eu-1").unwrap_err();
         assert!(none.hint.unwrap().contains("availability-zone"));
+    }
+
+    #[test]
+    fn what_comes_from_stdin_is_sent_and_not_shown() {
+        let told = |line: &str, wording| {
+            let line = line.split(' ').map(std::ffi::OsString::from);
+            let Ok((Command::Call(args), _)) = parse(line, |_| None) else { panic!("not call") };
+            let words = words(&args, Some(b"s3cret")).unwrap();
+            assert_eq!(words.iter().filter(|word| *word == b"s3cret").count(), 1);
+            shown(&args, &words, wording)
+        };
+        let (last, tag) = ("trib call -x h:1 CONFIG SET masterauth", "trib call -X it h:1 CONFIG SET masterauth it");
+        assert_eq!(told(last, Wording::Trib), "CONFIG SET masterauth (from stdin)");
+        assert_eq!(told(tag, Wording::Trib), "CONFIG SET masterauth it");
+        for line in [last, tag] {
+            assert_eq!(told(line, Wording::RedisCli), "CONFIG SET masterauth s3cret", "as redis-cli 7.0");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `trib cli`: a shell for one server, or for the cluster behind it with `-c`.
 
 use std::ffi::OsString;
-use std::io::{BufRead, IsTerminal, Read, Write};
+use std::io::{BufRead, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
 
 use super::Context;
@@ -94,10 +94,7 @@ fn form(args: &Args, ui: &Ui) -> Form {
 async fn once(args: &Args, session: &mut Session, form: Form) -> Result<(), Error> {
     let mut words: Vec<Vec<u8>> = args.words.iter().map(|word| word.as_bytes().to_vec()).collect();
     if args.stdin {
-        let mut input = Vec::new();
-        let read = std::io::stdin().lock().read_to_end(&mut input);
-        read.map_err(|e| Error::failed(format!("[ERR] cannot read stdin: {e}")))?;
-        words.push(input);
+        words.push(super::call::stdin()?);
     }
     match execute(session, &words, form).await? {
         true => Ok(()),

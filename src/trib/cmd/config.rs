@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::Subcommand;
 use redis::Value;
 
-use super::Context;
+use super::{Context, call};
 use crate::base::glob;
 use crate::trib::addr::Addr;
 use crate::trib::cli::{PlanArgs, SheetArgs};
@@ -42,8 +42,11 @@ enum Action {
         node: Addr,
         #[arg(value_name = "PARAMETER")]
         name: String,
-        #[arg(value_name = "VALUE", allow_hyphen_values = true)]
-        value: String,
+        #[arg(value_name = "VALUE", allow_hyphen_values = true, required_unless_present = "stdin")]
+        value: Option<String>,
+        /// Read the value from stdin, without the newline at its end: for secrets, which others see on a command line
+        #[arg(short = 'x', long, conflicts_with_all = ["value", "dry_run"])]
+        stdin: bool,
         /// Keep it in the configuration files, too
         #[arg(long)]
         rewrite: bool,
@@ -113,9 +116,13 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
                 None => Ok(()),
             }
         }
-        Action::Set { node, name, value, rewrite, plan } => {
+        Action::Set { node, name, value, stdin, rewrite, plan } => {
+            let value = match value {
+                Some(value) if !stdin => value.clone(),
+                _ => from_stdin(call::stdin()?)?,
+            };
             let view = ctx.hold(ClusterView::load(&ctx.pool, node).await?, plan.dry_run).await?;
-            set(ctx, &view, (name, value), *rewrite, plan.dry_run).await
+            set(ctx, &view, (name, &value), *rewrite, plan.dry_run).await
         }
         Action::Diff { node, all, sheet } => {
             let view = ClusterView::load(&ctx.pool, node).await?;
@@ -225,6 +232,14 @@ fn table(values: &Values, all: Option<usize>) -> Sheet {
     sheet
 }
 
+/// A value as 'echo' and files give it: with a newline that is none of it.
+fn from_stdin(mut input: Vec<u8>) -> Result<String, Error> {
+    if input.ends_with(b"\n") {
+        input.pop();
+    }
+    String::from_utf8(input).map_err(|_| Error::usage("[ERR] The value that came from stdin is no text."))
+}
+
 async fn set(
     ctx: &Context<'_>,
     view: &ClusterView,
@@ -264,6 +279,25 @@ mod tests {
     fn values(entries: &[(&str, &[(&str, &str)])]) -> Values {
         let own = |pair: &(&str, &str)| (pair.0.to_owned(), pair.1.to_owned());
         entries.iter().map(|(name, pairs)| ((*name).to_owned(), pairs.iter().map(own).collect())).collect()
+    }
+
+    #[test]
+    fn a_value_from_stdin_ends_before_its_newline() {
+        for (input, value) in [("s3cret\n", "s3cret"), ("s3cret", "s3cret"), ("a\n\n", "a\n"), ("", "")] {
+            assert_eq!(from_stdin(input.into()), Ok(value.to_owned()));
+        }
+        assert!(from_stdin(vec![0xff]).is_err());
+    }
+
+    #[test]
+    fn a_value_is_typed_or_comes_from_stdin() {
+        let reads = |line: &str| {
+            let line = format!("trib config set {line}");
+            crate::trib::cli::parse(line.split(' ').map(std::ffi::OsString::from), |_| None).is_ok()
+        };
+        assert!(reads("h:1 masterauth x") && reads("h:1 masterauth -x") && reads("-x h:1 masterauth"));
+        assert!(reads("h:1 hz -1"), "values may begin with a dash");
+        assert!(!reads("h:1 masterauth") && !reads("-x h:1 masterauth y") && !reads("-x --dry-run h:1 masterauth"));
     }
 
     #[test]
