@@ -211,11 +211,12 @@ impl Session {
             Err(error) if error.is_interruption() => End::Interrupted,
             Err(_) => End::Failed,
         };
-        journal.note(&Record::Ended { at_ms: now_ms(), how });
+        let carried_out = self.is_carried_out.get();
+        journal.note(&Record::Ended { at_ms: now_ms(), how, carried_out });
         if journal.is_torn() {
             ui.note("Warning: the journal of this run is not complete: is the disk full?");
         }
-        let is_over = matches!(how, End::Done | End::RolledBack) || self.is_carried_out.get();
+        let is_over = matches!(how, End::Done | End::RolledBack) || carried_out;
         let can_go_on = !is_over && kind != Kind::Other;
         let more = if kind == Kind::Roll { " --restart COMMAND" } else { "" };
         can_go_on.then(|| format!("go on with: trib resume {}{more}", journal.id))

@@ -122,7 +122,7 @@ mod tests {
             Record::Begun(Box::new(Header { id: id.into(), command, run, ..plain }))
         };
         let moved = Record::Moved { from: "a".into(), to: "b".into(), slots: "0-3".into() };
-        let ended = Record::Ended { at_ms: 1, how: End::Done };
+        let ended = Record::Ended { at_ms: 1, how: End::Done, carried_out: false };
         let read = |records: &[Record]| {
             let lines: Vec<String> = records.iter().map(|record| serde_json::to_string(record).unwrap()).collect();
             row(&Job::read(&lines.join("\n")).unwrap())

@@ -72,7 +72,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let store = ctx.store()?;
     let job = match &args.job.id {
         Some(id) => store.job(id)?,
-        None => last_interrupted(store.jobs()?)?,
+        None => last_left(store.jobs()?)?,
     };
     let shown = format!("job {}: trib {}", job.header.id, job.header.command.join(" "));
     may_be_resumed(&job)?;
@@ -106,11 +106,10 @@ fn source_secrets(args: &Args) -> Vec<String> {
     password.chain(args.from_askpass.then(|| "--from-askpass".to_owned())).collect()
 }
 
-fn last_interrupted(jobs: Vec<Job>) -> Result<Job, Error> {
+fn last_left(jobs: Vec<Job>) -> Result<Job, Error> {
     let host = session::host();
-    jobs.into_iter().rev().find(|job| job.state(&host) == State::Interrupted).ok_or_else(|| {
-        Error::failed("[ERR] No job was interrupted.")
-            .hint("'trib jobs' lists all; one that failed is resumed by its id")
+    jobs.into_iter().rev().find(|job| job.is_left(&host)).ok_or_else(|| {
+        Error::failed("[ERR] No job was interrupted, and none has failed.").hint("'trib jobs' lists all")
     })
 }
 

@@ -30,43 +30,27 @@ pub enum Record {
     /// The first line.
     Begun(Box<Header>),
     /// These slots are where they were to go.
-    Moved {
-        from: String,
-        to: String,
-        slots: String,
-    },
+    Moved { from: String, to: String, slots: String },
     /// A part of the work that has a name is done.
-    Stage {
-        name: String,
-    },
+    Stage { name: String },
     /// Values that had to give way are in this file.
-    Saved {
-        file: String,
-    },
+    Saved { file: String },
     /// The operator's command for a node runs, in this process. Another run of the node's server than this one means
     /// that the command has done its work.
-    Restarting {
-        node: String,
-        server: String,
-        shell: Identity,
-    },
+    Restarting { node: String, server: String, shell: Identity },
     /// A node has been restarted, and is back.
-    Restarted {
-        node: String,
-    },
+    Restarted { node: String },
     /// Another process has taken the job up again.
-    Resumed {
-        at_ms: u64,
-        run: Run,
-    },
+    Resumed { at_ms: u64, run: Run },
     Ended {
         at_ms: u64,
         how: End,
+        /// Whether all was done, and what was to be complained about would be no different another time.
+        #[serde(default)]
+        carried_out: bool,
     },
     /// Another job has taken it back.
-    Undone {
-        at_ms: u64,
-    },
+    Undone { at_ms: u64 },
 }
 
 /// What is planned, by whom, and where.
@@ -260,6 +244,8 @@ pub struct Job {
     /// The restart that was begun last, and not known to have ended.
     pub restarting: Option<Restarting>,
     pub end: Option<End>,
+    /// All was done, however it ended.
+    pub carried_out: bool,
     pub undone: bool,
 }
 
@@ -278,6 +264,7 @@ impl Job {
             restarted: Vec::new(),
             restarting: None,
             end: None,
+            carried_out: false,
             undone: false,
         };
         for record in records {
@@ -291,8 +278,8 @@ impl Job {
                     job.restarting = None;
                     job.restarted.push(node);
                 }
-                Record::Resumed { run, .. } => (job.run, job.end) = (run, None),
-                Record::Ended { how, .. } => job.end = Some(how),
+                Record::Resumed { run, .. } => (job.run, job.end, job.carried_out) = (run, None, false),
+                Record::Ended { how, carried_out, .. } => (job.end, job.carried_out) = (Some(how), carried_out),
                 Record::Undone { .. } => job.undone = true,
             }
         }
@@ -311,6 +298,13 @@ impl Job {
             None if self.run.host != host || self.run.process.is_running() => State::Running,
             None => State::Interrupted,
         }
+    }
+
+    /// Whether it was cut off or has failed, and can be gone on with.
+    #[must_use]
+    pub fn is_left(&self, host: &str) -> bool {
+        let is_over = self.carried_out || self.kind() == Kind::Other;
+        !is_over && matches!(self.state(host), State::Interrupted | State::Failed)
     }
 
     #[must_use]
@@ -394,7 +388,7 @@ pub(crate) mod tests {
         let later = Header { version: 2, ..header(Vec::new()) };
         assert_eq!(Job::read(&text(&[Record::Begun(Box::new(later))])), None);
 
-        let ended = |how| Record::Ended { at_ms: 6, how };
+        let ended = |how| Record::Ended { at_ms: 6, how, carried_out: false };
         let state = |records: &[Record]| Job::read(&text(records)).unwrap().state("here");
         assert_eq!(state(&[begun.clone(), ended(End::Done)]), State::Done);
         let run = header(Vec::new()).run;
@@ -404,6 +398,23 @@ pub(crate) mod tests {
             "taken up and left again"
         );
         assert_eq!(state(&[begun, ended(End::Done), Record::Undone { at_ms: 8 }]), State::Undone);
+    }
+
+    #[test]
+    fn a_job_that_failed_is_left_unless_all_was_done() {
+        let begun = |command: &str| {
+            let header = Header { command: vec![command.into()], ..header(vec![move_slots('a', 'b', "0-9")]) };
+            Record::Begun(Box::new(header))
+        };
+        let ended = |how, carried_out| Record::Ended { at_ms: 6, how, carried_out };
+        let is_left = |records: &[Record]| Job::read(&text(records)).unwrap().is_left("here");
+        assert!(is_left(&[begun("reshard")]) && is_left(&[begun("reshard"), ended(End::Failed, false)]));
+        assert!(!is_left(&[begun("reshard"), ended(End::Failed, true)]));
+        assert!(!is_left(&[begun("reshard"), ended(End::Done, false)]));
+        let earlier = "{\"record\":\"ended\",\"at_ms\":6,\"how\":\"failed\"}\n";
+        assert!(Job::read(&(text(&[begun("reshard")]) + earlier)).unwrap().is_left("here"));
+        let other = Record::Begun(Box::new(header(vec![Step::Reset { node: member('a') }])));
+        assert!(!is_left(&[other]), "nobody can go on with that");
     }
 
     #[test]

@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(store.jobs(), Ok(Vec::new()));
         begin(&store, "bb1", 20);
         let journal = begin(&store, "aa1", 10);
-        journal.note(&Record::Ended { at_ms: 11, how: End::Failed });
+        journal.note(&Record::Ended { at_ms: 11, how: End::Failed, carried_out: false });
         let ids = |store: &Store| store.jobs().unwrap().iter().map(|job| job.header.id.clone()).collect::<Vec<_>>();
         assert_eq!(ids(&store), ["aa1", "bb1"]);
         assert_eq!(store.job("a").unwrap().state("here"), State::Failed);
@@ -187,7 +187,7 @@ mod tests {
         // Taken up again, after a line that was torn.
         fs::OpenOptions::new().append(true).open(store.path("aa1")).unwrap().write_all(b"{\"rec").unwrap();
         let again = store.reopen(&store.job("aa1").unwrap()).unwrap();
-        again.note(&Record::Ended { at_ms: 12, how: End::Done });
+        again.note(&Record::Ended { at_ms: 12, how: End::Done, carried_out: false });
         assert_eq!(store.job("aa1").unwrap().state("here"), State::Done);
         assert!(!again.is_torn());
         // Long over, and long interrupted: only the first is forgotten.
