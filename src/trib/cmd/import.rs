@@ -15,7 +15,7 @@ use crate::trib::access::{Access, Credentials};
 use crate::trib::addr::Addr;
 use crate::trib::cli::{PlanArgs, SeedArgs};
 use crate::trib::client::{Client, Pool, command, info_field, join_all, text_of};
-use crate::trib::error::{Error, Failure, Kind};
+use crate::trib::error::{Error, Failure, Kind, What};
 use crate::trib::ferry::file::{self, Load, Purpose, Snapshot};
 use crate::trib::ferry::landing::Landing;
 use crate::trib::ferry::live::Live;
@@ -176,7 +176,16 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let landing = Landing::new(ui, ctx.pool.access(), &view, &settings, &tally, name)?;
     let brought = match source {
         Source::Snapshot(snapshot) => from_snapshot(ctx, args, &view, &landing, snapshot).await,
-        Source::Server(addr) => from_server(ctx, args, &view, &landing, &addr).await,
+        Source::Server(addr) => {
+            let brought = from_server(ctx, args, &view, &landing, &addr).await;
+            brought.map_err(|error| match &error.what {
+                What::Node(failure) if view.node_at(failure.node()).is_none() => match source_hint(failure) {
+                    Some(hint) => error.hint(hint),
+                    None => error,
+                },
+                _ => error,
+            })
+        }
     };
     if let Some(quarantine) = &settings.quarantine {
         quarantine.tell(ui, &seed);
@@ -411,6 +420,20 @@ fn choose_databases(ctx: &Context<'_>, args: &Args, info: &str) -> Vec<u32> {
     }
 }
 
+/// What the options for the source are called, where it lets nobody in: they are not those of the cluster.
+fn source_hint(failure: &Failure) -> Option<&'static str> {
+    match failure.code() {
+        Some("NOAUTH") => Some(
+            "give the password of the source with --from-pass, --from-askpass or the environment variable TRIB_FROM_AUTH",
+        ),
+        Some("NOPERM") => Some("name a user of the source who may run the command with --from-user"),
+        _ if failure.is_refused_login() => Some(
+            "check the password of the source (--from-pass, --from-askpass, TRIB_FROM_AUTH) and its user (--from-user)",
+        ),
+        _ => None,
+    }
+}
+
 /// How the source is reached.
 fn source_access(ctx: &Context<'_>, args: &Args) -> Result<Access, Error> {
     let password = match args.from_askpass {
@@ -438,6 +461,22 @@ pub async fn rooms(ctx: &Context<'_>, view: &ClusterView) -> Result<u32, Failure
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_source_that_refuses_the_login_has_options_of_its_own() {
+        let hint = |text: &str| source_hint(&Failure::Reply { node: Addr::new("h", 1), text: text.to_owned() });
+        for text in
+            ["NOAUTH Authentication required.", "WRONGPASS invalid username-password pair", "ERR invalid password"]
+        {
+            let hint = hint(text).unwrap();
+            assert!(
+                ["--from-pass", "--from-askpass", "TRIB_FROM_AUTH"].iter().all(|name| hint.contains(name)),
+                "{hint}"
+            );
+        }
+        assert!(hint("NOPERM this user has no permissions").unwrap().contains("--from-user"));
+        assert_eq!(hint("ERR unknown command"), None);
+    }
 
     #[test]
     fn a_source_is_a_server_or_a_file() {
