@@ -23,6 +23,30 @@ fn verbs(plan: &serde_json::Value) -> Vec<&str> {
 }
 
 #[test]
+fn a_plan_of_nothing_is_a_plan_too() {
+    if !ServerKind::Stock.is_available() {
+        return;
+    }
+    let servers = cluster(3, 0, "");
+    let seed = servers[0].addr();
+    let id = id_of(&servers[0]);
+    for line in ["rebalance", "fix", "rebalance-roles", "forget-failed"] {
+        let ran = trib(&format!("{line} {seed} --dry-run --json"));
+        let plan: serde_json::Value =
+            serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("{line}: {e}: {ran:?}"));
+        assert_eq!((ran.code, verbs(&plan).len(), &plan["command"][0]), (0, 0, &line.into()), "{ran:?}");
+        let ran = trib_with("apply -", &ran.stdout, &[]);
+        assert!(ran.code == 0 && ran.stdout.ends_with("[OK] There is nothing to do.\n"), "{line}: {ran:?}");
+        assert!(trib(&format!("{line} {seed} --dry-run")).code == 0, "{line}");
+    }
+    // Nothing was agreed to, so nothing is done when there is something by then.
+    let nothing = trib(&format!("rebalance {seed} --dry-run --json")).stdout;
+    assert_eq!(trib(&format!("reshard --from {id} --to {} --slots 1000 --yes {seed}", id_of(&servers[1]))).code, 0);
+    let ran = trib_with("apply -", &nothing, &[]);
+    assert!(ran.code == 1 && ran.stdout.contains("The cluster has changed since the plan was made"), "{ran:?}");
+}
+
+#[test]
 fn what_was_planned_is_done_and_nothing_else() {
     if !ServerKind::Stock.is_available() {
         return;

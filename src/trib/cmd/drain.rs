@@ -87,6 +87,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     steps.extend(rehome::steps(&homes));
     if steps.is_empty() {
         ui.ok("[OK] There is nothing to move: these nodes own no slots.");
+        ctx.nothing(args.plan.dry_run, &view);
         return Ok(());
     }
     ctx.pass(args.plan.dry_run, planned::digest(&view), steps)?;

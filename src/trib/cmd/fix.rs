@@ -109,6 +109,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let coverage = coverage::cover(&problems.uncovered, &nodes);
     let Planned { repairs, left } = plan(ui, &view, &nodes, &problems, coverage, args)?;
     if repairs.is_empty() && left == 0 && Health::examine(&view, None).is_consistent() {
+        ctx.nothing(args.plan.dry_run, &view);
         return Ok(());
     }
     ctx.pass(args.plan.dry_run, planned::digest(&view), planned::repairs(&view, &repairs))?;

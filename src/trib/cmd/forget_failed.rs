@@ -48,6 +48,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let end = || if is_mended { Ok(()) } else { Err(Error::reported(Kind::Unhealthy)) };
     if gone.is_empty() {
         ui.ok("[OK] There is no failed node that could be forgotten.");
+        ctx.nothing(args.plan.dry_run, &view);
         return end();
     }
     let ids: Vec<NodeId> = gone.iter().map(|node| node.id).collect();

@@ -9,9 +9,10 @@ use super::client::Pool;
 use super::error::{Error, Kind};
 use super::mover::Settings;
 use super::options::Options;
-use super::planned::{Plan, Step};
+use super::planned::{self, Plan, Step};
 use super::session::Session;
 use super::ui::Ui;
+use super::view::ClusterView;
 
 pub mod add_node;
 pub mod apply;
@@ -118,6 +119,15 @@ impl<'a> Context<'a> {
         }
         self.session.plan(plan);
         Ok(())
+    }
+
+    /// The end of a run that found nothing to do: as a plan that is one without steps, which can be applied as any other.
+    pub fn nothing(&self, dry_run: bool, view: &ClusterView) {
+        if self.agreed.is_some() {
+            self.ui.ok("[OK] There is nothing to do.");
+        } else if dry_run {
+            self.ui.json(&Plan::new(self.options.words.clone(), planned::digest(view), Vec::new()));
+        }
     }
 }
 

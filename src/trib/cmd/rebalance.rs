@@ -118,6 +118,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         _ => by_load(ctx, &view, &weights, zones, args).await?,
     };
     if transfers.is_empty() {
+        ctx.nothing(args.plan.dry_run, &view);
         return Ok(());
     }
     if args.simulate {

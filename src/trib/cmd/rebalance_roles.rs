@@ -84,6 +84,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     shares(&held, by).iter().for_each(|line| ui.line(line));
     if swaps.is_empty() {
         ui.ok("[OK] The primaries are spread as evenly as they can be.");
+        ctx.nothing(args.plan.dry_run, &view);
         return Ok(());
     }
     let step = |&(replica, primary): &Swap<'_>| Step::Promote { node: replica.into(), primary: primary.into() };

@@ -100,6 +100,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     };
     if acts.is_empty() {
         ui.ok("[OK] There is nothing to restart.");
+        ctx.nothing(args.plan.dry_run, &view);
         return Ok(());
     }
     let steps: Vec<Step> = acts.iter().map(|act| step(&view, act)).collect();
