@@ -1,5 +1,6 @@
 //! The slots that are used most, as the servers count (CLUSTER SLOT-STATS).
 
+use clap::ValueEnum;
 use redis::Value;
 use serde::Serialize;
 
@@ -10,7 +11,7 @@ use super::view::{ClusterView, Node};
 use crate::base::{SLOTS, Slot};
 
 /// What makes a slot hot.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
 pub enum Metric {
     /// Keys
     #[default]
@@ -74,23 +75,52 @@ pub async fn hottest(pool: &Pool, view: &ClusterView, metric: Metric, count: usi
     let primaries: Vec<&Node> = view.primaries().collect();
     let results = join_all(primaries.iter().map(|node| of_node(pool, node, metric, count))).await;
     let mut slots = Vec::new();
-    for result in results {
-        slots.extend(result.map_err(explain)?);
+    for (node, result) in primaries.into_iter().zip(results) {
+        match result {
+            Ok(found) => slots.extend(found),
+            Err(failure) if failure.reply().is_some() => return Err(uncounted(pool, node, metric, failure).await),
+            Err(failure) => return Err(failure.into()),
+        }
     }
     slots.sort_by_key(|slot| (std::cmp::Reverse(slot.by(metric)), slot.slot));
     slots.truncate(count);
     Ok(slots)
 }
 
-fn explain(failure: Failure) -> Error {
-    let is_reply = failure.reply().is_some();
-    let error = Error::from(failure);
-    match is_reply {
-        true => {
-            error.hint("servers count this since Valkey 8 and Redis 8.2, with cluster-slot-stats-enabled (memory since Redis 8.4); --by keys works with all")
-        }
-        false => error,
+/// Why a node does not tell the slots that are hottest by that: it says itself what it counts.
+async fn uncounted(pool: &Pool, node: &Node, metric: Metric, failure: Failure) -> Error {
+    let Some(slot) = node.slots.iter().next() else { return failure.into() };
+    let mut ask = command("CLUSTER SLOT-STATS SLOTSRANGE");
+    let counted = match pool.call(&node.addr, ask.arg(slot.get()).arg(slot.get())).await {
+        Ok(reply) => counted(&read(node, &reply)),
+        Err(_) => Vec::new(),
+    };
+    explain(node, metric, &counted, failure)
+}
+
+/// What is counted of slots.
+fn counted(slots: &[HotSlot]) -> Vec<Metric> {
+    let is_counted = |metric: &Metric| slots.iter().any(|slot| slot.count(*metric).is_some());
+    Metric::value_variants().iter().copied().filter(is_counted).collect()
+}
+
+fn explain(node: &Node, metric: Metric, counted: &[Metric], failure: Failure) -> Error {
+    let since = "servers count this since Valkey 8 and Redis 8.2, with cluster-slot-stats-enabled (memory since Redis 8.4, \
+                 and not Valkey)";
+    if counted.is_empty() || counted.contains(&metric) {
+        return Error::from(failure).hint(format!("{since}; --by keys works with all"));
     }
+    let names = |metrics: &[Metric]| {
+        let values = metrics.iter().filter_map(Metric::to_possible_value);
+        values.map(|value| value.get_name().to_owned()).collect::<Vec<_>>().join(", ")
+    };
+    Error::failed(format!(
+        "[ERR] Node {} does not count {} by slots, only {}.",
+        node.addr,
+        names(&[metric]),
+        names(counted)
+    ))
+    .hint(since)
 }
 
 /// All slots of a node with everything that the server counts of them.
@@ -145,8 +175,26 @@ fn read(node: &Node, reply: &Value) -> Vec<HotSlot> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::error::What;
     use super::super::view::tests::small;
     use super::*;
+
+    #[test]
+    fn a_server_without_that_counter_is_told_with_those_it_has() {
+        let view = small();
+        let refused = || Failure::Reply { node: view.seed().addr.clone(), text: "ERR Unrecognized sort metric".into() };
+        let slot = HotSlot { keys: Some(0), cpu_usec: Some(1), bytes_in: Some(0), ..HotSlot::default() };
+        let known = counted(&[slot]);
+        let error = explain(view.seed(), Metric::Memory, &known, refused());
+        let text = "[ERR] Node 127.0.0.1:7000 does not count memory by slots, only keys, cpu, in.";
+        assert_eq!(error.what, What::Message(text.to_owned()));
+        // One that does not know the command, and one that counts it and still refuses.
+        for known in [Vec::new(), vec![Metric::Keys, Metric::Memory]] {
+            let error = explain(view.seed(), Metric::Memory, &known, refused());
+            assert_eq!(error.what, What::Node(refused()));
+            assert!(error.hint.unwrap().contains("--by keys"));
+        }
+    }
 
     #[test]
     fn counters_are_read_in_either_protocol() {
