@@ -127,6 +127,24 @@ fn tokens(args: Vec<OsString>, sub: Option<&OsStr>) -> Vec<Token> {
     tokens
 }
 
+/// Where the words behind the subcommand at `sub` stand: neither options nor the values of them.
+#[must_use]
+pub fn words_at(args: &[OsString], sub: usize) -> Vec<usize> {
+    let mut at = sub + 1;
+    let mut found = Vec::new();
+    for token in tokens(args[at..].to_vec(), Some(&args[sub])) {
+        match token {
+            Token::Word(word) => {
+                found.extend((!word.to_string_lossy().starts_with('-')).then_some(at));
+                at += 1;
+            }
+            Token::Global(parts) | Token::Own(parts) => at += parts.len(),
+            Token::End => at += 1,
+        }
+    }
+    found
+}
+
 /// Whether the text is that option, `--name`, `--name=value` or `-n`.
 fn is_named(option: &Arg, text: &str) -> bool {
     if let Some(long) = text.strip_prefix("--") {

@@ -22,6 +22,7 @@ use serde::Deserialize;
 use super::addr::Addr;
 use super::cli::{Cli, Exit};
 use super::dial::without_number;
+use super::grammar;
 
 /// How long the first of several addresses is given to answer.
 const KNOCK: Duration = Duration::from_millis(300);
@@ -72,17 +73,27 @@ fn wrong(text: String) -> Exit {
     Exit { code: 2, ..Exit::wrong(text) }
 }
 
-/// Where `@name` stands: in front of the subcommand, or right behind it in the place of an address. Without a subcommand
-/// it may be `@` alone.
+/// Where `@name` stands: in front of the subcommand, or behind it in the place of an address. Without a subcommand it may
+/// be `@` alone.
 fn name_at(args: &[OsString]) -> Option<usize> {
     // To find the subcommand takes all the declarations, and few lines have a name.
     args.iter().find(|arg| arg.to_string_lossy().starts_with('@'))?;
     let sub = sub_at(args);
-    let end = sub.map_or(args.len(), |sub| (sub + 2).min(args.len()));
-    (1..end).find(|&at| {
+    let before = 1..sub.unwrap_or(args.len());
+    let behind = sub.map(|sub| places(args, sub)).unwrap_or_default();
+    before.chain(behind).find(|&at| {
         let text = args[at].to_string_lossy();
-        text.starts_with('@') && (text.len() > 1 || sub.is_none()) && Some(at) != sub
+        text.starts_with('@') && (text.len() > 1 || sub.is_none())
     })
+}
+
+/// Where the subcommand at `sub` may have the address of the cluster: in its first word, or the second of some.
+fn places(args: &[OsString], sub: usize) -> Vec<usize> {
+    let name = args[sub].to_string_lossy();
+    let words = if name == "config" || NODE_LAST.contains(&&*name) { 2 } else { 1 };
+    let mut places = grammar::words_at(args, sub);
+    places.truncate(words);
+    places
 }
 
 /// Where the subcommand stands.
@@ -262,6 +273,15 @@ mod tests {
             ("trib @test config get port", "trib config get h:1 port".to_owned()),
             ("trib @test add-node new:1 --slave", "trib add-node new:1 --slave h:1".to_owned()),
             ("trib @test restore dir", "trib restore dir h:1".to_owned()),
+            ("trib restore dir @test", "trib restore dir h:1".to_owned()),
+            ("trib verify --jobs 2 dir @test --csv", "trib verify --jobs 2 dir --csv h:1".to_owned()),
+            ("trib check --json @prod", format!("trib {options} check 10.0.0.1:7000 --json")),
+            ("trib bigkeys --match @x @test", "trib bigkeys h:1 --match @x".to_owned()),
+            ("trib config set @test hz 10", "trib config set h:1 hz 10".to_owned()),
+            ("trib config set h:2 bind @test", "trib config set h:2 bind @test".to_owned()),
+            ("trib add-node new:1 @test --slave", "trib add-node new:1 --slave h:1".to_owned()),
+            ("trib call --only-masters @test get @k", "trib call h:1 --only-masters get @k".to_owned()),
+            ("trib --cluster check @test", "trib --cluster check h:1".to_owned()),
             ("trib check h:2", "trib check h:2".to_owned()),
             ("trib call h:2 get @prod", "trib call h:2 get @prod".to_owned()),
         ] {
