@@ -73,6 +73,20 @@ pub fn bytes(bytes: u64) -> String {
     if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
+/// A text for people in at most `most` characters, of which the dots need three: its beginning, its end, and dots between them.
+#[must_use]
+pub fn shortened(text: &str, most: usize) -> String {
+    const DOTS: &str = "...";
+    let chars = text.chars().count();
+    if chars <= most {
+        return text.to_owned();
+    }
+    let end = most.saturating_sub(DOTS.len()) / 3;
+    let start = most.saturating_sub(DOTS.len()) - end;
+    let from = |at: usize| text.char_indices().nth(at).map_or(text.len(), |(byte, _)| byte);
+    format!("{}{DOTS}{}", &text[..from(start)], &text[from(chars - end)..])
+}
+
 /// So many of them, for people: `1 key`, `2 keys`. The noun's plural ends in `s`.
 #[must_use]
 pub fn count(n: impl TryInto<u64> + Copy, noun: &str) -> String {
@@ -105,6 +119,14 @@ mod tests {
     #[test]
     fn sizes_are_short() {
         assert_eq!([0, 1023, 1024, 1_572_864].map(bytes), ["0 B", "1023 B", "1.0 kB", "1.5 MB"]);
+    }
+
+    #[test]
+    fn long_texts_keep_both_ends() {
+        assert_eq!(shortened("user:1000", 9), "user:1000");
+        assert_eq!(shortened("user:10000:profile", 12), "user:1...ile");
+        assert_eq!(shortened("äöüäöüäöüäöü", 9), "äöüä...öü");
+        assert_eq!(shortened(&"x".repeat(3000), 60).len(), 60);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::trib::view::{ClusterView, Node};
 
 /// List the biggest keys of every type
 ///
-/// All keys are looked at, by SCAN. With --json or --csv the list is for programs.
+/// All keys are looked at, by SCAN. With --json or --csv the list is for programs; otherwise long keys are shortened.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -217,13 +217,16 @@ fn shown(size: u64, by: By, kind: &str, exact: bool) -> String {
     }
 }
 
-/// CSV is for programs: sizes are numbers there.
+/// Of longer keys both ends are shown to people.
+const KEY_SHOWN: usize = 60;
+
+/// CSV is for programs: sizes are numbers there, and keys are whole.
 fn sheet(found: &Found, args: &Args) -> Sheet {
     let mut sheet = Sheet::new(&["type", "key", ">size", ">slot", ">db", "node"]);
     for key in &found.keys {
         sheet.add([
             key.r#type.clone(),
-            key.key.clone(),
+            if args.sheet.csv { key.key.clone() } else { table::shortened(&key.key, KEY_SHOWN) },
             shown(key.size, args.by, &key.r#type, args.sheet.csv),
             key.slot.to_string(),
             key.database.to_string(),
@@ -237,16 +240,27 @@ fn sheet(found: &Found, args: &Args) -> Sheet {
 mod tests {
     use super::*;
 
+    fn key(kind: &str, name: &str, size: u64) -> Key {
+        let (r#type, key) = (kind.to_owned(), name.to_owned());
+        Key { r#type, key, size, slot: 0, database: 0, node: String::new() }
+    }
+
+    #[test]
+    fn long_keys_are_short_in_the_table_and_whole_in_the_data() {
+        let sheet = |options: &str| {
+            let line = format!("trib bigkeys h:1{options}");
+            let parsed = crate::trib::cli::parse(line.split(' ').map(std::ffi::OsString::from), |_| None);
+            let Ok((crate::trib::cmd::Command::Bigkeys(args), _)) = parsed else { panic!("not bigkeys") };
+            let long = key("set", &("k".repeat(2999) + "!"), 1);
+            super::sheet(&Found { keys: vec![long], ..Found::default() }, &args)
+        };
+        let table = sheet("").table();
+        assert!(table.lines().all(|line| line.chars().count() < 150) && table.contains("kk...kk"), "{table}");
+        assert!(sheet(" --csv").csv().contains(&"k".repeat(2999)));
+    }
+
     #[test]
     fn the_biggest_of_each_type_are_kept() {
-        let key = |kind: &str, name: &str, size| Key {
-            r#type: kind.to_owned(),
-            key: name.to_owned(),
-            size,
-            slot: 0,
-            database: 0,
-            node: String::new(),
-        };
         let keys =
             vec![key("set", "a", 1), key("hash", "b", 9), key("set", "c", 7), key("set", "d", 7), key("hash", "e", 10)];
         let mut found = Found { keys, ..Found::default() };
