@@ -1393,6 +1393,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -s x -l stdin -d 'Read the value from stdin, without the newline at its end: for secrets, which others see on a command line'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l rewrite -d 'Keep it in the configuration files, too'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l dry-run -d 'Show what would be done (with --json as a plan for \'trib apply\'), do nothing, and end with 4 if there is something to do'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l askpass -d 'Ask for the password'

@@ -5,7 +5,7 @@
 //! another one and nothing else. What can be looked at without a trace is whether the bus port answers from here;
 //! since an operator's machine may have no business there, a silent one is a warning.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -19,6 +19,7 @@ use super::table::count;
 use super::ui::{Ui, Wording};
 use super::view::{Report, not_a_cluster_node};
 use super::vitals;
+use crate::base::NodeId;
 
 /// What was found out about a node that may join.
 #[derive(Clone, Debug)]
@@ -35,12 +36,15 @@ pub struct Candidate {
 /// How long a bus port may take to answer.
 const BUS_LIMIT: Duration = Duration::from_secs(2);
 
+/// What is known here of a node that is not empty, and what to do about it.
+pub type Advice<'a> = &'a dyn Fn(&NodeId) -> Option<String>;
+
 /// Looks at all nodes at the same time and complains about everything that keeps any of them from joining; the last
 /// complaint is the error.
-pub async fn examine_all(ui: &Ui, pool: &Pool, addrs: &[Addr]) -> Result<Vec<Candidate>, Error> {
+pub async fn examine_all(ui: &Ui, pool: &Pool, addrs: &[Addr], advice: Advice<'_>) -> Result<Vec<Candidate>, Error> {
     let mut candidates = Vec::with_capacity(addrs.len());
     let mut complaints = Vec::new();
-    for result in join_all(addrs.iter().map(|addr| examine(pool, addr))).await {
+    for result in join_all(addrs.iter().map(|addr| examine(pool, addr, advice))).await {
         match result {
             Ok(candidate) => candidates.push(candidate),
             Err(found) => complaints.extend(found),
@@ -48,6 +52,7 @@ pub async fn examine_all(ui: &Ui, pool: &Pool, addrs: &[Addr]) -> Result<Vec<Can
     }
     let nodes: Vec<Fresh> = candidates.iter().map(|candidate| candidate.node.clone()).collect();
     complaints.extend(fresh::same_node_twice(&nodes));
+    say_once(&mut complaints);
     if let Some(last) = complaints.pop() {
         for complaint in &complaints {
             ui.end(complaint);
@@ -96,7 +101,7 @@ pub fn warn(ui: &Ui, text: &str) {
 }
 
 /// Looks whether the node at `addr` may join a cluster, and gives everything that speaks against it. Changes nothing.
-pub async fn examine(pool: &Pool, addr: &Addr) -> Result<Candidate, Vec<Error>> {
+pub async fn examine(pool: &Pool, addr: &Addr, advice: Advice<'_>) -> Result<Candidate, Vec<Error>> {
     let answers = ask(pool, addr).await.map_err(|error| vec![error])?;
     let mut complaints = Vec::new();
     let cluster = match answers.nodes {
@@ -110,14 +115,16 @@ pub async fn examine(pool: &Pool, addr: &Addr) -> Result<Candidate, Vec<Error>> 
     let known = info_field(&answers.cluster_info, "cluster_known_nodes").and_then(|n| n.parse().ok()).unwrap_or(1usize);
     let others = known > 1 || cluster.as_ref().is_some_and(|report: &Report| report.lines.len() > 1);
     if others || answers.keyspace.lines().any(|line| line.starts_with("db")) {
-        complaints.push(not_empty(addr));
+        complaints.push(not_empty(addr, cluster.as_ref(), advice));
     }
     let Some(report) = cluster else { return Err(advise_once(complaints)) };
     let own = report.own();
     if !own.slots.is_empty() {
         complaints.push(
-            Error::failed(format!("[ERR] Node {addr} already owns {}.", count(own.slots.len(), "slot")))
-                .hint(format!("if they are left over from another attempt: trib reset {addr}")),
+            Error::failed(format!("[ERR] Node {addr} already owns {}.", count(own.slots.len(), "slot"))).hint(
+                advice(&own.id)
+                    .unwrap_or_else(|| format!("if they are left over from another attempt: trib reset {addr}")),
+            ),
         );
     }
     if !complaints.is_empty() {
@@ -185,18 +192,70 @@ fn advise_once(mut complaints: Vec<Error>) -> Vec<Error> {
     complaints
 }
 
-fn not_empty(addr: &Addr) -> Error {
+/// Advice that holds for several nodes is given with the first.
+fn say_once(complaints: &mut [Error]) {
+    let mut said = BTreeSet::new();
+    for complaint in complaints {
+        if complaint.hint.as_ref().is_some_and(|hint| !said.insert(hint.clone())) {
+            complaint.hint = None;
+        }
+    }
+}
+
+fn not_empty(addr: &Addr, cluster: Option<&Report>, advice: Advice<'_>) -> Error {
     Error::failed(format!(
         "[ERR] Node {addr} is not empty. Either the node already knows other nodes (check with CLUSTER NODES) or \
          contains some key in database 0."
     ))
-    .hint(format!("if nothing on {addr} is needed any more: trib reset --hard --flush {addr}"))
+    .hint(way_on(addr, cluster, advice))
+}
+
+/// What to do about a node that is not empty. A node that serves others is not to be reset.
+fn way_on(addr: &Addr, cluster: Option<&Report>, advice: Advice<'_>) -> String {
+    if let Some(known) = cluster.and_then(|report| advice(&report.own().id)) {
+        return known;
+    }
+    match cluster {
+        Some(report) if report.lines.len() > 1 && !report.own().slots.is_empty() => format!(
+            "{addr} serves {} in a cluster of {}: 'trib drain' and then 'trib del-node' take it out of there",
+            count(report.own().slots.len(), "slot"),
+            count(report.lines.len(), "node")
+        ),
+        _ => format!("if nothing on {addr} is needed any more: trib reset --hard --flush {addr}"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::view::tests::id;
+    use super::super::view::tests::{id, view};
     use super::*;
+
+    #[test]
+    fn only_a_node_that_serves_nobody_is_to_be_reset() {
+        let told = |lines: &[&str], advice: Advice<'_>| {
+            let view = view("h:1", lines);
+            way_on(&"h:1".parse().unwrap(), view.seed().report.as_ref().ok(), advice)
+        };
+        let none: Advice<'_> = &|_| None;
+        let alone = ["a h:1 myself,master - 0 0 1 connected 0-99"];
+        let empty = ["a h:1 myself,master - 0 0 1 connected\nb h:2 master - 0 0 2 connected 0-99"];
+        let serves = ["a h:1 myself,master - 0 0 1 connected 0-99\nb h:2 master - 0 0 2 connected"];
+        for lines in [alone, empty] {
+            assert!(told(&lines, none).contains("trib reset --hard --flush h:1"), "{lines:?}");
+        }
+        let kept = told(&serves, none);
+        assert!(kept.contains("serves 100 slots in a cluster of 2 nodes") && !kept.contains("reset"), "{kept}");
+        let known: Advice<'_> = &|node| (*node == id('a')).then(|| "known".to_owned());
+        assert_eq!([told(&serves, known), told(&empty, known)], ["known", "known"]);
+        assert!(way_on(&"h:1".parse().unwrap(), None, known).contains("trib reset"), "out of cluster mode");
+    }
+
+    #[test]
+    fn advice_is_given_once() {
+        let mut complaints = ["x", "y", "x"].map(|hint| Error::failed("").hint(hint));
+        say_once(&mut complaints);
+        assert_eq!(complaints.map(|complaint| complaint.hint), [Some("x".to_owned()), Some("y".to_owned()), None]);
+    }
 
     #[test]
     fn what_differs_and_what_is_silent_is_said() {

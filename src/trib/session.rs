@@ -20,6 +20,7 @@ use super::lock::{self, Lock, Needed};
 use super::planned::{self, Plan, Step};
 use super::ui::Ui;
 use super::view::ClusterView;
+use crate::base::NodeId;
 
 /// Between two looks whether the lock is still there. Also keeps its connections from being closed as idle.
 const WATCH_PAUSE: Duration = Duration::from_secs(1);
@@ -81,6 +82,20 @@ impl Context<'_> {
     /// Where jobs are kept.
     pub fn store(&self) -> Result<Store, Error> {
         Store::locate(self.options.journal.as_deref(), |name| std::env::var(name).ok())
+    }
+
+    /// What to do about a node of a cluster whose creation was cut off here, or has failed.
+    #[must_use]
+    pub fn cut_off_creation(&self, id: &NodeId) -> Option<String> {
+        let (jobs, host) = (self.store().and_then(|store| store.jobs()).ok()?, host());
+        let job = jobs.iter().rev().find(|job| {
+            let names_it = job.header.cluster.iter().any(|node| node.id == id.as_str());
+            names_it && job.kind() == Kind::Create && job.is_left(&host)
+        })?;
+        let id = &job.header.id;
+        Some(format!(
+            "job {id} has begun a cluster of it: 'trib resume {id}' finishes that, 'trib undo {id}' takes it back"
+        ))
     }
 
     /// Writes down what is going to be done, and that it was agreed to. What sets single values has no use for it and may be secret; what was not

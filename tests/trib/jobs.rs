@@ -106,6 +106,9 @@ fn a_create_that_is_killed_anywhere_is_finished_or_taken_back() {
         if !kill_when(dir.path(), &line, || moment(&servers)) {
             continue;
         }
+        let again = trib(&format!("{line} {option} --lock-wait 10"));
+        let told = again.stderr.matches("hint: job ").count();
+        assert!(again.code == 1 && told == 1 && !again.stderr.contains("trib reset"), "{round}: {again:?}");
         if round % 2 == 1 {
             let ran = trib(&format!("undo --yes {option}"));
             assert_eq!(ran.code, 0, "{round}: {ran:?}");

@@ -73,6 +73,36 @@ fn a_cluster_over_zones_and_one_of_given_shards_from_the_same_nodes() {
 }
 
 #[test]
+fn a_node_that_serves_is_neither_reset_nor_advised_to_be() {
+    if !ServerKind::Stock.is_available() {
+        return;
+    }
+    let servers = crate::cluster(3, 0, "");
+    let fresh = Server::start_many(ServerKind::Stock, 2, "");
+    let (one, other) = (servers[0].addr(), servers[1].addr());
+    let ran = trib(&format!("reset --yes --hard --flush {one} {}", fresh[0].addr()));
+    let told = format!("[ERR] Node {one} serves 5461 slots in a living cluster of 3 nodes.\n");
+    assert!(ran.code == 1 && ran.stdout == told && ran.stderr.contains("trib del-node"), "{ran:?}");
+    assert_eq!(servers[0].text("CLUSTER NODES").lines().count(), 3);
+    for (line, said) in [
+        (format!("add-node {other} {one}"), format!("hint: it already is a member of this cluster, as {other}")),
+        (
+            format!("create --yes {one} {}", addrs(&fresh)),
+            format!("hint: {one} serves 5461 slots in a cluster of 3 nodes"),
+        ),
+    ] {
+        let ran = trib(&line);
+        assert_eq!(ran.code, 1, "{line}: {ran:?}");
+        assert!(ran.stderr.contains(&said) && !ran.stderr.contains("trib reset"), "{line}: {ran:?}");
+    }
+    let ran = trib(&format!("reset --yes --hard --force {one}"));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    // Nobody is left who would miss them.
+    let ran = trib(&format!("reset --yes {}", addrs(&servers[1..])));
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+#[test]
 fn everything_that_speaks_against_a_cluster_is_said_at_once() {
     if !ServerKind::Stock.is_available() {
         return;

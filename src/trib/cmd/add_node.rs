@@ -70,7 +70,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     if view.node_at(&args.new).is_none() {
         ctx.hold_nodes(std::slice::from_ref(&args.new), args.plan.dry_run).await?;
     }
-    let candidate = examine(ctx, args).await?;
+    let candidate = examine(ctx, &view, args).await?;
     args.zones.check(view.nodes.iter().map(|node| &node.addr).chain([&args.new]))?;
     let vitals = match args.slave && args.master_id.is_none() {
         true => Vitals::load(&ctx.pool, &view).await,
@@ -132,8 +132,10 @@ fn steps(view: &ClusterView, new: &Fresh, primary: Option<&Node>) -> Vec<Step> {
 }
 
 /// Looks at the new node, and says everything that speaks against it.
-async fn examine(ctx: &Context<'_>, args: &Args) -> Result<Candidate, Error> {
-    let candidate = match preflight::examine(&ctx.pool, &args.new).await {
+async fn examine(ctx: &Context<'_>, view: &ClusterView, args: &Args) -> Result<Candidate, Error> {
+    let member =
+        |id: &NodeId| view.node(id).map(|node| format!("it already is a member of this cluster, as {}", node.addr));
+    let candidate = match preflight::examine(&ctx.pool, &args.new, &member).await {
         Ok(candidate) => candidate,
         Err(mut complaints) => {
             let last = complaints.pop().unwrap_or_else(|| Error::reported(Kind::Failed));

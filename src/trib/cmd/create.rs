@@ -141,7 +141,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     };
     let (held, ()) = tokio::join!(ctx.hold_nodes(&addrs, args.plan.dry_run), warm_up);
     held?;
-    let candidates = preflight::examine_all(ui, &ctx.pool, &addrs).await?;
+    let candidates = preflight::examine_all(ui, &ctx.pool, &addrs, &|id| ctx.cut_off_creation(id)).await?;
     let nodes: Vec<Fresh> = candidates.iter().map(|candidate| candidate.node.clone()).collect();
     if let Some(spread) = args.spread {
         let places = args.places(spread, &candidates)?;

@@ -14,7 +14,7 @@ use crate::trib::planned::{self, Member, Step};
 use crate::trib::preflight;
 use crate::trib::table::count;
 use crate::trib::ui::Ui;
-use crate::trib::view::{self, Report, not_a_cluster_node};
+use crate::trib::view::{self, ClusterView, Node, Report, not_a_cluster_node};
 use crate::trib::vitals;
 use crate::trib::wait::{self, Look};
 
@@ -22,7 +22,8 @@ use crate::trib::wait::{self, Look};
 ///
 /// For nodes that are left over, of an attempt to create a cluster or of a cluster that is given up. Nodes that hold
 /// keys are refused, all of them before anything is changed, unless the keys may go (--flush). To take a single node
-/// out of a cluster that goes on use 'trib del-node', which has the other nodes forget it.
+/// out of a cluster that goes on use 'trib del-node', which has the other nodes forget it: one that serves slots there
+/// is refused, unless with --force.
 #[derive(clap::Args)]
 pub struct Args {
     /// The nodes
@@ -104,8 +105,15 @@ async fn look(ctx: &Context<'_>, args: &Args) -> Result<Vec<Subject>, Error> {
     }
     let mut subjects = Vec::with_capacity(addrs.len());
     let mut complaints = Vec::new();
-    for result in join_all(addrs.into_iter().map(|addr| ask(ctx, addr))).await {
+    let asked = join_all(addrs.into_iter().map(|addr| ask(ctx, addr))).await;
+    let ids: BTreeSet<NodeId> = asked.iter().flatten().map(|subject| subject.report.own().id).collect();
+    for result in asked {
+        let others = match &result {
+            Ok(subject) if !ctx.options.lock.force => others(ctx, subject, &ids).await?,
+            _ => 0,
+        };
         match result {
+            Ok(subject) if others > 0 => complaints.push(serves(&subject, others)),
             Ok(subject) if subject.keys > 0 && !args.flush => complaints.push(
                 Error::failed(format!("[ERR] Node {} holds {} keys.", subject.addr, subject.keys))
                     .hint("with --flush they are deleted"),
@@ -129,6 +137,28 @@ async fn ask(ctx: &Context<'_>, addr: &Addr) -> Result<Subject, Error> {
     let keyspace = ctx.pool.call(addr, &command("INFO keyspace")).await?;
     let keys = vitals::keys(&text_of(&keyspace).unwrap_or_default());
     Ok(Subject { addr: addr.clone(), report, keys })
+}
+
+/// How many nodes that stay what they are hold one that serves slots for a member, and answer.
+async fn others(ctx: &Context<'_>, subject: &Subject, ids: &BTreeSet<NodeId>) -> Result<usize, Error> {
+    let report = &subject.report;
+    if report.own().slots.is_empty() || report.known().is_subset(ids) {
+        return Ok(0);
+    }
+    Ok(staying(&ClusterView::load(&ctx.pool, &subject.addr).await?, report.own().id, ids))
+}
+
+fn staying(view: &ClusterView, member: NodeId, ids: &BTreeSet<NodeId>) -> usize {
+    let knows_it = |node: &&Node| node.report.as_ref().is_ok_and(|report| report.line(&member).is_some());
+    view.reachable().filter(|node| !ids.contains(&node.id)).filter(knows_it).count()
+}
+
+fn serves(subject: &Subject, others: usize) -> Error {
+    let (addr, slots) = (&subject.addr, count(subject.report.own().slots.len(), "slot"));
+    let text = format!("[ERR] Node {addr} serves {slots} in a living cluster of {}.", count(others + 1, "node"));
+    Error::failed(text).hint(
+        "'trib drain' and then 'trib del-node' take it out of there; with --force it is reset, and nobody serves its slots",
+    )
 }
 
 /// What is lost, and who is left behind.
@@ -215,6 +245,16 @@ mod tests {
         [WARNING] 10.0.0.2:7000 is still known to 1 node beside these, which will go on trying to reach it.
         [WARNING] 10.0.0.3:7000 is still known to 1 node beside these, which will go on trying to reach it.
         ");
+    }
+
+    #[test]
+    fn those_that_stay_and_know_it_are_counted() {
+        let view = small();
+        let all: Vec<NodeId> = view.reachable().map(|node| node.id).collect();
+        let staying = |ids: &[NodeId]| staying(&view, all[0], &ids.iter().copied().collect());
+        assert_eq!(staying(&all[..1]), all.len() - 1);
+        assert_eq!(staying(&all), 0, "the whole cluster is given up");
+        assert_eq!(super::staying(&view, crate::trib::view::tests::id('z'), &BTreeSet::new()), 0, "nobody knows it");
     }
 
     #[test]

@@ -182,7 +182,7 @@ async fn form(local: &Local, ui: &Ui, state: &State) -> Result<(), Error> {
         .map_err(|_| Error::failed("[ERR] The shape leaves no primary."))?;
     let mut nodes = Vec::with_capacity(addrs.len());
     for addr in &addrs {
-        let candidate = preflight::examine(&local.pool, addr).await;
+        let candidate = preflight::examine(&local.pool, addr, &|_| None).await;
         nodes.push(candidate.map_err(|mut complaints| complaints.swap_remove(0))?.node);
     }
     ui.heading(format!(">>> Forming a cluster of {}", state.shape));
