@@ -24,8 +24,10 @@ pub struct LogGrowth {
     pub rewrites: u64,
     pub last_seconds: Option<i64>,
     pub last_failed: bool,
-    /// Rewrites that failed in a row.
+    /// Rewrites that failed in a row, ...
     pub failures: u32,
+    /// ... and those that could not even begin, of which INFO does not tell.
+    unbegun: u32,
     /// A rewrite that was asked for while another snapshot was under way.
     pub scheduled: bool,
     /// A rewrite that was asked for is about to begin.
@@ -84,7 +86,16 @@ impl LogGrowth {
     /// A rewrite that somebody asked for comes as soon as it can: earlier failures do not put it off.
     pub fn schedule(&mut self) {
         self.scheduled = true;
-        self.failures = 0;
+        self.forget_failures();
+    }
+
+    fn forget_failures(&mut self) {
+        (self.failures, self.unbegun) = (0, 0);
+    }
+
+    /// How long the log is not begun anew of itself, because that has failed.
+    fn pause_ms(&self) -> i64 {
+        rewrite_pause_secs(self.failures.saturating_add(self.unbegun)) * 1000
     }
 
     /// By how many percent the log has grown, if that is as much as asked for.
@@ -116,7 +127,7 @@ impl Server {
             self.log_growth.last_try = Some(self.now);
             return self.ask_for_rewrite(None);
         }
-        let must_wait = rests(rewrite_pause_secs(growth.failures) * 1000);
+        let must_wait = rests(growth.pause_ms());
         let config = &self.config;
         let excess = growth.excess_percent(
             self.aof.offset,
@@ -157,7 +168,7 @@ impl Server {
         self.log_growth.last_try = Some(self.now);
         match result {
             Ok(bytes) => {
-                self.log_growth.failures = 0;
+                self.log_growth.forget_failures();
                 self.log_growth.needs_base = false;
                 self.log_growth.rewrites += 1;
                 self.log_growth.rewritten(*bytes, self.aof.offset);
@@ -175,24 +186,32 @@ impl Server {
     pub fn note_failed_rewrite(&mut self, now: Millis) {
         self.now = now;
         self.log_growth.last_failed = true;
-        self.log_growth.failures += 1;
+        self.log_growth.unbegun += 1;
         self.log_growth.last_try = Some(now);
     }
 
-    /// Gives up the rewrite under way. False when there is none.
-    pub fn cancel_rewrite(&mut self) -> bool {
+    /// Gives up the rewrite under way, if there is one.
+    pub fn cancel_rewrite(&mut self) {
         self.log_growth.needs_base &= self.aof.is_on();
         if let Some(Job { purpose: Purpose::AofBase, cancelled, .. }) = &mut self.job {
             *cancelled = true;
-            return true;
         }
-        false
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_begin_is_paused_like_what_fails() {
+        let mut growth = LogGrowth { failures: 1, unbegun: 1, ..LogGrowth::default() };
+        assert_eq!(growth.pause_ms(), 0);
+        growth.unbegun += 1;
+        assert_eq!(growth.pause_ms(), 60_000);
+        growth.schedule();
+        assert_eq!((growth.failures, growth.pause_ms()), (0, 0));
+    }
 
     #[test]
     fn growth_is_measured_against_the_last_rewrite() {

@@ -170,7 +170,8 @@ fn a_rewrite_that_fails_leaves_the_log_in_force() {
         }
         eventually("it fails", || persistence(&server, "aof_last_bgrewrite_status") == "err");
         eventually("it has ended", || persistence(&server, "aof_rewrite_in_progress") == "0");
-        assert_eq!(persistence(&server, "aof_rewrites_consecutive_failures"), "1");
+        let failures = if step == 0 { "1" } else { "0" };
+        assert_eq!(persistence(&server, "aof_rewrites_consecutive_failures"), failures, "one that began or not");
         counted += 1;
         assert_eq!(server.text("INCR n"), counted.to_string());
         fs::remove_dir(&obstacle).unwrap();

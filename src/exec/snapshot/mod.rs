@@ -401,6 +401,7 @@ impl Server {
                 };
                 self.repl_input(input);
             }
+            Purpose::AofBase if job.cancelled => self.log(LogLevel::Notice, "Background AOF rewrite cancelled"),
             Purpose::AofBase => self.count_rewrite(job.started, &result),
         }
         if self.ending.is_some() {

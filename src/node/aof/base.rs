@@ -76,9 +76,8 @@ impl Aof {
                 let text = plain(error);
                 shared.logger.warning(format_args!("Can't begin a new base of the AOF: {text}"));
                 shared.with(|server| {
-                    if !server.cancel_rewrite() {
-                        server.note_failed_rewrite(now());
-                    }
+                    server.cancel_rewrite();
+                    server.note_failed_rewrite(now());
                 });
             }
         }

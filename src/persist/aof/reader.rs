@@ -7,6 +7,8 @@ use crate::resp::{Args, Span};
 
 /// The longest line: an annotation, or a count in front of a command or an argument.
 const MAX_LINE: usize = 1024;
+/// How the annotations begin that servers write.
+const STAMP: &[u8] = b"#TS:";
 /// What is kept between two commands; a larger buffer is given back.
 const KEPT_BUFFER: usize = 1 << 20;
 
@@ -139,7 +141,8 @@ impl<R: BufRead> AofReader<R> {
     /// that could stand there. Anything else is not for us to cut away.
     fn cut_line(&mut self, prefix: u8) -> AofError {
         let line = self.line.as_slice();
-        if line.is_empty() || line == [prefix] || (prefix == b'*' && line[0] == b'#') {
+        let is_mark = |line: &[u8]| STAMP.starts_with(line) || line.starts_with(STAMP);
+        if line.is_empty() || line == [prefix] || (prefix == b'*' && is_mark(line)) {
             return self.truncated();
         }
         self.line.pop_if(|b| *b == b'\r');
@@ -287,6 +290,7 @@ mod tests {
             // Nor is what has no line end at all the beginning of a command.
             b"my important notes",
             b"RED",
+            b"# notes",
             &[0; 10],
             b"*x",
             b"*0",
@@ -302,6 +306,7 @@ mod tests {
                 assert!(matches!(end, Err(AofError::Format { .. })), "{}: {end:?}", file.escape_ascii());
             }
         }
+        assert_eq!((cut_at(b"#T"), cut_at(b"#TS:17")), (Some((0, false)), Some((0, false))));
         // A promise of much data is only a short file.
         assert_eq!(cut_at(b"*1000000000\r\n$4294967295\r\nabc"), Some((0, false)));
     }
