@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use super::addr::Addr;
-use super::client::{Pool, command, info_field, join_all, text_of};
+use super::client::{Pool, command, info_field, join_all, pairs_of, text_of};
 use super::dial;
 use super::error::{Error, Failure};
 use super::fresh::{self, Fresh};
@@ -153,6 +153,31 @@ struct Answers {
     cluster_info: String,
     keyspace: String,
     server: String,
+}
+
+/// Whether each replica of these pairs can log in to its primary: the one has to have as `masterauth` what the other has as
+/// `requirepass`. Who does not tell, or logs in as another user, is not judged.
+pub async fn check_logins(pool: &Pool, pairs: &[(&Addr, &Addr)]) -> Result<(), Error> {
+    let told = join_all(pairs.iter().map(|(replica, primary)| async {
+        let wanted = directives(pool, primary, &["requirepass"]).await?.remove(0);
+        let [password, user] =
+            <[String; 2]>::try_from(directives(pool, replica, &["masterauth", "masteruser"]).await?).ok()?;
+        Some(wanted.is_empty() || !user.is_empty() || password == wanted)
+    }))
+    .await;
+    let Some(((replica, primary), _)) = pairs.iter().zip(told).find(|(_, fits)| *fits == Some(false)) else {
+        return Ok(());
+    };
+    Err(Error::failed(format!("[ERR] {replica} could not log in to its primary {primary}, which has 'requirepass'."))
+        .hint("give all nodes the same 'requirepass' and 'masterauth' first: each may replicate any other one day"))
+}
+
+/// The values of these directives, where the server tells them all.
+async fn directives(pool: &Pool, addr: &Addr, names: &[&str]) -> Option<Vec<String>> {
+    let client = pool.client(addr).await.ok()?;
+    let cmds: Vec<redis::Cmd> = names.iter().map(|name| command("CONFIG GET").arg(name).to_owned()).collect();
+    let replies = client.pipeline(client.timeouts().reply, &cmds).await.ok()?;
+    replies.into_iter().map(|reply| Some(pairs_of(&reply.ok()?).into_iter().next()?.1)).collect()
 }
 
 async fn ask(pool: &Pool, addr: &Addr) -> Result<Answers, Error> {

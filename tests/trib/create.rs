@@ -141,6 +141,13 @@ fn a_password_for_all_nodes() {
     assert!(wrong.stdout.contains("WRONGPASS") && wrong.stderr.contains("hint: check the password"), "{wrong:?}");
     assert_strangers(&servers);
 
+    // A replica that could not follow is found before anything is changed.
+    assert_eq!(redis_cli(&format!("-a sesame -p {} CONFIG SET masterauth open", servers[4].port)).code, 0);
+    let ran = trib(&format!("create --yes -a sesame --replicas 1 {}", addrs(&servers)));
+    let text = format!("[ERR] {} could not log in to its primary {}", servers[4].addr(), servers[1].addr());
+    assert!(ran.code == 1 && ran.stdout.contains(&text), "{ran:?}");
+    assert_eq!(redis_cli(&format!("-a sesame -p {} CONFIG SET masterauth sesame", servers[4].port)).code, 0);
+
     let ran = trib_with(&format!("-a sesame {line}"), "yes\n", &[]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stderr.contains("Warning: Using a password"));

@@ -6,7 +6,7 @@ use crate::trib::cli::{PlanArgs, WaitArgs};
 use crate::trib::error::{Error, Kind};
 use crate::trib::found::Founding;
 use crate::trib::fresh::Fresh;
-use crate::trib::plan::create::{self, Affinity, CreatePlan, PRIMARIES_MIN, Refusal};
+use crate::trib::plan::create::{self, Affinity, CreatePlan, PRIMARIES_MIN, PlannedReplica, Refusal};
 use crate::trib::plan::spread::{Place, Violations};
 use crate::trib::planned::{self, Member, Step};
 use crate::trib::preflight::{self, Candidate};
@@ -151,6 +151,11 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         show_spread(ui, spread, &nodes, &places, &plan);
     } else {
         show(ui, &nodes, &plan, args.plan.dry_run);
+    }
+    if ui.wording() == Wording::Trib {
+        let ends = |replica: &PlannedReplica| (&addrs[replica.node], &addrs[replica.primary]);
+        let pairs: Vec<(&Addr, &Addr)> = plan.replicas.iter().map(ends).collect();
+        preflight::check_logins(&ctx.pool, &pairs).await?;
     }
     ctx.remember(&nodes);
     let digest = planned::digest_of(nodes.iter().map(|node| node.id.as_str()));
