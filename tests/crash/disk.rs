@@ -61,6 +61,8 @@ struct State {
     /// One operation in so many fails; none at 0.
     fails_in: u64,
     fails_next: bool,
+    /// There is no room for another file.
+    full: bool,
 }
 
 impl State {
@@ -110,6 +112,7 @@ impl SimDisk {
             left: u64::MAX,
             fails_in: 0,
             fails_next: false,
+            full: false,
         })))
     }
 
@@ -121,6 +124,11 @@ impl SimDisk {
     pub fn arm(&self, operations: u64, fails_in: u64) {
         let mut state = self.state();
         (state.left, state.fails_in) = (operations, fails_in);
+    }
+
+    /// From now on there is no room for another file.
+    pub fn fill_up(&self) {
+        self.state().full = true;
     }
 
     pub fn is_gone(&self) -> bool {
@@ -182,6 +190,9 @@ impl Disk for SimDisk {
     fn append_to(&self, path: &Path) -> io::Result<SimFile> {
         let mut state = self.state();
         state.step()?;
+        if state.full && state.find(path).is_err() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let inode = state.find(path).unwrap_or_else(|_| {
             let inode = state.inodes.len();
             state.inodes.push(Inode::default());

@@ -7,7 +7,9 @@
 mod disk;
 mod life;
 
+use disk::SimDisk;
 use life::{Keeps, live};
+use trib::persist::aof::{Log, LogFile, Manifest, Place};
 
 /// Seeds in the short run.
 const SEEDS: u64 = 40;
@@ -48,4 +50,20 @@ fn what_everysec_has_made_durable_is_there() {
 #[test]
 fn the_last_complete_save_is_there() {
     run(Keeps::Saves);
+}
+
+#[test]
+fn a_start_that_changes_nothing_needs_no_room() {
+    let disk = SimDisk::new(1);
+    let place = Place { dir: "/data/log".into(), name: "a".to_owned(), keep_history: false };
+    let open = |manifest: &Manifest| {
+        let mut log = Log::new(disk.clone());
+        log.open(place.clone(), manifest.clone()).map(|()| log.manifest().clone())
+    };
+    let manifest = open(&Manifest::default()).unwrap();
+    disk.fill_up();
+    assert_eq!(open(&manifest).unwrap(), manifest);
+    // One that is not on disk yet has to be written.
+    let history = vec![LogFile { name: b"a.old".to_vec(), seq: 1 }];
+    assert!(open(&Manifest { history, ..manifest }).is_err());
 }
