@@ -421,17 +421,19 @@ fn choose_databases(ctx: &Context<'_>, args: &Args, info: &str) -> Vec<u32> {
 }
 
 /// What the options for the source are called, where it lets nobody in: they are not those of the cluster.
-fn source_hint(failure: &Failure) -> Option<&'static str> {
-    match failure.code() {
-        Some("NOAUTH") => Some(
-            "give the password of the source with --from-pass, --from-askpass or the environment variable TRIB_FROM_AUTH",
-        ),
-        Some("NOPERM") => Some("name a user of the source who may run the command with --from-user"),
-        _ if failure.is_refused_login() => Some(
-            "check the password of the source (--from-pass, --from-askpass, TRIB_FROM_AUTH) and its user (--from-user)",
-        ),
-        _ => None,
-    }
+fn source_hint(failure: &Failure) -> Option<String> {
+    let hint = match (failure, failure.code()) {
+        (_, Some("NOAUTH")) => {
+            "give the password of the source with --from-pass, --from-askpass or the environment variable TRIB_FROM_AUTH"
+        }
+        (_, Some("NOPERM")) => "name a user of the source who may run the command with --from-user",
+        _ if failure.is_refused_login() => {
+            "check the password of the source (--from-pass, --from-askpass, TRIB_FROM_AUTH) and its user (--from-user)"
+        }
+        (Failure::Lost { node, .. }, _) => return Some(format!("did {node} stop, or does it expect --from-tls?")),
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 /// How the source is reached.
@@ -476,6 +478,8 @@ mod tests {
         }
         assert!(hint("NOPERM this user has no permissions").unwrap().contains("--from-user"));
         assert_eq!(hint("ERR unknown command"), None);
+        let lost = Failure::Lost { node: Addr::new("h", 1), reason: "it is gone".to_owned() };
+        assert!(source_hint(&lost).unwrap().contains("--from-tls"));
     }
 
     #[test]
