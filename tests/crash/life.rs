@@ -123,6 +123,8 @@ pub fn live(seed: u64, keeps: Keeps) -> Told {
         appendonly: keeps != Keeps::Saves,
         aof_use_rdb_preamble: rng.below(3) > 0,
         stop_writes_on_bgsave_error: false,
+        // No file is written but those that are asked for: else FLUSHALL has one made, and its client waits for that.
+        save: Vec::new(),
         ..Config::default()
     };
     let disk = SimDisk::new(rng.next_u64());
@@ -352,7 +354,8 @@ impl Life {
         let Some((mut file, base, of)) = self.saving.take() else { return };
         let mut chunk = Vec::new();
         let slice = self.server.snapshot_slice(NOW, &mut chunk);
-        if file.write(&chunk).is_err() {
+        // A save may have been given up by FLUSHALL.
+        if slice == Slice::Cancelled || file.write(&chunk).is_err() {
             file.discard(&self.disk);
             return self.give_up(base);
         }
