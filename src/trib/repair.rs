@@ -11,6 +11,7 @@ use redis::{Cmd, Value};
 use super::client::{Client, Pool, command, info_field, join_all, text_of};
 use super::error::{Error, Failure};
 use super::journal::Record;
+use super::keycount::KeyCounts;
 use super::mover::progress::{Reporter, Style};
 use super::mover::{Job, Mover, Scope, Settings, settle};
 use super::plan::SlotMove;
@@ -21,7 +22,9 @@ use super::wait::{self, Look};
 use crate::base::{NodeId, Slot};
 
 /// Servers wait up to 5 s before they serve again.
-const SERVE_LIMIT: Duration = Duration::from_secs(30);
+pub const SERVE_LIMIT: Duration = Duration::from_secs(30);
+/// The same where slots stay without an owner, so that it depends on the servers' settings whether they serve at all.
+pub const UNCOVERED_SERVE_LIMIT: Duration = Duration::from_secs(1);
 /// Slots that are claimed in one transaction.
 const CLAIM: usize = 256;
 
@@ -31,6 +34,10 @@ pub struct Repairing<'a> {
     pub pool: &'a Pool,
     pub view: &'a ClusterView,
     pub settings: Settings,
+    /// How many keys each node holds of the slots in question.
+    pub counts: &'a KeyCounts,
+    /// How long nodes are given to serve before keys travel between them.
+    pub serve_limit: Duration,
 }
 
 impl Repairing<'_> {
@@ -47,13 +54,19 @@ impl Repairing<'_> {
             _ => None,
         });
         let mut failed: BTreeSet<Slot> = BTreeSet::new();
-        let mut result = Ok(());
-        for jobs in [keys, slots] {
+        let (mut result, mut blocked) = (Ok(()), Ok(()));
+        for mut jobs in [keys, slots] {
             if jobs.is_empty() || result.is_err() {
                 failed.extend(jobs.iter().flat_map(|job| &job.slots));
                 continue;
             }
-            self.wait_for_service(&jobs).await?;
+            if let Err(error) = self.wait_for_service(&jobs).await {
+                failed.extend(self.take_held(&mut jobs));
+                blocked = Err(error);
+                if jobs.is_empty() {
+                    continue;
+                }
+            }
             let reporter = Reporter::new(self.ui, self.view, &jobs, Style::Slots);
             let outcome = Mover::new(self.pool, self.view, self.settings.clone(), &reporter).run(&jobs).await;
             failed.extend(jobs.iter().flat_map(|job| &job.slots));
@@ -69,7 +82,7 @@ impl Repairing<'_> {
         let settled = settle::settle(self.pool, self.view, &owners, || {
             self.ui.note("Waiting for all nodes to hear of the new owners...");
         });
-        result.and(settled.await)
+        blocked.and(result).and(settled.await)
     }
 
     fn stage(&self, name: &str) {
@@ -122,11 +135,29 @@ impl Repairing<'_> {
         Ok(())
     }
 
+    /// Whether there are keys to be moved.
+    fn is_held(&self, job: &Job, slot: Slot) -> bool {
+        self.counts.get(&job.from, slot) > 0
+    }
+
+    /// Takes the slots out of which keys would have to travel.
+    fn take_held(&self, jobs: &mut Vec<Job>) -> Vec<Slot> {
+        let mut taken = Vec::new();
+        for job in &mut *jobs {
+            let (held, rest) = std::mem::take(&mut job.slots).into_iter().partition(|slot| self.is_held(job, *slot));
+            job.slots = rest;
+            taken.extend::<Vec<Slot>>(held);
+        }
+        jobs.retain(|job| !job.slots.is_empty());
+        taken
+    }
+
     /// Keys travel only between nodes that serve, which they do once all slots are covered.
     async fn wait_for_service(&self, jobs: &[Job]) -> Result<(), Error> {
-        let nodes: BTreeSet<NodeId> = jobs.iter().flat_map(|job| [job.from, job.to]).collect();
+        let with_keys = jobs.iter().filter(|job| job.slots.iter().any(|slot| self.is_held(job, *slot)));
+        let nodes: BTreeSet<NodeId> = with_keys.flat_map(|job| [job.from, job.to]).collect();
         let look = command("CLUSTER INFO");
-        wait::until(None, SERVE_LIMIT, async || {
+        wait::until(None, self.serve_limit, async || {
             for id in &nodes {
                 let node = self.node(id);
                 let info = text_of(&self.pool.call(&node.addr, &look).await?).unwrap_or_default();

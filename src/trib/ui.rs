@@ -333,8 +333,13 @@ impl Ui {
 
     /// Asks for a line of text. Never skipped; input that has ended is an error.
     pub fn ask(&self, question: &str) -> Result<String, Error> {
+        self.ask_or_end(question)?.ok_or_else(no_answer)
+    }
+
+    /// The same; `None` where the input has ended.
+    pub fn ask_or_end(&self, question: &str) -> Result<Option<String>, Error> {
         match &self.answers {
-            Answers::Terminal(_) => prompt::ask(&self.terminal(), question).ok().flatten().ok_or_else(no_answer),
+            Answers::Terminal(_) => Ok(prompt::ask(&self.terminal(), question).ok().flatten()),
             Answers::Lines(lines) => {
                 self.part(question);
                 let mut line = String::new();
@@ -344,8 +349,8 @@ impl Ui {
                     self.part("\n");
                 }
                 match read {
-                    Ok(0) => Err(no_answer()),
-                    Ok(_) => Ok(line.trim_end_matches(['\r', '\n']).to_owned()),
+                    Ok(0) => Ok(None),
+                    Ok(_) => Ok(Some(line.trim_end_matches(['\r', '\n']).to_owned())),
                     Err(e) => Err(Error::failed(format!("[ERR] cannot read the answer: {e}"))),
                 }
             }

@@ -84,6 +84,7 @@ fn uncovered_slots_are_covered_with_consent() {
     let seed = servers[0].addr();
     // Slot 1: no keys. Slot 2: keys in one place, which is not the last owner. Slot 3: in two places.
     let _: String = servers[0].text(&format!("SET {} v3", key_in(3)));
+    let _: String = servers[0].text(&format!("SET {} v6", key_in(6)));
     plant(&servers, 0, 1, 2, "v2");
     plant(&servers, 0, 2, 3, "v3");
     for server in &servers {
@@ -97,16 +98,49 @@ fn uncovered_slots_are_covered_with_consent() {
         "The following uncovered slots have keys in multiple nodes:\n",
         "Fix these slots by moving keys into a single node? (type 'yes' to accept): ",
     ];
-    let ran = trib_with(&format!("--cluster fix {seed} --cluster-yes"), "yes\nno\n", &[]);
+    // What needs no question is repaired whatever is answered; the move of slot 4 has begun.
+    set_slot(&servers[1], 4, &format!("IMPORTING {}", id_of(&servers[0])));
+    set_slot(&servers[0], 4, &format!("MIGRATING {}", id_of(&servers[1])));
+    let ran = trib_with(&format!("--cluster fix {seed} --cluster-yes"), "", &[]);
     assert_eq!(ran.code, 1, "redis-cli's grammar asks all the same: {ran:?}");
-    assert_in_order(&ran.stdout, &questions[..4]);
-    assert_eq!(trib(&format!("check {seed}")).code, 3, "nothing was done before all was agreed to");
-    let ran = trib_with(&format!("fix {seed}"), "yes\nyes\nyes\n", &[]);
-    assert_eq!(ran.code, 0, "{ran:?}");
     assert_in_order(&ran.stdout, &questions);
+    assert!(!ran.stdout.contains(">>> Covering slot "), "{ran:?}");
+    assert!(!servers[1].text("CLUSTER NODES").contains("[4-"), "slot 4 is closed");
+    set_slot(&servers[0], 4, &format!("IMPORTING {}", id_of(&servers[1])));
+    set_slot(&servers[1], 4, &format!("MIGRATING {}", id_of(&servers[0])));
+    // A no is for its group alone.
+    let ran = trib_with(&format!("fix {seed}"), "no\nyes\n", &[]);
+    assert_eq!(ran.code, 5, "{ran:?}");
+    assert_in_order(&ran.stdout, &questions);
+    assert_eq!(ran.stdout.matches(">>> Covering slot ").count(), 1, "{ran:?}");
     assert!(ran.stdout.contains(&format!(">>> Covering slot 2 with {}\n", servers[1].addr())), "{ran:?}");
+    assert!(ran.stdout.contains("*** Left without an owner, as that was not agreed to: 1,3\n"), "{ran:?}");
+    assert!(ran.stderr.contains("hint: --yes agrees to every question\n"), "{ran:?}");
+    assert!(!servers[0].text("CLUSTER NODES").contains("[4-"), "slot 4 is closed");
+    assert_eq!(trib(&format!("check {seed}")).code, 3);
+    // The owner first, so that nobody learns it from it again.
+    for i in [1, 0, 2] {
+        let _: String = servers[i].text("CLUSTER DELSLOTS 2");
+    }
+    let ran = trib_with(&format!("--cluster fix {seed}"), "yes\nno\n", &[]);
+    assert_eq!(ran.code, 0, "as redis-cli has it, when anything was covered: {ran:?}");
+    assert_eq!(ran.stdout.matches(">>> Covering slot ").count(), 1, "{ran:?}");
+    // Keys do not travel while the nodes do not serve, which keeps slots without keys from nothing.
+    let ids: Vec<String> = servers.iter().map(id_of).collect();
+    for slot in [6, 7] {
+        set_slot(&servers[1], slot, &format!("IMPORTING {}", ids[0]));
+        set_slot(&servers[0], slot, &format!("MIGRATING {}", ids[1]));
+    }
+    let ran = trib_with(&format!("fix {seed}"), "no\n", &[]);
+    assert!(ran.code == 6 && ran.stdout.contains("does not report cluster_state:ok"), "{ran:?}");
+    let nodes = servers[0].text("CLUSTER NODES");
+    assert!(nodes.contains("[6->-") && !nodes.contains("[7-"), "{nodes}");
+    let ran = trib_with(&format!("fix {seed}"), "yes\nyes\n", &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_in_order(&ran.stdout, &questions[2..]);
     assert!(ran.stdout.contains(">>> Covering slot 3 moving keys to "), "{ran:?}");
     assert_eq!([value_of(&servers[0], 2), value_of(&servers[0], 3)], ["v2", "v3"]);
+    assert_eq!(value_of(&servers[0], 6), "v6");
     assert_well(&servers);
 }
 

@@ -19,7 +19,7 @@ use crate::trib::plan::fix::policy::Allow;
 use crate::trib::plan::fix::{self, Case, NodeFacts, Repair};
 use crate::trib::planned;
 use crate::trib::quarantine::Quarantine;
-use crate::trib::repair::Repairing;
+use crate::trib::repair::{Repairing, SERVE_LIMIT, UNCOVERED_SERVE_LIMIT};
 use crate::trib::report::{self, Health};
 use crate::trib::slots::SlotSet;
 use crate::trib::ui::{Ui, Wording};
@@ -76,11 +76,35 @@ impl Args {
     }
 }
 
-/// What is to be done, and how much is left undone on purpose.
-#[derive(Debug, PartialEq, Eq)]
+/// What is to be done, and what is left undone on purpose.
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Planned {
     repairs: Vec<Repair>,
+    /// How many of the repairs give a slot that nobody owned to somebody.
+    covering: usize,
+    /// How many slots are left because --allow does not name the repair.
     left: usize,
+    /// The slots that nobody owns and that are left so because a question was not answered with yes.
+    declined: SlotSet,
+}
+
+impl Planned {
+    /// How the run ends when all repairs are made and the cluster is like this.
+    fn end(&self, ui: &Ui, health: &Health) -> Result<(), Error> {
+        let is_as_wished =
+            !health.disagree && health.open.is_empty() && health.uncovered.is_subset(&self.declined) && self.left == 0;
+        if ui.wording() == Wording::Trib && !self.declined.is_empty() {
+            let slots = report::slots_text(&self.declined, ui.wording());
+            ui.warning(format!("*** Left without an owner, as that was not agreed to: {slots}"));
+        }
+        match (is_as_wished, self.declined.is_empty(), ui.wording()) {
+            (false, ..) => Err(Error::reported(Kind::Unhealthy)),
+            (true, true, _) => Ok(()),
+            // For redis-cli one group of slots that was covered is enough.
+            (true, false, Wording::RedisCli) if self.covering > 0 => Ok(()),
+            (true, false, _) => Err(Error::reported(Kind::Declined).hint("--yes agrees to every question")),
+        }
+    }
 }
 
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
@@ -107,12 +131,12 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let problems = fix::problems(&nodes);
     guard_against_the_dead(ui, &view, &problems, args)?;
     let coverage = coverage::cover(&problems.uncovered, &nodes);
-    let Planned { repairs, left } = plan(ui, &view, &nodes, &problems, coverage, args)?;
-    if repairs.is_empty() && left == 0 && Health::examine(&view, None).is_consistent() {
+    let planned = plan(ui, &view, &nodes, &problems, coverage, args)?;
+    if planned == Planned::default() && Health::examine(&view, None).is_consistent() {
         ctx.nothing(args.plan.dry_run, &view);
         return Ok(());
     }
-    ctx.pass(args.plan.dry_run, planned::digest(&view), planned::repairs(&view, &repairs))?;
+    ctx.pass(args.plan.dry_run, planned::digest(&view), planned::repairs(&view, &planned.repairs))?;
     let quarantine = args.quarantine.as_deref().map(|dir| Rc::new(Quarantine::new(dir, Rc::clone(&ctx.session))));
     let usual = Settings::from(&args.moving);
     let settings = Settings {
@@ -122,17 +146,16 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         record: ctx.journal(),
         ..usual
     };
-    let repaired = Repairing { ui, pool: &ctx.pool, view: &view, settings }.run(&repairs).await;
+    let serve_limit = if planned.declined.is_empty() { SERVE_LIMIT } else { UNCOVERED_SERVE_LIMIT };
+    let repairing = Repairing { ui, pool: &ctx.pool, view: &view, settings, counts: &counts, serve_limit };
+    let repaired = repairing.run(&planned.repairs).await;
     if let Some(quarantine) = &quarantine {
         quarantine.tell(ui, &seed);
     }
     repaired?;
     let after = harmonise(ui, &ctx.pool, &seed).await?;
     ui.heading(format!(">>> Performing Cluster Check (using node {})", after.seed().addr));
-    match report::configuration_check(ui, &after, None).is_consistent() && left == 0 {
-        true => Ok(()),
-        false => Err(Error::reported(Kind::Unhealthy)),
-    }
+    planned.end(ui, &report::configuration_check(ui, &after, None))
 }
 
 /// Primaries that own slots and do not answer would lose them. That is for the operator to say.
@@ -156,7 +179,7 @@ fn guard_against_the_dead(ui: &Ui, view: &ClusterView, problems: &fix::Problems,
     .hint("start the missing nodes again if you can: then their slots need no repair"))
 }
 
-/// Everything that is to be done, told and agreed to.
+/// Everything that is to be done, told and agreed to. What is not agreed to keeps nothing else from being done.
 fn plan(
     ui: &Ui,
     view: &ClusterView,
@@ -165,7 +188,7 @@ fn plan(
     coverage: Coverage,
     args: &Args,
 ) -> Result<Planned, Error> {
-    let (mut repairs, mut left) = (Vec::new(), 0);
+    let mut planned = Planned::default();
     let leave = |what: String, kind: Allow| {
         let name = kind.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
         ui.warning(format!("*** {what} left as found: that needs --allow {name}"));
@@ -183,18 +206,21 @@ fn plan(
             ui.line(report::slots_text(&slots, ui.wording()));
             if !args.allows(kind) {
                 leave(format!("{} slots are", group.len()), kind);
-                left += group.len();
+                planned.left += group.len();
                 continue;
             }
-            if !args.plan.dry_run {
-                agree(ui, &format!("Fix these slots by {remedy}? (type 'yes' to accept): "))?;
+            let question = format!("Fix these slots by {remedy}? (type 'yes' to accept): ");
+            if !args.plan.dry_run && !agree(ui, &question)? {
+                planned.declined.extend_from(&slots);
+                continue;
             }
             for repair in &group {
                 let how = if repair.holders.is_empty() { "with" } else { "moving keys to" };
                 ui.heading(format!(">>> Covering slot {} {how} {}", repair.slot, addr(view, &repair.owner)));
                 show_evidence(ui, view, nodes, repair.slot);
             }
-            repairs.extend(group);
+            planned.covering += group.len();
+            planned.repairs.extend(group);
         }
     }
     let open = problems.open.iter().map(|slot| (*slot, true));
@@ -209,13 +235,13 @@ fn plan(
         show_evidence(ui, view, nodes, slot);
         let kind = Allow::of(&repair, false, false);
         if args.allows(kind) {
-            repairs.push(repair);
+            planned.repairs.push(repair);
         } else {
             leave(format!("Slot {slot} is"), kind);
-            left += 1;
+            planned.left += 1;
         }
     }
-    Ok(Planned { repairs, left })
+    Ok(planned)
 }
 
 /// What the repair of the slot is based on, which redis-cli does not say.
@@ -225,20 +251,13 @@ fn show_evidence(ui: &Ui, view: &ClusterView, nodes: &[NodeFacts], slot: Slot) {
     }
 }
 
-/// redis-cli asks here even with --yes, because what is answered may cost data.
-fn agree(ui: &Ui, question: &str) -> Result<(), Error> {
-    let agreed = match ui.wording() {
-        Wording::Trib => ui.confirm(question)?,
-        Wording::RedisCli => {
-            let answer = ui.ask(question)?;
-            ui.is_yes(&answer)
-        }
-    };
-    match (agreed, ui.wording()) {
-        (true, _) => Ok(()),
-        (false, Wording::Trib) => Err(Error { kind: Kind::Declined, ..Error::failed("*** Aborting...") }),
-        (false, Wording::RedisCli) => Err(Error::reported(Kind::Declined)),
+/// Whether the answer is yes; the end of the input is none. redis-cli asks here even with --yes, because what is
+/// answered may cost data.
+fn agree(ui: &Ui, question: &str) -> Result<bool, Error> {
+    if ui.wording() == Wording::Trib && ui.assumes_yes() {
+        return Ok(true);
     }
+    Ok(ui.ask_or_end(question)?.is_some_and(|answer| ui.is_yes(&answer)))
 }
 
 /// An open slot: who has it open, and which case that is.
@@ -366,19 +385,35 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_coverage_is_asked_for() {
+    fn each_kind_of_coverage_is_asked_for_and_a_no_is_for_it_alone() {
         let view = broken();
         let nodes = facts(&view);
         let problems = fix::problems(&nodes);
-        let ask = |wording, answers| {
-            let (ui, _, _) = captured(wording, answers);
-            let coverage = coverage::cover(&problems.uncovered, &nodes);
-            plan(&ui, &view, &nodes, &problems, coverage, &args(false)).map(|planned| planned.repairs.len())
-        };
-        assert_eq!(ask(Wording::RedisCli, "yes\nyes\n"), Ok(7));
-        assert_eq!(ask(Wording::RedisCli, "yes\nno\n").unwrap_err().kind, Kind::Declined);
-        assert_eq!(ask(Wording::Trib, "no\n").unwrap_err().kind, Kind::Declined);
-        assert_eq!(ask(Wording::Trib, "yes\n").unwrap_err().kind, Kind::Failed, "the input ended");
+        let slot = |n| Slot::new(n).unwrap();
+        let (all, open) = (Health::examine(&view, None), SlotSet::new());
+        for (answers, repaired, covered, ends) in [
+            ("yes\nyes\n", 7, &[8191, 16381, 16382, 16383][..], [Ok(()), Ok(())]),
+            ("yes\nno\n", 6, &[16381, 16382, 16383], [Err(Kind::Declined), Ok(())]),
+            ("no\nyes\n", 4, &[8191], [Err(Kind::Declined), Ok(())]),
+            ("yes\n", 6, &[16381, 16382, 16383], [Err(Kind::Declined), Ok(())]),
+            ("", 3, &[], [Err(Kind::Declined), Err(Kind::Declined)]),
+        ] {
+            for (wording, expected) in [Wording::Trib, Wording::RedisCli].into_iter().zip(ends) {
+                let (ui, out, _) = captured(wording, answers);
+                let coverage = coverage::cover(&problems.uncovered, &nodes);
+                let planned = plan(&ui, &view, &nodes, &problems, coverage, &args(false)).unwrap();
+                assert_eq!((planned.repairs.len(), planned.covering), (repaired, covered.len()), "{answers:?}");
+                let told = out.text().matches(">>> Covering slot ").count();
+                assert_eq!(told, covered.len(), "{answers:?}: what is not done is not told");
+                let mut uncovered = all.uncovered.clone();
+                covered.iter().for_each(|&n| uncovered.remove(slot(n)));
+                assert_eq!(planned.declined, uncovered, "{answers:?}");
+                let after = Health { uncovered, open: open.clone(), disagree: false, ..all.clone() };
+                assert_eq!(planned.end(&ui, &after).map_err(|error| error.kind), expected, "{answers:?}");
+                let worse = Health { disagree: true, ..after };
+                assert_eq!(planned.end(&ui, &worse).unwrap_err().kind, Kind::Unhealthy, "{answers:?}");
+            }
+        }
     }
 
     #[test]
