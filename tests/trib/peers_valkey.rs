@@ -9,7 +9,7 @@ use crate::roll::{Restarter, replica_of};
 use crate::slots::{fill, id_of, key_in, keys_in, plant, slots_of};
 use crate::support::cluster_client::{ClusterClient, Writer};
 use crate::support::{Ran, STATE_HOME, Server, ServerKind, eventually, redis_cli_is_available, run};
-use crate::{addrs, assert_in_order, matrix, trib};
+use crate::{addrs, assert_in_order, matrix, trib, trib_with};
 
 const EIGHT: ServerKind = ServerKind::Peer("valkey-server-8.1");
 const NINE: ServerKind = ServerKind::Peer("valkey-server-9.1");
@@ -40,6 +40,34 @@ fn assert_well(seed: &Server) {
 fn a_cluster_of_valkey_9() {
     if NINE.is_available() {
         matrix::live(&[NINE]);
+    }
+}
+
+#[test]
+fn two_primaries_are_a_question_of_valkey_cli() {
+    if !NINE.is_available() {
+        return;
+    }
+    let question = "Valkey cluster requires at least 3 primary nodes for automatic failover. Are you sure? (type 'yes' to \
+                    accept): ";
+    let servers = Server::start_many(NINE, 2, "");
+    let line = format!("--cluster create {}", addrs(&servers));
+    for input in ["no\n", ""] {
+        let ran = trib_with(&line, input, &[]);
+        assert!(ran.code == 1 && ran.stdout.starts_with(question), "{ran:?}");
+    }
+    assert_eq!(trib(&format!("create --yes {}", addrs(&servers))).code, 1, "in our own grammar that is --allow-few");
+    let ran = trib_with(&line, "yes\nyes\n", &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_in_order(&ran.stdout, &[question, "Can I set the above configuration?", "[OK] All 16384 slots covered."]);
+    let servers = Server::start_many(NINE, 2, "");
+    let ran = trib(&format!("--cluster create {} --cluster-replicas 1 --cluster-yes", addrs(&servers)));
+    assert!(ran.code == 0 && !ran.stdout.contains(question), "{ran:?}");
+    if ServerKind::Stock.is_available() {
+        let of = |kind| Server::start_many(kind, 1, "");
+        let mixed: Vec<Server> = of(NINE).into_iter().chain(of(ServerKind::Stock)).collect();
+        let ran = trib(&format!("--cluster create {} --cluster-yes", addrs(&mixed)));
+        assert!(ran.code == 1 && ran.stdout.contains("*** At least 3 nodes are required."), "{ran:?}");
     }
 }
 

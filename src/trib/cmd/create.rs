@@ -76,8 +76,8 @@ impl Args {
         if self.allow_few { 1 } else { PRIMARIES_MIN }
     }
 
-    /// The plan as far as it needs nothing but the addresses.
-    fn plan(&self) -> Result<CreatePlan, Error> {
+    /// The plan of at least so many primaries, as far as it needs nothing but the addresses.
+    fn plan(&self, least: usize) -> Result<CreatePlan, Error> {
         if !self.zones.is_empty() && self.spread != Some(Spread::Zone) {
             return Err(Error::usage("[ERR] --zone is for --spread zone."));
         }
@@ -95,9 +95,9 @@ impl Args {
             };
             let number = |shard: &Shard| (take(), shard.replicas.iter().map(|_| take()).collect());
             let shards: Vec<(usize, Vec<usize>)> = self.nodes.iter().map(number).collect();
-            create::plan_shards(&addrs, &shards, self.least())
+            create::plan_shards(&addrs, &shards, least)
         } else {
-            create::plan_with_least(&addrs, self.replicas, self.least())
+            create::plan_with_least(&addrs, self.replicas, least)
         };
         planned.map_err(|refusal| refuse(&refusal, self))
     }
@@ -130,7 +130,14 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     if ui.wording() == Wording::Trib {
         ui.heading(">>> Creating cluster");
     }
-    let mut plan = args.plan()?;
+    let mut least = args.least();
+    let (mut plan, refusal) = match (args.plan(least), ui.wording()) {
+        (Err(refusal), Wording::RedisCli) => {
+            least = 1;
+            (args.plan(least).map_err(|_| refusal.clone())?, Some(refusal))
+        }
+        (planned, _) => (planned?, None),
+    };
     // What the nodes say counts when the lock is held, but the ways to them can be there by then.
     let addrs = args.addrs();
     let warm_up = async {
@@ -142,11 +149,13 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let (held, ()) = tokio::join!(ctx.hold_nodes(&addrs, args.plan.dry_run), warm_up);
     held?;
     let candidates = preflight::examine_all(ui, &ctx.pool, &addrs, &|id| ctx.cut_off_creation(id)).await?;
+    if let Some(refusal) = refusal {
+        agree_to_few(ui, refusal, &candidates, args.plan.dry_run)?;
+    }
     let nodes: Vec<Fresh> = candidates.iter().map(|candidate| candidate.node.clone()).collect();
     if let Some(spread) = args.spread {
         let places = args.places(spread, &candidates)?;
-        plan = create::plan_spread(&addrs, args.replicas, args.least(), &places)
-            .map_err(|refusal| refuse(&refusal, args))?;
+        plan = create::plan_spread(&addrs, args.replicas, least, &places).map_err(|refusal| refuse(&refusal, args))?;
         show(ui, &nodes, &plan, args.plan.dry_run);
         show_spread(ui, spread, &nodes, &places, &plan);
     } else {
@@ -179,6 +188,21 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         Some(_) => error.hint("a replica needs 'masterauth' to reach a primary that has 'requirepass'"),
         None => error,
     })
+}
+
+/// Fewer primaries than can elect a successor: valkey-cli asks, redis-cli refuses. Whose nodes they are decides.
+fn agree_to_few(ui: &Ui, refusal: Error, candidates: &[Candidate], dry_run: bool) -> Result<(), Error> {
+    if !candidates.iter().all(|candidate| candidate.version.starts_with("valkey ")) {
+        return Err(refusal);
+    }
+    let question = format!(
+        "Valkey cluster requires at least {PRIMARIES_MIN} primary nodes for automatic failover. Are you sure? (type \
+         'yes' to accept): "
+    );
+    match dry_run || ui.confirm(&question)? {
+        true => Ok(()),
+        false => Err(Error::reported(Kind::Declined)),
+    }
 }
 
 fn steps(nodes: &[Fresh], plan: &CreatePlan) -> Vec<Step> {
@@ -399,14 +423,15 @@ mod tests {
     #[test]
     fn shards_that_are_written_out_are_taken_as_they_are() {
         let words = ["a:1[b:1|c:1]", "d:1", "e:1[f:1]"];
-        let plan = args(&words, 0).plan().unwrap();
+        let plan = args(&words, 0).plan(PRIMARIES_MIN).unwrap();
         assert_eq!(plan.primaries.iter().map(|p| p.node).collect::<Vec<_>>(), [0, 3, 4]);
         assert_eq!(plan.replicas.iter().map(|r| (r.node, r.primary)).collect::<Vec<_>>(), [(1, 0), (2, 0), (5, 4)]);
-        assert_eq!(args(&words, 1).plan().unwrap_err().kind, Kind::Usage);
+        assert_eq!(args(&words, 1).plan(PRIMARIES_MIN).unwrap_err().kind, Kind::Usage);
         let few = args(&["a:1[b:1]", "c:1"], 0);
-        assert!(few.plan().unwrap_err().hint.unwrap().contains("--allow-few"));
-        assert!(Args { allow_few: true, ..few }.plan().is_ok());
-        let twice = args(&["a:1[b:1]", "b:1[]", "c:1"], 0).plan().unwrap_err();
+        assert!(few.plan(PRIMARIES_MIN).unwrap_err().hint.unwrap().contains("--allow-few"));
+        let allowed = Args { allow_few: true, ..few };
+        assert!(allowed.plan(allowed.least()).is_ok());
+        let twice = args(&["a:1[b:1]", "b:1[]", "c:1"], 0).plan(PRIMARIES_MIN).unwrap_err();
         assert_eq!(twice.hint.unwrap(), "it stands as a replica of a:1 and as the primary of shard 2");
     }
 
@@ -437,7 +462,7 @@ mod tests {
     #[test]
     fn too_few_nodes_are_refused_in_full() {
         let args = args(&["h:1", "h:2"], 1);
-        let error = args.plan().unwrap_err();
+        let error = args.plan(PRIMARIES_MIN).unwrap_err();
         let crate::trib::error::What::Message(text) = error.what else { panic!("no text") };
         insta::assert_snapshot!(text, @r"
         *** ERROR: Invalid configuration for cluster creation.
