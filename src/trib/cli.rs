@@ -36,6 +36,8 @@ use super::ui::{Ui, Wording};
     disable_help_subcommand = true,
     subcommand_required = true,
     infer_long_args = false,
+    // As for redis-cli, the last of several wins.
+    args_override_self = true,
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the cluster is unhealthy, 4 changes pending,\n\
                   5 declined, 6 timed out. With --cluster: 0 or 1, as redis-cli has it."
 )]
@@ -262,11 +264,10 @@ fn redis_cli_exit(error: &clap::Error, typed: &[OsString]) -> Exit {
     };
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => exit_of_clap(error),
-        ErrorKind::UnknownArgument => {
-            let native = context(ContextKind::InvalidArg);
-            let full = native.replacen("--", "--cluster-", 1);
-            let shown = if typed.iter().any(|arg| *arg == *full) { full } else { native };
-            Exit::wrong(format!("Unrecognized option or bad number of args for: '{shown}'"))
+        ErrorKind::UnknownArgument => Exit::wrong(unrecognized(&as_typed(&context(ContextKind::InvalidArg), typed))),
+        ErrorKind::InvalidValue if context(ContextKind::InvalidValue).is_empty() => {
+            let option = context(ContextKind::InvalidArg);
+            Exit::wrong(unrecognized(&as_typed(option.split(' ').next().unwrap_or_default(), typed)))
         }
         ErrorKind::ValueValidation if context(ContextKind::InvalidArg).contains("@BUSPORT") => {
             Exit::wrong(format!("Invalid address format: {}", context(ContextKind::InvalidValue)))
@@ -277,10 +278,27 @@ fn redis_cli_exit(error: &clap::Error, typed: &[OsString]) -> Exit {
             Exit::wrong(BAD_ADDRESS)
         }
         ErrorKind::ValueValidation | ErrorKind::InvalidValue | ErrorKind::NoEquals => {
-            Exit { text: error.render().to_string(), to_stderr: true, code: 1 }
+            let text = error.render().to_string();
+            let said = text.split("\n\nFor more information").next().unwrap_or_default();
+            let option = context(ContextKind::InvalidArg);
+            Exit::wrong(said.replacen(&format!("'{option}'"), &format!("'{}'", as_typed(&option, typed)), 1))
         }
         _ => Exit::wrong("[ERR] Wrong number of arguments for specified --cluster sub command"),
     }
+}
+
+fn unrecognized(option: &str) -> String {
+    format!("Unrecognized option or bad number of args for: '{option}'")
+}
+
+/// An option, with what may stand behind its name, by the name that was typed: `--cluster-slots` if not `--slots`.
+fn as_typed(option: &str, typed: &[OsString]) -> String {
+    let full = option.replacen("--", "--cluster-", 1);
+    let name = full.split(' ').next().unwrap_or_default();
+    let is_typed = typed.iter().any(|arg| {
+        arg.to_str().and_then(|arg| arg.strip_prefix(name)).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    });
+    if is_typed { full } else { option.to_owned() }
 }
 
 #[cfg(test)]
@@ -314,6 +332,46 @@ mod tests {
             refusal("trib --cluster check a:1 --cluster-nonsense"),
             ("Unrecognized option or bad number of args for: '--cluster-nonsense'".into(), 1)
         );
+        assert_eq!(
+            refusal("trib --cluster reshard a:1 --cluster-slots"),
+            ("Unrecognized option or bad number of args for: '--cluster-slots'".into(), 1)
+        );
+    }
+
+    #[test]
+    fn a_bad_value_is_told_with_the_option_as_it_was_typed() {
+        for (line, said) in [
+            ("reshard a:1 --cluster-slots x", "error: invalid value 'x' for '--cluster-slots <COUNT>': "),
+            ("reshard a:1 --cluster-slots=x", "error: invalid value 'x' for '--cluster-slots <COUNT>': "),
+            ("reshard a:1 --slots x", "error: invalid value 'x' for '--slots <COUNT>': "),
+            ("rebalance a:1 --cluster-threshold x", "error: invalid value 'x' for '--cluster-threshold <PERCENT>': "),
+            ("fix a:1 --cluster-pipeline 0", "error: invalid value '0' for '--cluster-pipeline <KEYS>': "),
+        ] {
+            let (text, code) = refusal(&format!("trib --cluster {line}"));
+            assert!(text.starts_with(said) && !text.contains('\n') && code == 1, "{line}: {text}");
+        }
+        let (text, code) = refusal("trib reshard a:1 --slots 99999");
+        assert!(text.contains("'--slots <COUNT>'") && text.contains("--help") && code == 2, "{text}");
+    }
+
+    #[test]
+    fn the_last_of_several_wins() {
+        let resolve = |line: &str| read(line).unwrap_or_else(|exit| panic!("{line}: {}", exit.text));
+        for line in [
+            "trib --cluster check a:1 --cluster-yes --cluster-yes -a x -a y --verbose --verbose",
+            "trib -a x --cluster check a:1 --cluster-yes -a y --verbose --cluster-yes",
+            "trib check -y -a x -v a:1 --yes --pass y -v",
+            "trib -a x check -a y a:1 -y -v",
+        ] {
+            let options = resolve(line).1;
+            assert!(options.yes && options.verbose, "{line}");
+            assert_eq!(options.access.login.password.as_deref(), Some("y"), "{line}");
+        }
+        let maps = resolve("trib check --map a=b --map c=d a:1").1.access.map.entries;
+        assert_eq!(maps.len(), 2, "lists grow");
+        resolve("trib --cluster rebalance a:1 --cluster-threshold 5 --cluster-threshold 2");
+        resolve("trib rebalance a:1 --weight n=1 --weight m=2 --simulate --simulate");
+        resolve("trib --cluster call a:1 ping --cluster-only-masters --cluster-only-replicas");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::addr::Addr;
 use super::cli::{Cli, Exit, REDIS_CLI_SUBCOMMANDS};
 use super::ui::Wording;
 use super::uri::{self, Uri};
+use crate::base::SLOTS;
 
 /// A command line, rewritten.
 pub struct Line {
@@ -44,6 +45,10 @@ pub fn read(args: Vec<OsString>) -> Result<Line, Exit> {
     let (wording, args) = normalise(args.collect())?;
     let sub = find_subcommand(&args);
     let mut tokens = tokens(args, sub.as_deref());
+    if wording == Wording::RedisCli {
+        tokens = without_client_options(tokens, takes_command(sub.as_deref()));
+        all_slots_at_most(&mut tokens);
+    }
     let mut uris = Vec::new();
     let is_shell = sub.as_deref().is_some_and(|sub| sub == "cli");
     if is_shell {
@@ -81,7 +86,7 @@ fn normalise(args: Vec<OsString>) -> Result<(Wording, Vec<OsString>), Exit> {
         return Err(Exit::wrong("Unknown --cluster subcommand"));
     }
     let mut native = vec![sub.clone()];
-    native.extend(rewrite_options(without_client_options(&args[..at])));
+    native.extend(rewrite_options(args[..at].to_vec()));
     native.extend(rewrite_options(args[at + 2..].to_vec()));
     Ok((Wording::RedisCli, native))
 }
@@ -361,20 +366,49 @@ fn is_weight(arg: &OsStr) -> bool {
     arg.to_str().is_some_and(|text| text.contains('=') && !text.starts_with('-'))
 }
 
-/// Leaves out the options of the interactive client that mean nothing here: `-h host -p port -n db -c`.
-fn without_client_options(args: &[OsString]) -> Vec<OsString> {
-    let mut out = Vec::new();
-    let mut args = args.iter();
-    while let Some(arg) = args.next() {
-        match arg.to_str() {
-            Some("-h" | "-p" | "-n") => {
-                args.next();
+/// Leaves out the options of the interactive client, which redis-cli takes beside `--cluster` as well and which mean
+/// nothing there.
+fn without_client_options(tokens: Vec<Token>, is_call: bool) -> Vec<Token> {
+    let mut kept = Vec::with_capacity(tokens.len());
+    let mut words = 0;
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        let name = match &token {
+            Token::Word(word) => word.to_str().unwrap_or_default(),
+            Token::End => {
+                kept.push(token);
+                kept.extend(tokens);
+                break;
             }
-            Some("-c" | "-2" | "-3" | "--raw" | "--no-raw" | "-e") => {}
-            _ => out.push(arg.clone()),
+            Token::Global(_) | Token::Own(_) => "",
+        };
+        let is_left_out = match name {
+            "-h" | "-p" | "-s" | "-n" | "-r" | "-i" | "-d" | "-D" | "--show-pushes" => {
+                tokens.next_if(|next| matches!(next, Token::Word(_))).is_some()
+            }
+            "-c" | "-e" | "--raw" | "--no-raw" | "--csv" | "--quoted-input" => true,
+            // Behind the address of a call they are numbers.
+            "-2" | "-3" => !is_call || words < 2,
+            _ => false,
+        };
+        if !is_left_out {
+            words += usize::from(matches!(token, Token::Word(_)));
+            kept.push(token);
         }
     }
-    out
+    kept
+}
+
+/// More slots than there are mean all of them.
+fn all_slots_at_most(tokens: &mut [Token]) {
+    for token in tokens {
+        let Token::Own(parts) = token else { continue };
+        let text = parts.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("=");
+        let wanted = text.strip_prefix("--slots=").and_then(|count| count.parse::<u64>().ok());
+        if wanted.is_some_and(|count| count > SLOTS as u64) {
+            *parts = vec!["--slots".into(), SLOTS.to_string().into()];
+        }
+    }
 }
 
 #[cfg(test)]
@@ -424,6 +458,30 @@ mod tests {
             ("trib rebalance a:1 --weight", ours, "trib rebalance a:1 --weight"),
         ] {
             assert_eq!(native(line), (wording, expected.to_owned()), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_redis_cli_takes_and_ignores_beside_cluster_is_ignored() {
+        for option in ["-r 2", "-i 1", "-d ,", "-D ,", "--csv", "--show-pushes no", "--quoted-input", "-s /x", "-n 3"] {
+            for line in [
+                format!("trib {option} --cluster info a:1 --cluster-yes"),
+                format!("trib --cluster info {option} a:1 --cluster-yes"),
+                format!("trib --cluster info a:1 --cluster-yes {option}"),
+            ] {
+                assert_eq!(native(&line), (Wording::RedisCli, "trib info a:1 --yes".to_owned()), "{line}");
+            }
+        }
+        for (line, expected) in [
+            ("trib -r 2 --cluster call -3 a:1 incrby k -3 -i 1 --csv", "trib call -- a:1 incrby k -3"),
+            ("trib --cluster call -- a:1 x -r 2", "trib call -- a:1 x -r 2"),
+            ("trib -a -c --cluster info a:1 -h", "trib info -a -c a:1 -h"),
+            ("trib info a:1 -r 2", "trib info a:1 -r 2"),
+            ("trib --cluster reshard a:1 --cluster-slots 99999", "trib reshard a:1 --slots 16384"),
+            ("trib --cluster reshard a:1 --cluster-slots=5", "trib reshard a:1 --slots=5"),
+            ("trib reshard a:1 --slots 99999", "trib reshard a:1 --slots 99999"),
+        ] {
+            assert_eq!(native(line).1, expected, "{line}");
         }
     }
 

@@ -22,6 +22,7 @@ fn redis_clis_mistakes_are_ours() {
         "--cluster set-timeout nonsense 1000",
         "--cluster call nonsense ping",
         "--cluster add-node 127.0.0.1:1 nonsense",
+        "--cluster reshard 127.0.0.1:1 --cluster-slots",
     ] {
         let (ours, theirs) = (trib(line), redis_cli(line));
         assert_eq!(ours.code, theirs.code, "{line}: {ours:?} {theirs:?}");
@@ -41,6 +42,36 @@ fn a_dead_seed_is_named_in_both_grammars() {
         assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
         assert_eq!(ran.stderr, format!("Could not connect to Redis at {dead}: Connection refused\n"));
     }
+}
+
+#[test]
+fn what_redis_cli_takes_twice_or_ignores_is_no_mistake() {
+    if !redis_cli_is_available() || !ServerKind::Stock.is_available() {
+        return;
+    }
+    let servers = crate::cluster(3, 0, "");
+    let seed = servers[0].addr();
+    for line in [
+        format!("--cluster check {seed} --cluster-yes --cluster-yes --verbose --verbose"),
+        format!("--cluster rebalance {seed} --cluster-threshold 5 --cluster-threshold 2"),
+        format!("--cluster info {seed} -r 2 -i 1 -d , --csv --show-pushes no --quoted-input"),
+        format!("-r 2 -i 1 -d , --csv --show-pushes no --quoted-input --cluster info {seed}"),
+        format!("--cluster call {seed} ping --cluster-only-masters --cluster-only-replicas"),
+    ] {
+        let (ours, theirs) = (trib(&line), redis_cli(&line));
+        assert_eq!((ours.code, theirs.code), (0, 0), "{line}: {ours:?} {theirs:?}");
+        assert_eq!(ours.stdout, theirs.stdout, "{line}");
+    }
+    let ran = trib(&format!("call --only-masters --only-replicas {seed} ping"));
+    assert!(ran.code == 2 && ran.stderr.contains("No node is both"), "{ran:?}");
+    // More slots than there are: all that the source has.
+    let ids: Vec<String> = servers.iter().map(crate::slots::id_of).collect();
+    let ran = trib(&format!(
+        "--cluster reshard {seed} --cluster-from {} --cluster-to {} --cluster-slots 99999 --cluster-yes",
+        ids[0], ids[1]
+    ));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(crate::slots::slots_of(&servers[0]), 0);
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(long, value_name = "WHICH", default_value = "all", value_parser = parse_on)]
     on: On,
     /// Only on primaries
-    #[arg(long, visible_alias = "only-primaries", conflicts_with_all = ["only_replicas", "on"])]
+    #[arg(long, visible_alias = "only-primaries", conflicts_with = "on")]
     only_masters: bool,
     /// Only on replicas
     #[arg(long, visible_alias = "only-slaves", conflicts_with = "on")]
@@ -49,6 +49,7 @@ pub struct Args {
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum On {
     All,
+    Nobody,
     Primaries,
     Replicas,
     Zone(String),
@@ -71,6 +72,9 @@ const REPLY_LIMIT: Duration = Duration::from_secs(600);
 
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let ui = ctx.ui;
+    if args.only_masters && args.only_replicas && ui.wording() == Wording::Trib {
+        return Err(Error::usage("[ERR] No node is both a primary and a replica: --only-masters or --only-replicas."));
+    }
     let view = ClusterView::load(&ctx.pool, &args.node).await?;
     let input = if args.stdin || args.stdin_tag.is_some() { Some(stdin()?) } else { None };
     let words = words(args, input.as_deref())?;
@@ -80,6 +84,8 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         cmd.arg(word);
     }
     let on = match (args.only_masters, args.only_replicas) {
+        // redis-cli leaves out whoever is not the one, and then whoever is not the other.
+        (true, true) => On::Nobody,
         (true, _) => On::Primaries,
         (_, true) => On::Replicas,
         _ => args.on.clone(),
@@ -87,6 +93,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let all = report::in_order(ui, &view);
     let nodes: Vec<&Node> = match &on {
         On::All => all,
+        On::Nobody => Vec::new(),
         On::Primaries => all.into_iter().filter(|node| node.is_primary()).collect(),
         On::Replicas => all.into_iter().filter(|node| node.is_replica()).collect(),
         On::Zone(zone) => in_zone(&view, &Vitals::load(&ctx.pool, &view).await, zone)?,
