@@ -93,6 +93,8 @@ struct Life {
     config: Config,
     server: Server,
     client: ClientId,
+    /// Looks at the dataset, also while the other one waits.
+    watcher: ClientId,
     log: Log<SimDisk>,
     /// The states since the last start, the first one being that of the start.
     past: Vec<Moment>,
@@ -123,12 +125,10 @@ pub fn live(seed: u64, keeps: Keeps) -> Told {
         appendonly: keeps != Keeps::Saves,
         aof_use_rdb_preamble: rng.below(3) > 0,
         stop_writes_on_bgsave_error: false,
-        // No file is written but those that are asked for: else FLUSHALL has one made, and its client waits for that.
-        save: Vec::new(),
         ..Config::default()
     };
     let disk = SimDisk::new(rng.next_u64());
-    let (server, client) = new_server(&config);
+    let (server, client, watcher) = new_server(&config);
     let log = Log::new(disk.clone());
     let mut life = Life {
         seed,
@@ -139,6 +139,7 @@ pub fn live(seed: u64, keeps: Keeps) -> Told {
         config,
         server,
         client,
+        watcher,
         log,
         past: Vec::new(),
         floor: 0,
@@ -154,7 +155,7 @@ pub fn live(seed: u64, keeps: Keeps) -> Told {
     life.told
 }
 
-fn new_server(config: &Config) -> (Server, ClientId) {
+fn new_server(config: &Config) -> (Server, ClientId, ClientId) {
     let mut server = Server::new(Setup {
         config: config.clone(),
         commands: CommandTable::new(&commands::all()),
@@ -164,8 +165,9 @@ fn new_server(config: &Config) -> (Server, ClientId) {
         now: NOW,
         facts: Facts::default(),
     });
-    let client = server.connect("client".to_owned(), String::new(), NOW).expect("there is room");
-    (server, client)
+    let [client, watcher] =
+        ["client", "watcher"].map(|name| server.connect(name.to_owned(), String::new(), NOW).expect("there is room"));
+    (server, client, watcher)
 }
 
 impl Life {
@@ -175,19 +177,19 @@ impl Life {
         self.disk.arm(operations, fails_in);
     }
 
-    fn call(&mut self, line: &str) -> Vec<u8> {
+    fn call(&mut self, client: ClientId, line: &str) -> Vec<u8> {
         let (mut parser, mut batch) = (RequestParser::default(), Batch::default());
         let limits = RequestLimits { bulk_max_bytes: 1 << 20, ..RequestLimits::default() };
         let mut buf = line.replace(';', "\r\n").into_bytes();
         buf.extend_from_slice(b"\r\n");
         parser.parse(&mut buf, limits, &mut batch).expect("well-formed lines");
-        self.server.run_batch(self.client, &buf, &batch, 0, NOW);
+        self.server.run_batch(client, &buf, &batch, 0, NOW);
         self.server.outbox.clear();
-        std::mem::take(&mut self.server.clients.get_mut(self.client).expect("it stays").reply.buf)
+        std::mem::take(&mut self.server.clients.get_mut(client).expect("it stays").reply.buf)
     }
 
     fn digest(&mut self) -> String {
-        String::from_utf8_lossy(&self.call("DEBUG DIGEST")).into_owned()
+        String::from_utf8_lossy(&self.call(self.watcher, "DEBUG DIGEST")).into_owned()
     }
 
     fn remember(&mut self) {
@@ -219,6 +221,10 @@ impl Life {
     }
 
     fn command(&mut self) {
+        if self.server.clients.get(self.client).is_some_and(|client| client.parked.is_some()) {
+            // It waits for the file that says that all is gone.
+            return self.go_on_saving();
+        }
         let n = self.rng.below(1000);
         let key = self.rng.below(6);
         let line = match self.rng.below(12) {
@@ -233,11 +239,12 @@ impl Life {
             10 => format!("SELECT 3;INCR n{key};SELECT 0"),
             _ => format!("XADD x{key} * f {n}"),
         };
-        if n == 0 {
-            self.call("FLUSHALL");
+        if n < 5 {
+            self.call(self.client, "FLUSHALL");
             self.remember();
+            return self.follow();
         }
-        self.call(&line);
+        self.call(self.client, &line);
         self.told.commands += 1;
         self.remember();
     }
@@ -323,6 +330,7 @@ impl Life {
             Err(_) => {
                 self.told.refusals += u64::from(!self.disk.is_gone());
                 self.server.snapshot_ended(NOW, Err("no".to_owned()));
+                self.follow();
             }
         }
     }
@@ -341,12 +349,20 @@ impl Life {
         }
     }
 
+    /// The server has begun a save of its own.
+    fn follow(&mut self) {
+        if self.saving.is_none() && self.server.job.is_some() {
+            self.open_snapshot(false);
+        }
+    }
+
     fn give_up(&mut self, base: bool) {
         if base {
             self.log.abandon_rewrite();
         }
         self.told.refusals += u64::from(!self.disk.is_gone());
         self.server.snapshot_ended(NOW, Err("no".to_owned()));
+        self.follow();
     }
 
     /// A slice of the snapshot under way, or its end.
@@ -354,10 +370,15 @@ impl Life {
         let Some((mut file, base, of)) = self.saving.take() else { return };
         let mut chunk = Vec::new();
         let slice = self.server.snapshot_slice(NOW, &mut chunk);
-        // A save may have been given up by FLUSHALL.
-        if slice == Slice::Cancelled || file.write(&chunk).is_err() {
+        if file.write(&chunk).is_err() {
             file.discard(&self.disk);
             return self.give_up(base);
+        }
+        if slice == Slice::Cancelled {
+            // FLUSHALL has given it up.
+            file.discard(&self.disk);
+            self.server.snapshot_ended(NOW, Err("cancelled".to_owned()));
+            return self.follow();
         }
         if slice != Slice::Complete {
             self.saving = Some((file, base, of));
@@ -378,6 +399,7 @@ impl Life {
         } else if self.keeps == Keeps::Saves {
             self.floor = of;
         }
+        self.follow();
     }
 
     fn delete_history(&mut self) {
@@ -429,10 +451,11 @@ impl Life {
 
     /// Starts a server on what is there. False when the machine ends meanwhile.
     fn start_again(&mut self, promised: Option<usize>) -> bool {
-        let (server, client) = new_server(&self.config);
+        let (server, client, watcher) = new_server(&self.config);
         let offset = server.aof.offset;
         let log = std::mem::replace(&mut self.log, Log::new(self.disk.clone()));
-        (self.server, self.client, self.saving, self.syncing) = (server, client, None, None);
+        (self.server, self.client, self.watcher) = (server, client, watcher);
+        (self.saving, self.syncing) = (None, None);
         match self.load() {
             Ok(()) => {}
             Err(NoStart::Gone) => {
