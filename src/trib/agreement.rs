@@ -64,7 +64,7 @@ pub async fn within(
         let found = Agreement { view, vitals };
         let behind = || found.vitals.out_of_sync(&found.view);
         let Some(what) =
-            disagreement(&found.view).or_else(|| ailing(&found)).or_else(behind).or_else(|| missing(&found))
+            disagreement(&found.view).or_else(|| ailing(&found)).or_else(|| missing(&found)).or_else(behind)
         else {
             return Ok(Look::Done(found));
         };

@@ -101,7 +101,7 @@ impl Vitals {
     pub fn out_of_sync(&self, view: &ClusterView) -> Option<String> {
         let has_primary = |node: &Node| node.primary.and_then(|id| view.node(&id)).is_some_and(Node::is_reachable);
         let replica = view.reachable().find(|node| node.is_replica() && has_primary(node) && !self.is_in_sync(node))?;
-        Some(format!("{} is not in sync with its primary", replica.addr))
+        Some(format!("{} is not in sync with its primary{}", replica.addr, self.apart(replica)))
     }
 
     /// Whether the replica's link to its primary is up: it has taken over the dataset, and follows.
