@@ -261,3 +261,26 @@ impl Server {
         self.saves.dirty_at_last_save = self.keyspace.dirty();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_takes_as_long_as_so_much_did() {
+        let loading = |total_bytes, loaded_bytes| Loading {
+            started: Millis(1_000_500),
+            total_bytes,
+            loaded_bytes,
+            ..Loading::default()
+        };
+        let after = |secs: i64| Millis(1_000_500 + secs * 1000);
+        assert_eq!(loading(1000, 10).eta_secs(after(0)), 1, "nobody knows yet");
+        assert_eq!(loading(1_000_000, 249_999).eta_secs(after(5)), 15);
+        assert_eq!(loading(1000, 1000).eta_secs(after(5)), 0);
+        assert_eq!(loading(1000, 1200).eta_secs(after(5)), 0, "more than was said");
+        assert_eq!(loading(1000, 0).eta_secs(after(5)), 5000);
+        assert_eq!(loading(u64::MAX, 0).eta_secs(after(9)), u64::MAX);
+        assert_eq!(loading(1000, 10).eta_secs(after(-5)), 1, "a clock that was set back");
+    }
+}

@@ -15,12 +15,18 @@ impl Span {
     }
 }
 
-/// Whether an argument is this word, in any case. Stock servers read words as strings of C, so what follows a NUL does not count:
-/// valkey-cli 9.1 sends "SLOTSRANGE" with one.
+/// Whether an argument is this word, in any case, as far as [`word`] goes.
 #[must_use]
 pub fn is_word(arg: &[u8], word: &str) -> bool {
     arg.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
         && arg.get(word.len()).is_none_or(|next| *next == 0)
+}
+
+/// The word that an argument is. Stock servers read words as strings of C, so what follows a NUL does not count: valkey-cli 9.1
+/// sends "SLOTSRANGE" with one.
+#[must_use]
+pub fn word(arg: &[u8]) -> &[u8] {
+    arg.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 /// One command: its name and arguments as slices of one buffer. Copying it copies two pointers.

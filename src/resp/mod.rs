@@ -6,7 +6,7 @@ pub mod error;
 pub mod reply;
 pub mod request;
 
-pub use args::{Args, Argv, Span, is_word};
+pub use args::{Args, Argv, Span, is_word, word};
 pub use client::{ReplyParser, ReplyValue};
 pub use error::ErrorReply;
 pub use reply::{Proto, Reply};

@@ -212,6 +212,16 @@ impl Client {
         }
     }
 
+    /// The parameters of the server's configuration that these names or patterns are of, with their values.
+    pub async fn config<N: AsRef<str>>(&self, names: &[N]) -> Result<Vec<(String, String)>, Failure> {
+        let cmds: Vec<Cmd> = names.iter().map(|name| command("CONFIG GET").arg(name.as_ref()).to_owned()).collect();
+        let mut pairs = Vec::new();
+        for reply in self.pipeline(self.timeouts.reply, &cmds).await? {
+            pairs.extend(pairs_of(&reply?));
+        }
+        Ok(pairs)
+    }
+
     fn accept(&self, result: Result<Value, RedisError>) -> Result<Value, Failure> {
         let node = self.addr.clone();
         match result {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use super::addr::Addr;
-use super::client::{Pool, command, info_field, join_all, pairs_of, text_of};
+use super::client::{Pool, command, info_field, join_all, text_of};
 use super::dial;
 use super::error::{Error, Failure};
 use super::fresh::{self, Fresh};
@@ -174,10 +174,9 @@ pub async fn check_logins(pool: &Pool, pairs: &[(&Addr, &Addr)]) -> Result<(), E
 
 /// The values of these directives, where the server tells them all.
 async fn directives(pool: &Pool, addr: &Addr, names: &[&str]) -> Option<Vec<String>> {
-    let client = pool.client(addr).await.ok()?;
-    let cmds: Vec<redis::Cmd> = names.iter().map(|name| command("CONFIG GET").arg(name).to_owned()).collect();
-    let replies = client.pipeline(client.timeouts().reply, &cmds).await.ok()?;
-    replies.into_iter().map(|reply| Some(pairs_of(&reply.ok()?).into_iter().next()?.1)).collect()
+    let pairs = pool.client(addr).await.ok()?.config(names).await.ok()?;
+    let value = |name: &&str| pairs.iter().find(|(told, _)| told == name).map(|(_, value)| value.clone());
+    names.iter().map(value).collect()
 }
 
 async fn ask(pool: &Pool, addr: &Addr) -> Result<Answers, Error> {

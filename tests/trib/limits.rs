@@ -51,6 +51,11 @@ fn rates_are_kept() {
     }
 }
 
+fn used_memory(server: &Server) -> u64 {
+    let info = server.text("INFO memory");
+    info.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok()).unwrap()
+}
+
 #[test]
 fn a_target_without_room_is_refused_before_anything_moves() {
     if !ServerKind::Stock.is_available() {
@@ -58,8 +63,7 @@ fn a_target_without_room_is_refused_before_anything_moves() {
     }
     let servers = cluster(3, 0, "");
     fill_slots(&servers[0], 50, 100_000);
-    let info = servers[1].text("INFO memory");
-    let used: u64 = info.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok()).unwrap();
+    let used = used_memory(&servers[1]);
     let limit = |bytes: u64| assert_eq!(servers[1].text(&format!("CONFIG SET maxmemory {bytes}")), "OK");
     limit(used + 1_000_000);
     let ran = reshard(&servers, 50, "");
@@ -89,8 +93,7 @@ fn a_big_key_that_no_sample_meets_is_found_before_anything_moves() {
     for _ in 0..50 {
         let _: usize = servers[0].call(&format!("APPEND {big} {}", "x".repeat(100_000))).unwrap();
     }
-    let info = servers[1].text("INFO memory");
-    let used: u64 = info.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok()).unwrap();
+    let used = used_memory(&servers[1]);
     assert_eq!(servers[1].text("CONFIG SET maxmemory-policy allkeys-lru"), "OK");
     assert_eq!(servers[1].text(&format!("CONFIG SET maxmemory {}", used + 2_000_000)), "OK");
     let ran = reshard(&servers, 200, "");

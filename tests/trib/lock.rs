@@ -1,6 +1,6 @@
 //! One operator at a time.
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -101,6 +101,25 @@ fn the_same_nodes_do_not_become_two_clusters() {
     assert!(refused.stdout.contains("is locked by") || refused.stdout.contains("is not empty"), "{refused:?}");
 }
 
+/// A reshard that is slow by itself, so that neither an idle machine nor a busy one decides how far it gets.
+fn slowly(servers: &[Server]) -> String {
+    let (from, to) = (id_of(&servers[0]), id_of(&servers[1]));
+    format!("reshard --yes --from {from} --to {to} --max-keys-per-sec 200")
+}
+
+/// The process of one that has begun.
+fn slowly_moving(servers: &[Server]) -> Child {
+    let line = format!("{} --slots 5000 {}", slowly(servers), servers[2].addr());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trib"));
+    command.args(line.split(' ')).env("XDG_STATE_HOME", STATE_HOME);
+    let mut moving = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    eventually("slots are on their way", || {
+        assert_eq!(moving.try_wait().unwrap(), None, "{line}");
+        slots_of(&servers[0]) < 5461
+    });
+    moving
+}
+
 #[test]
 fn a_lock_goes_with_the_one_who_held_it() {
     if !ServerKind::Stock.is_available() {
@@ -109,17 +128,7 @@ fn a_lock_goes_with_the_one_who_held_it() {
     let servers = cluster(3, 0, "");
     let seed = servers[2].addr();
     fill(servers[0].port, 9000);
-    let (from, to) = (id_of(&servers[0]), id_of(&servers[1]));
-    // Slow by itself, so that neither an idle machine nor a busy one decides how far it gets.
-    let slowly = format!("reshard --yes --from {from} --to {to} --max-keys-per-sec 200");
-    let line = format!("{slowly} --slots 5000 {seed}");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_trib"));
-    command.args(line.split(' ')).env("XDG_STATE_HOME", STATE_HOME);
-    let mut killed = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    eventually("slots are on their way", || {
-        assert_eq!(killed.try_wait().unwrap(), None, "{line}");
-        slots_of(&servers[0]) < 5461
-    });
+    let mut killed = slowly_moving(&servers);
     let holder = format!("(pid {}, reshard", killed.id());
     assert!(trib(&format!("check {seed}")).stdout.contains(&holder));
     killed.kill().unwrap();
@@ -130,7 +139,7 @@ fn a_lock_goes_with_the_one_who_held_it() {
     // One whose lock is broken stops by itself, with its slots closed. The last slot stays: a node without any would
     // become a replica, with keys that are not its own.
     let rest = slots_of(&servers[0]) - 1;
-    let moving = begin(format!("{slowly} --slots {rest} {seed}"));
+    let moving = begin(format!("{} --slots {rest} {seed}", slowly(&servers)));
     eventually("slots are on their way", || moving.is_finished() || slots_of(&servers[0]) <= rest);
     let ran = trib(&format!("set-timeout --force {seed} 2345"));
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -150,15 +159,7 @@ fn who_was_stuck_finds_the_lock_broken_though_the_breaker_has_gone() {
     let servers = cluster(3, 0, "");
     let seed = servers[2].addr();
     fill(servers[0].port, 9000);
-    let (from, to) = (id_of(&servers[0]), id_of(&servers[1]));
-    let line = format!("reshard --yes --from {from} --to {to} --max-keys-per-sec 200 --slots 5000 {seed}");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_trib"));
-    command.args(line.split(' ')).env("XDG_STATE_HOME", STATE_HOME);
-    let mut stuck = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    eventually("slots are on their way", || {
-        assert_eq!(stuck.try_wait().unwrap(), None, "{line}");
-        slots_of(&servers[0]) < 5461
-    });
+    let stuck = slowly_moving(&servers);
     let pid = Pid::from_child(&stuck);
     kill_process(pid, Signal::STOP).unwrap();
     assert_eq!(trib(&format!("set-timeout --force {seed} 2345")).code, 0);

@@ -364,7 +364,8 @@ fn a_target_that_dies_leaves_nothing_lost() {
     assert!(ran.stderr.contains(&format!("trib fix {seed}")), "{ran:?}");
     servers[1].restart();
     eventually("the nodes see each other again", || {
-        servers.iter().all(|server| !server.text("CLUSTER NODES").contains("fail"))
+        let is_well = |server: &Server| server.text("CLUSTER INFO").contains("cluster_state:ok");
+        servers.iter().all(|server| !server.text("CLUSTER NODES").contains("fail") && is_well(server))
     });
     let ran = trib(&format!("fix --yes {seed}"));
     assert_eq!(ran.code, 0, "{ran:?}");

@@ -16,7 +16,7 @@ use crate::trib::planned::{self, Member, Step};
 use crate::trib::preflight::{self, Candidate};
 use crate::trib::ui::{Ui, Wording};
 use crate::trib::view::{self, ClusterView, Node, Report};
-use crate::trib::vitals::{self, Vitals};
+use crate::trib::vitals::{self, Vital, Vitals};
 use crate::trib::wait::{self, Look};
 use crate::trib::zones::ZoneArgs;
 use crate::trib::{join, report};
@@ -51,7 +51,6 @@ pub struct Args {
 const LINK_GRACE: Duration = Duration::from_secs(10);
 /// A wait for the replica's data that is longer than this is announced.
 const SAY_AFTER: Duration = Duration::from_secs(1);
-const IS_FED: &str = "Waiting for the new replica to be in sync...";
 /// Beyond the minute for which servers refuse what they were told to forget: their clocks tick in seconds.
 const BAN_GRACE: Duration = Duration::from_secs(10);
 /// Between two looks whether the minute is over.
@@ -246,6 +245,40 @@ async fn copy_functions(ctx: &Context<'_>, view: &ClusterView, new: &Fresh) -> R
     Ok(())
 }
 
+/// How far a new replica is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Feed {
+    InSync,
+    /// Its data is on the way.
+    Fed,
+    NoLink,
+    /// Not in sync, and the versions differ: a server that is older than its primary is fed again and again, and cannot
+    /// read what it gets.
+    OtherVersion,
+}
+
+impl Feed {
+    /// What is not so yet, of a replica that serves.
+    fn lack(self) -> &'static str {
+        match self {
+            Feed::InSync | Feed::Fed => "is not in sync with its primary",
+            Feed::NoLink | Feed::OtherVersion => "has no link to its primary",
+        }
+    }
+
+    fn hint(self) -> Option<&'static str> {
+        match self {
+            Feed::InSync => None,
+            Feed::Fed => Some("the node is added, and goes on by itself: see its lag with 'trib status'"),
+            Feed::NoLink => Some("a replica needs 'masterauth' to reach a primary that has 'requirepass'"),
+            Feed::OtherVersion => Some(
+                "a server cannot replicate one that is newer than itself: look at the versions with 'trib status', and \
+                 at its log",
+            ),
+        }
+    }
+}
+
 struct Addition<'a> {
     ctx: &'a Context<'a>,
     view: &'a ClusterView,
@@ -380,78 +413,66 @@ impl Addition<'_> {
         result
     }
 
-    /// Until the node is of use: it serves, so that slots can be moved to it, or it is being fed.
+    /// Until the new node serves and, as a replica, has what its primary has, or is fed where nobody waits for that.
     async fn come_up(&self, primary: Option<&Node>) -> Result<(), Error> {
-        let (mut said, mut differ) = (false, false);
-        let in_sync = self.wait.for_replicas(self.ctx.ui.wording());
+        let ui = self.ctx.ui;
+        let in_sync = self.wait.for_replicas(ui.wording());
         let limit = if primary.is_some() && !in_sync { LINK_GRACE } else { self.wait.wait };
+        let begun = Instant::now();
+        let (mut told_delay, mut told_sync) = (false, false);
+        let mut hint = None;
         let result = wait::until(None, limit, async || {
             let vital = vitals::ask(&self.ctx.pool.client(&self.new.addr).await?).await?;
-            let fed = match primary {
-                Some(primary) => {
-                    let feeding = vitals::ask(&self.ctx.pool.client(&primary.addr).await?).await?;
-                    // A server that is older than its primary is fed again and again, and cannot read what it gets.
-                    differ = vital.version != feeding.version;
-                    let is_fed = feeding.feeds(&self.new.meet) || feeding.feeds(&self.new.addr);
-                    vital.link_up == Some(true) || (is_fed && !differ)
-                }
-                None => true,
+            let feed = match primary {
+                Some(primary) => self.feed(&vital, primary).await?,
+                None => Feed::InSync,
             };
-            if vital.serves && fed {
+            if vital.serves && (feed == Feed::InSync || (feed == Feed::Fed && !in_sync)) {
                 return Ok(Look::Done(()));
             }
-            if !said && !vital.serves && self.ctx.ui.wording() == Wording::Trib {
-                said = true;
-                self.ctx.ui.note(
+            if !vital.serves && ui.wording() == Wording::Trib && !std::mem::replace(&mut told_delay, true) {
+                ui.note(
                     "Waiting for cluster_state:ok on the new node: its own rejoin delay (the node timeout, at most 5 s) \
                      has to pass before it serves...",
                 );
             }
-            Ok(Look::NotYet(match vital.serves {
-                true => format!("{} has no link to its primary", self.new.addr),
-                false => format!("{} does not report cluster_state:ok", self.new.addr),
-            }))
+            if vital.serves && in_sync && begun.elapsed() > SAY_AFTER && !std::mem::replace(&mut told_sync, true) {
+                ui.note("Waiting for the new replica to be in sync...");
+            }
+            hint = feed.hint();
+            let what = if vital.serves { feed.lack() } else { "does not report cluster_state:ok" };
+            Ok(Look::NotYet(format!("{} {what}", self.new.addr)))
         })
         .await;
         match result {
-            // It is a member and tries on; a missing 'masterauth' is the usual reason.
+            // It is a member and tries on.
             Err(Error { kind: Kind::TimedOut, what: What::Message(text), .. }) if primary.is_some() => {
-                let hint = match differ {
-                    true => {
-                        "a server cannot replicate one that is newer than itself: look at the versions with 'trib status', \
-                         and at its log"
-                    }
-                    false => "a replica needs 'masterauth' to reach a primary that has 'requirepass'",
-                };
                 if in_sync {
-                    return Err(Error::timed_out(text).hint(hint));
+                    let error = Error::timed_out(text);
+                    return Err(match hint {
+                        Some(hint) => error.hint(hint),
+                        None => error,
+                    });
                 }
-                self.ctx.ui.warning(text.replace("[ERR]", "[WARNING]"));
-                self.ctx.ui.note(format!("hint: {hint}"));
+                ui.warning(text.replace("[ERR]", "[WARNING]"));
+                if let Some(hint) = hint {
+                    ui.note(format!("hint: {hint}"));
+                }
                 Ok(())
             }
-            Ok(()) if primary.is_some() && in_sync => self.get_in_sync().await,
             other => other,
         }
     }
 
-    /// Until the new replica has what its primary has.
-    async fn get_in_sync(&self) -> Result<(), Error> {
-        let begun = Instant::now();
-        let mut said = false;
-        let result = wait::until(None, self.wait.wait, async || {
-            let vital = vitals::ask(&self.ctx.pool.client(&self.new.addr).await?).await?;
-            if vital.link_up == Some(true) {
-                return Ok(Look::Done(()));
-            }
-            if begun.elapsed() > SAY_AFTER && !std::mem::replace(&mut said, true) {
-                self.ctx.ui.note(IS_FED);
-            }
-            Ok(Look::NotYet(format!("{} is not in sync with its primary", self.new.addr)))
-        });
-        result.await.map_err(|error| match error.kind {
-            Kind::TimedOut => error.hint("the node is added, and goes on by itself: see its lag with 'trib status'"),
-            _ => error,
+    /// How far the primary's data is on its way to the new replica.
+    async fn feed(&self, replica: &Vital, primary: &Node) -> Result<Feed, Failure> {
+        let feeding = vitals::ask(&self.ctx.pool.client(&primary.addr).await?).await?;
+        let is_fed = feeding.feeds(&self.new.meet) || feeding.feeds(&self.new.addr);
+        Ok(match (replica.link_up == Some(true), replica.version == feeding.version) {
+            (true, _) => Feed::InSync,
+            (false, true) if is_fed => Feed::Fed,
+            (false, true) => Feed::NoLink,
+            (false, false) => Feed::OtherVersion,
         })
     }
 

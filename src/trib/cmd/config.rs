@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Subcommand;
-use redis::Value;
 
 use super::{Context, call};
 use crate::base::glob;
 use crate::trib::addr::Addr;
 use crate::trib::cli::{PlanArgs, SheetArgs};
-use crate::trib::client::{Pool, command, join_all, text_of};
+use crate::trib::client::{Pool, command, join_all};
 use crate::trib::error::{Error, Failure, Kind};
 use crate::trib::planned::{self, Step};
 use crate::trib::table::Sheet;
@@ -167,18 +166,7 @@ async fn get(pool: &Pool, node: &Node, names: &[String]) -> Result<Vec<(String, 
     if let Err(failure) = &node.report {
         return Err(failure.clone());
     }
-    let client = pool.client(&node.addr).await?;
-    let cmds: Vec<redis::Cmd> = names.iter().map(|name| command("CONFIG GET").arg(name).to_owned()).collect();
-    let mut pairs = Vec::new();
-    for reply in client.pipeline(client.timeouts().reply, &cmds).await? {
-        let texts: Vec<String> = match reply? {
-            Value::Array(items) => items.iter().filter_map(text_of).collect(),
-            Value::Map(items) => items.iter().flat_map(|(k, v)| [text_of(k), text_of(v)]).flatten().collect(),
-            _ => Vec::new(),
-        };
-        pairs.extend(texts.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())));
-    }
-    Ok(pairs)
+    pool.client(&node.addr).await?.config(names).await
 }
 
 /// A name or pattern that no parameter has.

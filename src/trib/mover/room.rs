@@ -8,8 +8,8 @@ use super::super::addr::Addr;
 use super::super::client::{command, join_all};
 use super::super::error::Failure;
 use super::super::vitals;
-use super::Trouble;
 use super::link::Link;
+use super::{Trouble, portions};
 use crate::base::Slot;
 
 /// A few big keys among many small ones are easily missed: where the share that the moving keys have of the source would not
@@ -108,17 +108,12 @@ fn part(bytes: u64, keys: u64, of: u64) -> u64 {
 async fn measured(links: &[&Link<'_>]) -> Result<Coming, Failure> {
     let mut coming = Coming::default();
     for link in links {
+        let held = held(link);
         for database in 0..link.databases().await? {
-            let mut held = link.counts.iter().filter(|&(_, &keys)| keys > 0).peekable();
-            while held.peek().is_some() {
-                let (mut slots, mut page, mut most) = (Vec::new(), 0, 0);
-                while let Some((&slot, &keys)) = held.next_if(|(_, keys)| page == 0 || page + **keys <= PAGE_KEYS) {
-                    slots.push(slot);
-                    page += keys;
-                    most = most.max(keys);
-                }
+            for page in portions(&held, &link.counts, Some(PAGE_KEYS)) {
+                let most = page.iter().filter_map(|slot| link.counts.get(slot)).max().copied().unwrap_or(0);
                 let at_most = usize::try_from(most).unwrap_or(usize::MAX);
-                let listed = link.list(database, &slots, at_most).await?.concat();
+                let listed = link.list(database, page, at_most).await?.concat();
                 let sizes = sizes(link, database, &listed).await?;
                 coming.add(sizes.len() as u64, sizes.iter().sum());
             }
@@ -127,9 +122,14 @@ async fn measured(links: &[&Link<'_>]) -> Result<Coming, Failure> {
     Ok(coming)
 }
 
+/// The slots of the link that hold keys.
+fn held(link: &Link<'_>) -> Vec<Slot> {
+    link.counts.iter().filter(|&(_, &keys)| keys > 0).map(|(&slot, _)| slot).collect()
+}
+
 /// What a key of the link's slots takes at the source, on average; `None` where nobody can say.
 pub async fn bytes_per_key(link: &Link<'_>) -> Result<Option<u64>, Failure> {
-    let held: Vec<Slot> = link.counts.iter().filter(|&(_, &keys)| keys > 0).map(|(&slot, _)| slot).collect();
+    let held = held(link);
     let slots: Vec<Slot> = held.iter().step_by(held.len().div_ceil(SLOTS_SAMPLED).max(1)).copied().collect();
     let (mut keys, mut bytes) = (0, 0);
     for database in 0..link.databases().await? {

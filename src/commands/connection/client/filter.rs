@@ -4,7 +4,7 @@ use super::line;
 use crate::base::{Millis, num};
 use crate::exec::Arg;
 use crate::exec::client::{Client, ClientFlags, ClientId};
-use crate::resp::{Args, ErrorReply};
+use crate::resp::{self, Args, ErrorReply};
 
 /// The kinds of clients that TYPE tells apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,6 +29,7 @@ impl Type {
     }
 
     fn parse(word: &[u8]) -> Result<Type, ErrorReply> {
+        let word = resp::word(word);
         Ok(match word.to_ascii_lowercase().as_slice() {
             b"normal" => Type::Normal,
             b"master" | b"primary" => Type::Primary,
@@ -116,10 +117,10 @@ impl Filters {
         let mut i = 0;
         while i < args.len() {
             let Some(value) = args.get(i + 1) else { return Err(ErrorReply::Syntax) };
-            let word = args.at(i).to_ascii_lowercase();
+            let word = resp::word(args.at(i)).to_ascii_lowercase();
             i += 2;
             if word == b"skipme" {
-                filters.skip_me = match value.to_ascii_lowercase().as_slice() {
+                filters.skip_me = match resp::word(value).to_ascii_lowercase().as_slice() {
                     b"yes" => true,
                     b"no" => false,
                     _ => return Err(ErrorReply::Syntax),

@@ -131,7 +131,7 @@ fn id(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
 }
 
 fn capa(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    if args.from(2).iter().any(|word| word.eq_ignore_ascii_case(b"redirect")) {
+    if args.from(2).iter().any(|word| is_word(word, "redirect")) {
         ctx.client.flags |= ClientFlags::CAPA_REDIRECT;
     }
     ctx.reply().ok();

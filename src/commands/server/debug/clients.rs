@@ -7,7 +7,7 @@ use crate::config::ClientsMemory;
 use crate::exec::client::Client;
 use crate::exec::clients_cron::PEAK_RESET_MS;
 use crate::exec::{Ctx, Done};
-use crate::resp::{Args, ErrorReply};
+use crate::resp::{Args, ErrorReply, is_word};
 
 /// Buckets of clients by their memory: below 32 KiB, then twice as much each, from 4 GiB on the last.
 const BUCKETS: u32 = 19;
@@ -60,8 +60,8 @@ pub fn reply_buffer(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let switches = &mut ctx.server.switches;
     if args.is(2, "PEAK-RESET-TIME") {
         switches.peak_reset_ms = match args.at(3) {
-            word if word.eq_ignore_ascii_case(b"never") => None,
-            word if word.eq_ignore_ascii_case(b"reset") => Some(PEAK_RESET_MS),
+            word if is_word(word, "never") => None,
+            word if is_word(word, "reset") => Some(PEAK_RESET_MS),
             word => Some(parse::int(word)?),
         };
         let reset_ms = switches.peak_reset_ms.unwrap_or(PEAK_RESET_MS);

@@ -1,10 +1,10 @@
 //! PROTOCOL: a reply of each type, for those who write clients.
 
 use crate::exec::{Ctx, Done};
-use crate::resp::{Args, ErrorReply, Reply};
+use crate::resp::{Args, ErrorReply, Reply, word};
 
 pub fn protocol(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let name = args.at(2).to_ascii_lowercase();
+    let name = word(args.at(2)).to_ascii_lowercase();
     let reply = ctx.reply();
     match &name[..] {
         b"string" => reply.bulk_str("Hello World"),
