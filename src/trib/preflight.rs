@@ -15,6 +15,7 @@ use super::client::{Pool, command, info_field, join_all, text_of};
 use super::dial;
 use super::error::{Error, Failure};
 use super::fresh::{self, Fresh};
+use super::nodes_text::Flags;
 use super::table::count;
 use super::ui::{Ui, Wording};
 use super::view::{Report, not_a_cluster_node};
@@ -234,7 +235,7 @@ fn not_empty(addr: &Addr, cluster: Option<&Report>, advice: Advice<'_>) -> Error
     .hint(way_on(addr, cluster, advice))
 }
 
-/// What to do about a node that is not empty. A node that serves others is not to be reset.
+/// What to do about a node that is not empty. One that serves others, or stands by for one that does, is not to be reset.
 fn way_on(addr: &Addr, cluster: Option<&Report>, advice: Advice<'_>) -> String {
     if let Some(known) = cluster.and_then(|report| advice(&report.own().id)) {
         return known;
@@ -245,8 +246,18 @@ fn way_on(addr: &Addr, cluster: Option<&Report>, advice: Advice<'_>) -> String {
             count(report.own().slots.len(), "slot"),
             count(report.lines.len(), "node")
         ),
+        Some(report) if stands_by(report) => format!(
+            "{addr} is a replica in a cluster of {}: 'trib del-node' takes it out of there",
+            count(report.lines.len(), "node")
+        ),
         _ => format!("if nothing on {addr} is needed any more: trib reset --hard --flush {addr}"),
     }
+}
+
+/// Whether it is a replica of a primary that serves slots and is not known to have failed.
+fn stands_by(report: &Report) -> bool {
+    let primary = report.own().primary.and_then(|id| report.line(&id));
+    primary.is_some_and(|line| !line.slots.is_empty() && !line.flags.contains(Flags::FAILED))
 }
 
 #[cfg(test)]
@@ -269,6 +280,13 @@ mod tests {
         }
         let kept = told(&serves, none);
         assert!(kept.contains("serves 100 slots in a cluster of 2 nodes") && !kept.contains("reset"), "{kept}");
+        let replica = |of: &str| {
+            let own = format!("a h:1 myself,slave b 0 0 2 connected\nb h:2 {of} - 0 0 2 connected 0-99");
+            told(&[&own], none)
+        };
+        let kept = replica("master");
+        assert!(kept.contains("is a replica in a cluster of 2 nodes") && !kept.contains("reset"), "{kept}");
+        assert!(replica("master,fail").contains("trib reset"), "left over from a cluster that is gone");
         let known: Advice<'_> = &|node| (*node == id('a')).then(|| "known".to_owned());
         assert_eq!([told(&serves, known), told(&empty, known)], ["known", "known"]);
         assert!(way_on(&"h:1".parse().unwrap(), None, known).contains("trib reset"), "out of cluster mode");
