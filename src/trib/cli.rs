@@ -343,6 +343,8 @@ mod tests {
         for (line, said) in [
             ("reshard a:1 --cluster-slots x", "error: invalid value 'x' for '--cluster-slots <COUNT>': "),
             ("reshard a:1 --cluster-slots=x", "error: invalid value 'x' for '--cluster-slots <COUNT>': "),
+            ("reshard a:1 --cluster-slots -5", "error: invalid value '-5' for '--cluster-slots <COUNT>': "),
+            ("create a:1 --cluster-replicas -2", "error: invalid value '-2' for '--cluster-replicas <N>': "),
             ("reshard a:1 --slots x", "error: invalid value 'x' for '--slots <COUNT>': "),
             ("rebalance a:1 --cluster-threshold x", "error: invalid value 'x' for '--cluster-threshold <PERCENT>': "),
             ("fix a:1 --cluster-pipeline 0", "error: invalid value '0' for '--cluster-pipeline <KEYS>': "),

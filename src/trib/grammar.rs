@@ -2,14 +2,15 @@
 //! plain addresses, token by token.
 
 use std::ffi::{OsStr, OsString};
+use std::io::Read;
 
 use clap::{Arg, CommandFactory};
 
 use super::addr::Addr;
 use super::cli::{Cli, Exit, REDIS_CLI_SUBCOMMANDS};
+use super::redis_cli;
 use super::ui::Wording;
 use super::uri::{self, Uri};
-use crate::base::SLOTS;
 
 /// A command line, rewritten.
 pub struct Line {
@@ -25,7 +26,7 @@ pub struct Line {
 
 /// One part of a command line.
 #[derive(Debug, PartialEq, Eq)]
-enum Token {
+pub(super) enum Token {
     /// An option that every subcommand has, with its value.
     Global(Vec<OsString>),
     /// An option of the subcommand, with its value.
@@ -46,8 +47,7 @@ pub fn read(args: Vec<OsString>) -> Result<Line, Exit> {
     let sub = find_subcommand(&args);
     let mut tokens = tokens(args, sub.as_deref());
     if wording == Wording::RedisCli {
-        tokens = without_client_options(tokens, takes_command(sub.as_deref()));
-        all_slots_at_most(&mut tokens);
+        tokens = redis_cli::accommodate(with_stdin(tokens, sub.as_deref())?, sub.as_deref())?;
     }
     let mut uris = Vec::new();
     let is_shell = sub.as_deref().is_some_and(|sub| sub == "cli");
@@ -86,9 +86,22 @@ fn normalise(args: Vec<OsString>) -> Result<(Wording, Vec<OsString>), Exit> {
         return Err(Exit::wrong("Unknown --cluster subcommand"));
     }
     let mut native = vec![sub.clone()];
-    native.extend(rewrite_options(args[..at].to_vec()));
-    native.extend(rewrite_options(args[at + 2..].to_vec()));
+    for part in [&args[..at], &args[at + 2..]] {
+        native.extend(rewrite_options(redis_cli::without_options_of_others(sub, part)?));
+    }
     Ok((Wording::RedisCli, native))
+}
+
+/// What `-x` and `-X` ask for; a call reads it itself.
+fn with_stdin(tokens: Vec<Token>, sub: Option<&OsStr>) -> Result<Vec<Token>, Exit> {
+    if takes_command(sub) {
+        return Ok(tokens);
+    }
+    redis_cli::with_stdin(tokens, || {
+        let mut input = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut input)?;
+        Ok(input)
+    })
 }
 
 /// The first word that is not an option or the value of one.
@@ -151,7 +164,7 @@ pub fn words_at(args: &[OsString], sub: usize) -> Vec<usize> {
 }
 
 /// Whether the text is that option, `--name`, `--name=value` or `-n`.
-fn is_named(option: &Arg, text: &str) -> bool {
+pub(super) fn is_named(option: &Arg, text: &str) -> bool {
     if let Some(long) = text.strip_prefix("--") {
         let name = long.split('=').next().unwrap_or(long);
         return option.get_long() == Some(name) || option.get_all_aliases().is_some_and(|names| names.contains(&name));
@@ -164,7 +177,7 @@ fn is_named(option: &Arg, text: &str) -> bool {
 }
 
 /// Whether the words behind the address are a command for servers.
-fn takes_command(sub: Option<&OsStr>) -> bool {
+pub(super) fn takes_command(sub: Option<&OsStr>) -> bool {
     sub.is_some_and(|sub| sub == "call" || sub == "cli")
 }
 
@@ -366,51 +379,6 @@ fn is_weight(arg: &OsStr) -> bool {
     arg.to_str().is_some_and(|text| text.contains('=') && !text.starts_with('-'))
 }
 
-/// Leaves out the options of the interactive client, which redis-cli takes beside `--cluster` as well and which mean
-/// nothing there.
-fn without_client_options(tokens: Vec<Token>, is_call: bool) -> Vec<Token> {
-    let mut kept = Vec::with_capacity(tokens.len());
-    let mut words = 0;
-    let mut tokens = tokens.into_iter().peekable();
-    while let Some(token) = tokens.next() {
-        let name = match &token {
-            Token::Word(word) => word.to_str().unwrap_or_default(),
-            Token::End => {
-                kept.push(token);
-                kept.extend(tokens);
-                break;
-            }
-            Token::Global(_) | Token::Own(_) => "",
-        };
-        let is_left_out = match name {
-            "-h" | "-p" | "-s" | "-n" | "-r" | "-i" | "-d" | "-D" | "--show-pushes" => {
-                tokens.next_if(|next| matches!(next, Token::Word(_))).is_some()
-            }
-            "-c" | "-e" | "--raw" | "--no-raw" | "--csv" | "--quoted-input" => true,
-            // Behind the address of a call they are numbers.
-            "-2" | "-3" => !is_call || words < 2,
-            _ => false,
-        };
-        if !is_left_out {
-            words += usize::from(matches!(token, Token::Word(_)));
-            kept.push(token);
-        }
-    }
-    kept
-}
-
-/// More slots than there are mean all of them.
-fn all_slots_at_most(tokens: &mut [Token]) {
-    for token in tokens {
-        let Token::Own(parts) = token else { continue };
-        let text = parts.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("=");
-        let wanted = text.strip_prefix("--slots=").and_then(|count| count.parse::<u64>().ok());
-        if wanted.is_some_and(|count| count > SLOTS as u64) {
-            *parts = vec!["--slots".into(), SLOTS.to_string().into()];
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -458,30 +426,6 @@ mod tests {
             ("trib rebalance a:1 --weight", ours, "trib rebalance a:1 --weight"),
         ] {
             assert_eq!(native(line), (wording, expected.to_owned()), "{line}");
-        }
-    }
-
-    #[test]
-    fn what_redis_cli_takes_and_ignores_beside_cluster_is_ignored() {
-        for option in ["-r 2", "-i 1", "-d ,", "-D ,", "--csv", "--show-pushes no", "--quoted-input", "-s /x", "-n 3"] {
-            for line in [
-                format!("trib {option} --cluster info a:1 --cluster-yes"),
-                format!("trib --cluster info {option} a:1 --cluster-yes"),
-                format!("trib --cluster info a:1 --cluster-yes {option}"),
-            ] {
-                assert_eq!(native(&line), (Wording::RedisCli, "trib info a:1 --yes".to_owned()), "{line}");
-            }
-        }
-        for (line, expected) in [
-            ("trib -r 2 --cluster call -3 a:1 incrby k -3 -i 1 --csv", "trib call -- a:1 incrby k -3"),
-            ("trib --cluster call -- a:1 x -r 2", "trib call -- a:1 x -r 2"),
-            ("trib -a -c --cluster info a:1 -h", "trib info -a -c a:1 -h"),
-            ("trib info a:1 -r 2", "trib info a:1 -r 2"),
-            ("trib --cluster reshard a:1 --cluster-slots 99999", "trib reshard a:1 --slots 16384"),
-            ("trib --cluster reshard a:1 --cluster-slots=5", "trib reshard a:1 --slots=5"),
-            ("trib reshard a:1 --slots 99999", "trib reshard a:1 --slots 99999"),
-        ] {
-            assert_eq!(native(line).1, expected, "{line}");
         }
     }
 

@@ -40,6 +40,7 @@ pub mod preflight;
 pub mod promote;
 pub mod prompt;
 pub mod quarantine;
+mod redis_cli;
 pub mod reform;
 pub mod rehome;
 pub mod rejoin;

@@ -219,7 +219,11 @@ impl Options {
     /// Reads what the options name: files, and the password that is to be asked for.
     pub fn complete(&mut self, ui: &Ui) -> Result<(), Error> {
         if self.askpass {
-            self.access.login.password = Some(ui.ask_password("Please input password: ")?);
+            self.access.login.password = match ui.ask_password("Please input password: ") {
+                // redis-cli goes on without one when there is none to be had.
+                Err(_) if self.wording == Wording::RedisCli => None,
+                answer => Some(answer?),
+            };
         }
         if let Some(path) = &self.auth_file {
             self.access.logins = Logins::read(path)?;
