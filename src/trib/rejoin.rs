@@ -12,8 +12,10 @@ use super::harmony;
 use super::journal::replan::{self, MovedOn};
 use super::journal::{Before, Job};
 use super::planned::{Member, Step};
-use super::view::{self, ClusterView};
+use super::table;
+use super::view::{self, ClusterView, Node};
 use super::vitals;
+use crate::base::NodeId;
 
 /// A node that is not in its place.
 pub struct Absent<'j> {
@@ -21,6 +23,8 @@ pub struct Absent<'j> {
     before: &'j Before,
     /// It is a member, but replicates the node that got its last slot: servers do that by themselves.
     has_turned: bool,
+    /// Its removal was cut off: some have forgotten it and others have not, or it has not forgotten them.
+    is_half_gone: bool,
 }
 
 /// A replica that was given to another primary.
@@ -72,39 +76,95 @@ pub async fn absent<'j>(ctx: &Context<'_>, job: &'j Job, view: &ClusterView) -> 
         let has_turned = before.primary.is_none()
             && now.is_some_and(|now| now.is_reachable() && now.primary.is_some())
             && replan::heir(&job.header.cluster, view, member).is_err();
-        let is_missing = is_gone && now.is_none();
+        let is_missing = is_gone && now.is_none_or(|now| is_forgotten(job, view, now));
         if !(has_turned || is_missing) || all.iter().any(|known| known.before.id == before.id) {
             continue;
         }
         let node = Fresh::try_from(before).map_err(|bad| Error::failed(format!("[ERR] {bad}")))?;
-        if is_missing {
-            look(ctx, &node).await?;
-        }
-        all.push(Absent { node, before, has_turned });
+        let is_half_gone = is_missing && look(ctx, job, view, &node).await?;
+        all.push(Absent { node, before, has_turned: has_turned && !is_half_gone, is_half_gone });
     }
     Ok(all)
 }
 
-/// Whether the node that was removed is what it was made when it left: alone, and empty.
-async fn look(ctx: &Context<'_>, node: &Fresh) -> Result<(), Error> {
-    let refused = |why: String, hint: &str| Err(Error::failed(format!("[ERR] {} {why}.", node.addr)).hint(hint));
+/// The ids of the nodes that a job was to remove.
+fn leaving(job: &Job) -> impl Iterator<Item = &str> {
+    job.header.steps.iter().filter_map(|step| match step {
+        Step::Forget { node } => Some(node.id.as_str()),
+        _ => None,
+    })
+}
+
+/// Whether one of those that stay does not know this member any more, or the other way round.
+fn is_forgotten(job: &Job, view: &ClusterView, member: &Node) -> bool {
+    let knows = |one: &Node, other: &Node| one.report.as_ref().is_ok_and(|report| report.known().contains(&other.id));
+    let stays = |node: &&Node| !leaving(job).any(|id| id == node.id.as_str());
+    let forgets = |node: &Node| !knows(node, member) || (member.is_reachable() && !knows(member, node));
+    view.reachable().filter(stays).any(forgets)
+}
+
+/// Whether the node that was removed can be brought back. It may be what it was made when it left, alone and empty; or
+/// it was left half-way (then this is true), and still may know the nodes of its cluster.
+async fn look(ctx: &Context<'_>, job: &Job, view: &ClusterView, node: &Fresh) -> Result<bool, Error> {
+    let refused =
+        |why: String, hint: &str| Err(Error::failed(format!("[ERR] {} {why}.", node.addr)).hint(hint.to_owned()));
+    let member = view.node(&node.id);
     let report = match view::ask(&ctx.pool, &node.addr).await {
         Ok(report) => report,
+        Err(failure) if member.is_some() => {
+            let hint = format!(
+                "start it again with its files and repeat this, or have all forget it with 'trib resume {}'",
+                job.header.id
+            );
+            return refused(format!("is forgotten by some nodes already, and cannot join again: {failure}"), &hint);
+        }
         Err(failure) => {
             let hint = "start it again with its files, or add another node with 'trib add-node'";
             return refused(format!("was removed, and cannot be brought back: {failure}"), hint);
         }
     };
-    if report.own().id != node.id {
-        return refused(format!("is another node by now ({})", report.own().id), "add it with 'trib add-node'");
+    let own = report.own();
+    if own.id != node.id {
+        return refused(format!("is another node by now ({})", own.id), "add it with 'trib add-node'");
     }
-    if report.lines.len() > 1 {
+    let is_of_ours = |id: &NodeId| view.node(id).is_some() || leaving(job).any(|gone| gone == id.as_str());
+    if !report.known().iter().all(is_of_ours) {
         return refused("is in a cluster by now".to_owned(), "nothing was changed; take it out there first");
     }
+    let is_half_gone = member.is_some() || report.lines.len() > 1;
+    if is_half_gone && !own.slots.is_empty() && member.is_some() {
+        let why = format!("owns {} by now", table::count(own.slots.len(), "slot"));
+        return refused(why, "nothing was changed; look at it with 'trib check'");
+    }
+    // What a replica holds is its primary's, and goes when it is reset.
+    if is_half_gone && own.primary.is_some() {
+        return Ok(true);
+    }
     match vitals::ask(&ctx.pool.client(&node.addr).await?).await?.keys {
-        0 => Ok(()),
+        0 => Ok(is_half_gone),
         keys => refused(format!("holds {keys} keys by now"), "FLUSHALL it if they are not needed"),
     }
+}
+
+/// Ends the leaving of those that were left half-way. Whoever was met again before would be dropped once more: servers
+/// pass on among themselves, for a minute, whom they were told to forget.
+pub async fn see_off(ctx: &Context<'_>, seed: &Addr, absent: &[Absent<'_>]) -> Result<(), Error> {
+    let half_gone: Vec<&Fresh> = absent.iter().filter(|node| node.is_half_gone).map(|node| &node.node).collect();
+    if half_gone.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = half_gone.iter().map(|node| node.addr.to_string()).collect();
+    ctx.ui
+        .heading(format!(">>> Sending CLUSTER FORGET of {} to the others, so that it can join anew", names.join(", ")));
+    let view = ClusterView::load(&ctx.pool, seed).await?;
+    let members: Vec<&Node> = half_gone.iter().filter_map(|node| view.node(&node.id)).collect();
+    if !members.is_empty() {
+        forget::forget(ctx, &view, &members).await?;
+    }
+    for stranger in half_gone.iter().filter(|node| view.node(&node.id).is_none()) {
+        forget::reset(ctx, &stranger.addr).await?;
+    }
+    Ok(())
 }
 
 /// The slot moves that take those of the job back.

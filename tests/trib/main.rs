@@ -37,6 +37,7 @@ mod shell;
 mod slots;
 mod snapshots;
 mod transcript;
+mod undo;
 mod work;
 
 use support::{Ran, Server, ServerKind, run};

@@ -74,10 +74,6 @@ fn may_be_undone(job: &Job) -> Result<(), Error> {
         State::Done | State::Failed | State::Interrupted => {}
     }
     let (why, hint) = match job.kind() {
-        Kind::Remove if job.end != Some(End::Done) => {
-            let why = "A removal is undone when it is done: now some nodes know of it and others do not.";
-            (why, format!("trib resume {id}"))
-        }
         Kind::Fix if !job.saved.is_empty() && !matches!(job.end, Some(End::Done | End::Failed)) => {
             let why = "The values that gave way are put back when the repair is done: now it is half made.";
             (why, format!("trib resume {id}"))
@@ -145,7 +141,10 @@ impl Undoing<'_> {
         let back = rejoin::slots_back(job, &absent, &view).map_err(|why| moved_on(&why, &seed))?;
         let homes = rejoin::homes(job, &absent, &view);
         if absent.is_empty() && homes.is_empty() && back.steps.is_empty() && !back.is_open {
-            ctx.ui.ok("[OK] No slot has moved: there is nothing to undo.");
+            ctx.ui.ok(match gone.is_empty() {
+                true => "[OK] No slot has moved: there is nothing to undo.",
+                false => "[OK] All nodes know each other, and no slot has moved: there is nothing to undo.",
+            });
             return Ok(());
         }
         if !job.planned_slots().is_empty() {
@@ -153,6 +152,7 @@ impl Undoing<'_> {
         }
         let steps = absent.iter().map(Absent::step).chain(back.steps).chain(homes.iter().map(Home::step));
         self.begin(&view, steps.collect())?;
+        rejoin::see_off(ctx, &seed, &absent).await?;
         for node in absent.iter().filter(|node| node.was_primary()) {
             rejoin::bring_back(ctx, job, &seed, node, self.args.wait).await?;
         }
