@@ -67,6 +67,7 @@ fn a_reshard_that_is_killed_again_and_again_ends_as_planned() {
         assert_eq!(ran.code, 0, "{ran:?}");
     }
     assert_eq!(jobs(&option)[0]["state"], "done");
+    assert_eq!(jobs(&option)[0]["progress"], "4000 of 4000 slots", "what was done over all runs");
     assert_eq!([0, 1, 2].map(|n| slots_of(&servers[n])), [5461 - 4000, 5462 + 4000, 5461]);
     let ran = trib(&format!("check --search-multiple-owners {seed}"));
     assert_eq!(ran.code, 0, "{ran:?}");

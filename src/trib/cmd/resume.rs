@@ -217,6 +217,7 @@ impl Resumption<'_> {
         let view = ctx.hold(find_cluster(ctx, job, &leaving).await?, self.args.plan.dry_run).await?;
         until_idle(ctx, job, &view).await?;
         let view = harmony::load(&ctx.pool, &view.seed().addr).await?;
+        self.note_arrived(&view);
         let rest = replan::resume(&job.header.steps, &job.header.cluster, &view)
             .map_err(|why| moved_on(&why, &view.seed().addr))?;
         if job.planned_slots().is_empty() {
@@ -228,6 +229,13 @@ impl Resumption<'_> {
         carry(ctx, &view, rest, ctx.moving(&self.args.moving, self.args.engine)).await?;
         verify(ctx, &view).await?;
         Ok(view)
+    }
+
+    /// The journal is to tell what was done over all runs.
+    fn note_arrived(&self, view: &ClusterView) {
+        for record in replan::arrived(&self.job.header.steps, &self.job.header.cluster, view) {
+            self.ctx.note(&record);
+        }
     }
 
     /// Slots, and then replicas that were to go elsewhere.
@@ -313,6 +321,11 @@ impl Resumption<'_> {
 
     /// Commands that look for what is to be done are simply run again, with options that the journal does not keep.
     async fn again(&self, options: Vec<String>) -> Result<(), Error> {
+        if !self.job.planned_slots().is_empty() {
+            // Without it the cluster is not found by those commands either, and they say why.
+            let found = find_cluster(self.ctx, self.job, &[]).await;
+            found.iter().for_each(|view| self.note_arrived(view));
+        }
         // What they are to do was agreed to.
         self.ctx.ui.agree_to_all();
         self.ctx.run_within(self.job.header.command.clone(), options, self.args.plan.dry_run).await

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use super::Before;
+use super::{Before, Record};
 use crate::base::{NodeId, Slot};
 use crate::trib::addr::Addr;
 use crate::trib::plan::Transfer;
@@ -98,6 +98,21 @@ pub fn undo(steps: &[Step], before: &[Before], view: &ClusterView) -> Result<Rev
         }
     }
     Ok(reversal)
+}
+
+/// What is to be written down of the slots of the plan that their targets own by now, whoever moved them: the run that was
+/// cut off may have said nothing of them, and servers that move slots go on without it.
+#[must_use]
+pub fn arrived(steps: &[Step], before: &[Before], view: &ClusterView) -> Vec<Record> {
+    let now = Now { before, view };
+    let of_step = |step: &Step| {
+        let Step::MoveSlots { from, to, slots } = step else { return None };
+        let owned = &now.primary(to).ok()?.slots;
+        let slots: SlotSet = slots.parse::<SlotSet>().ok()?.iter().filter(|slot| owned.contains(*slot)).collect();
+        let moved = || Record::Moved { from: from.id.clone(), to: to.id.clone(), slots: slots.to_string() };
+        (!slots.is_empty()).then(moved)
+    };
+    steps.iter().filter_map(of_step).collect()
 }
 
 /// The node if it is a primary still, else the one primary that its shard has now.
@@ -287,6 +302,18 @@ mod tests {
         assert_eq!(rest.transfers, [transfer('a', 'b', &[3])]);
         let slots: SlotSet = "1-2".parse().unwrap();
         assert_eq!(rest.tell, [Tell { node: id('a'), owner: id('b'), slots }]);
+    }
+
+    #[test]
+    fn what_the_targets_own_is_written_down() {
+        let moved = |from: char, slots: &str| {
+            let id = |letter: char| letter.to_string().repeat(40);
+            Record::Moved { from: id(from), to: id('b'), slots: slots.to_owned() }
+        };
+        let records = |own| arrived(&steps(), &before(), &cluster(own));
+        assert_eq!(records(["0-9", "10-19", "20-29"]), []);
+        // Also where the source was not told.
+        assert_eq!(records(["2-9 [1->-b]", "0-1 10-20", "21-29"]), [moved('a', "0-1"), moved('c', "20")]);
     }
 
     #[test]
