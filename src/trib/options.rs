@@ -70,7 +70,8 @@ struct ConnectionArgs {
     /// Only IPv6 addresses of host names
     #[arg(short = '6', long, global = true)]
     ipv6: bool,
-    /// Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host
+    /// Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes
+    /// may be named by either
     #[arg(long, global = true, value_name = "INTERNAL=EXTERNAL")]
     map: Vec<Mapping>,
     /// Where clusters are described that are named as in 'trib @prod check' [default: trib/clusters.toml in

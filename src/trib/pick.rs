@@ -56,6 +56,17 @@ pub fn any<'v>(view: &'v ClusterView, name: &str) -> Result<&'v Node, BadName> {
     }
 }
 
+/// Weights (`NAME=NUMBER`) with the ids of the nodes in the place of their addresses.
+#[must_use]
+pub fn weights_by_id(view: &ClusterView, said: &[String]) -> Vec<String> {
+    let by_id = |text: &String| {
+        let (name, weight) = text.rsplit_once('=')?;
+        let node = view.node_at(&name.parse().ok()?)?;
+        Some(format!("{}={weight}", node.id))
+    };
+    said.iter().map(|text| by_id(text).unwrap_or_else(|| text.clone())).collect()
+}
+
 /// The reachable primary of this name.
 pub fn primary<'v>(view: &'v ClusterView, name: &str) -> Result<&'v Node, BadName> {
     let no_primary = || BadName::NoPrimary(name.to_owned());
@@ -77,6 +88,9 @@ mod tests {
         for name in ["a", "AAAA", "127.0.0.1:7000", "10.0.0.1:7000", id('a').as_str()] {
             assert_eq!(primary(&view, name).unwrap().id, id('a'), "{name}");
         }
+        let said = ["10.0.0.1:7000=2", "127.0.0.1:7000=x", "h:1=3", "b=0", "b"].map(str::to_owned);
+        let a = id('a');
+        assert_eq!(weights_by_id(&view, &said), [&format!("{a}=2"), &format!("{a}=x"), "h:1=3", "b=0", "b"]);
         assert_eq!(any(&view, "c").unwrap().id, id('c'));
         assert_eq!(any(&view, "x"), Err(BadName::Unknown("x".to_owned())));
         for name in ["", "x", "c", "10.0.0.3:7000", "10.0.0.9:1"] {

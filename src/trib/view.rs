@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
+use super::access::AddrMap;
 use super::addr::Addr;
 use super::client::{Pool, command, join_all, text_of};
 use super::error::{Error, Failure};
@@ -164,6 +165,8 @@ pub struct ClusterView {
     /// The node asked first comes first, then the primaries in the order of their slots, then the replicas in the
     /// order of their primaries: the same from every node, and from one time to the next.
     pub nodes: Vec<Node>,
+    /// How the addresses are translated on the way to the nodes: operators may name nodes as they are reached.
+    map: AddrMap,
 }
 
 impl ClusterView {
@@ -188,7 +191,14 @@ impl ClusterView {
             answers.extend(to_ask.iter().map(|line| line.id).zip(replies));
             to_ask = unasked(answers.values().flatten().flat_map(|report| &report.lines), &answers);
         }
-        Ok(ClusterView::assemble(seed, &first, answers))
+        Ok(ClusterView { map: pool.access().map.clone(), ..ClusterView::assemble(seed, &first, answers) })
+    }
+
+    /// The cluster as one node sees it, without asking the others.
+    #[must_use]
+    pub fn glance(pool: &Pool, seed: &Addr, report: &Report) -> ClusterView {
+        let own = HashMap::from([(report.own().id, Ok(report.clone()))]);
+        ClusterView { map: pool.access().map.clone(), ..ClusterView::assemble(seed, report, own) }
     }
 
     /// Puts the nodes' own accounts together. `first` is the account of the node at `seed`; `answers`
@@ -241,7 +251,7 @@ impl ClusterView {
             nodes.push(node);
         }
         arrange(&mut nodes);
-        ClusterView { nodes }
+        ClusterView { nodes, map: AddrMap::default() }
     }
 
     /// The nodes as the one asked first lists them, itself first, then those that only other nodes know: the order of
@@ -266,10 +276,11 @@ impl ClusterView {
         self.nodes.iter().find(|node| node.id == *id)
     }
 
-    /// The node at this address, as dialled or as announced.
+    /// The node at this address, as dialled or as announced; behind a map that is the address inside or outside.
     #[must_use]
     pub fn node_at(&self, addr: &Addr) -> Option<&Node> {
-        self.nodes.iter().find(|node| node.addr == *addr || node.announced == *addr)
+        let at = |addr: &Addr| self.nodes.iter().find(|node| node.addr == *addr || node.announced == *addr);
+        at(addr).or_else(|| at(&self.map.inside(addr)))
     }
 
     /// The nodes whose id starts with `prefix` (in lower case).
@@ -512,6 +523,11 @@ pub(crate) mod tests {
         assert_eq!(view.owners_of(Slot::new(9000).unwrap()).next().unwrap().id, id('b'));
         assert_eq!(view.with_id_prefix("C")[0].id, id('c'));
         assert_eq!(view.node_at(&"10.0.0.2:7000".parse().unwrap()).unwrap().id, id('b'));
+        let outside = "gate:17000".parse().unwrap();
+        assert_eq!(view.node_at(&outside), None);
+        let map = AddrMap { entries: vec!["10.0.0.2:7000=gate:17000".parse().unwrap()] };
+        let view = ClusterView { map, ..view };
+        assert_eq!(view.node_at(&outside).unwrap().id, id('b'));
     }
 
     #[test]

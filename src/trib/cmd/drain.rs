@@ -50,7 +50,8 @@ pub struct Args {
 /// Who takes how much.
 #[derive(clap::Args, Clone, Debug)]
 pub struct ShareArgs {
-    /// Weight of a node that receives slots, named by the beginning of its ID; may be given for several nodes
+    /// Weight of a node that receives slots, named by the beginning of its ID or by its address; may be given for
+    /// several nodes
     #[arg(long, value_name = "NODE_ID=WEIGHT")]
     weight: Vec<String>,
     /// Also give slots to primaries that own none
@@ -120,7 +121,8 @@ pub async fn load(ctx: &Context<'_>, seed: &Addr, dry_run: bool) -> Result<Clust
 pub fn plan(view: &ClusterView, leaving: &[NodeId], share: &ShareArgs) -> Result<Vec<Transfer>, Error> {
     let primaries: Vec<&Node> = view.primaries().collect();
     let ids: Vec<NodeId> = primaries.iter().map(|node| node.id).collect();
-    let weights = weights::said(&ids, &share.weight).map_err(|why| Error::failed(format!("*** {why}")))?;
+    let said = pick::weights_by_id(view, &share.weight);
+    let weights = weights::said(&ids, &said).map_err(|why| Error::failed(format!("*** {why}")))?;
     let takes = |node: &Node| share.use_empty_masters || !node.slots.is_empty();
     let nodes: Vec<Weighted> = primaries
         .iter()

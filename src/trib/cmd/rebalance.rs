@@ -13,6 +13,7 @@ use crate::trib::harmony;
 use crate::trib::loads::{self, By};
 use crate::trib::mover::apply::apply;
 use crate::trib::mover::progress::Style;
+use crate::trib::pick;
 use crate::trib::plan::balance::{self, Balanced, Laden};
 use crate::trib::plan::rebalance::{self, Rebalance, Weighted};
 use crate::trib::plan::weights::{self, WeightError};
@@ -34,7 +35,7 @@ use crate::trib::zones::ZoneArgs;
 pub struct Args {
     #[command(flatten)]
     seed: SeedArgs,
-    /// Weight of a node, named by the beginning of its ID; may be given for several nodes
+    /// Weight of a node, named by the beginning of its ID or by its address; may be given for several nodes
     #[arg(long, value_name = "NODE_ID=WEIGHT")]
     weight: Vec<String>,
     /// Weigh every node that is not named by the memory it may use (maxmemory, else all that its machine has)
@@ -202,6 +203,7 @@ async fn zones(ctx: &Context<'_>, view: &ClusterView, args: &Args) -> Result<Vec
 async fn weigh(ctx: &Context<'_>, view: &ClusterView, args: &Args) -> Result<Vec<f64>, Error> {
     let primaries: Vec<&Node> = view.primaries().collect();
     let ids: Vec<NodeId> = primaries.iter().map(|node| node.id).collect();
+    let said = pick::weights_by_id(view, &args.weight);
     let found = if args.auto_weights {
         let mut limits = Vec::with_capacity(ids.len());
         for reply in ctx.pool.call_all(primaries.iter().map(|node| &node.addr), &command("INFO memory")).await {
@@ -209,9 +211,9 @@ async fn weigh(ctx: &Context<'_>, view: &ClusterView, args: &Args) -> Result<Vec
             let bytes = |name| info_field(&info, name).and_then(|bytes| bytes.parse().ok()).filter(|bytes| *bytes > 0);
             limits.push(bytes("maxmemory").or_else(|| bytes("total_system_memory")).unwrap_or(0));
         }
-        weights::by_memory(&ids, &args.weight, &limits)
+        weights::by_memory(&ids, &said, &limits)
     } else {
-        weights::said(&ids, &args.weight)
+        weights::said(&ids, &said)
     };
     found.map_err(|why| match why {
         WeightError::Malformed(text) => Error::failed(format!("*** invalid input {text}"))
