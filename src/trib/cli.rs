@@ -128,7 +128,7 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
 /// How a table is printed: shared by the subcommands that print one.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct SheetArgs {
-    /// Print commas instead of a table
+    /// Print commas instead of a table. Keys are as with --json
     #[arg(long)]
     pub csv: bool,
 }

@@ -26,6 +26,7 @@ pub mod inventory;
 pub mod join;
 pub mod journal;
 pub mod keycount;
+pub mod keytext;
 pub mod loads;
 pub mod local;
 pub mod lock;

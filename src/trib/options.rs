@@ -24,7 +24,8 @@ pub struct GlobalArgs {
     /// Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)
     #[arg(short = 'y', long, global = true)]
     yes: bool,
-    /// Print data, and plans, as JSON; what is said beside goes to stderr
+    /// Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they
+    /// are not UTF-8 they come in hexadecimal behind 'hex:', as does text that begins with 'hex:'
     #[arg(long, global = true)]
     json: bool,
     /// Say more about what is done

@@ -17,6 +17,7 @@ use super::client::{Client, command};
 use super::ferry::Cargo;
 use super::journal::Record;
 use super::journal::store::now_ms;
+use super::keytext::hex;
 use super::mover::Trouble;
 use super::session::Session;
 use super::ui::Ui;
@@ -160,17 +161,6 @@ impl Kept {
         };
         Ok(Some(Cargo { key, payload, ttl_ms }))
     }
-}
-
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
-
-fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.extend([digit(byte >> 4), digit(byte & 15)]);
-    }
-    text
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

@@ -1,6 +1,11 @@
 //! `trib check` and `trib info`.
 
-use crate::support::{ServerKind, eventually, redis_cli_is_available};
+use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt;
+use std::process::Command;
+
+use crate::connections::trib_json;
+use crate::support::{Server, ServerKind, eventually, redis_cli_is_available};
 use crate::{assert_in_order, cluster, redis_cli, trib};
 
 #[test]
@@ -32,6 +37,52 @@ fn a_healthy_cluster_looks_as_redis_cli_shows_it() {
             "0.00 keys per slot on average.\n",
         ],
     );
+}
+
+#[test]
+fn keys_and_values_of_any_bytes_can_be_had_back() {
+    if !ServerKind::Stock.is_available() {
+        return;
+    }
+    let servers = Server::start_many(ServerKind::Stock, 1, "");
+    assert_eq!(trib(&format!("create --yes --allow-few {}", servers[0].addr())).code, 0);
+    let keys: [&[u8]; 6] = [b"\xff", b"\\xff", b"hex:ff", b"a,\"b\"\n\x1b[2J", "ключ".as_bytes(), b"plain"];
+    for key in keys {
+        let _: () = redis::cmd("SET").arg(key).arg(key).query(&mut servers[0].connect()).unwrap();
+    }
+    let seed = servers[0].addr();
+    let back = |text: &str| match text.strip_prefix("hex:") {
+        None => text.as_bytes().to_vec(),
+        Some(digits) => {
+            (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
+        }
+    };
+    let wanted: BTreeSet<Vec<u8>> = keys.map(<[u8]>::to_vec).into();
+    let told = |list: &serde_json::Value, key: &str| -> BTreeSet<Vec<u8>> {
+        let text = |item: &serde_json::Value| back(if key.is_empty() { item } else { &item[key] }.as_str().unwrap());
+        list.as_array().unwrap().iter().map(text).collect()
+    };
+    let called = trib_json(&format!("call --json {seed} KEYS *"));
+    assert_eq!(told(&called[0]["reply"], ""), wanted, "{called}");
+    let found = trib_json(&format!("bigkeys --json --top 10 {seed}"));
+    assert_eq!(told(&found["keys"], "key"), wanted, "{found}");
+    let shell = trib(&format!("cli --json -p {} KEYS *", servers[0].port));
+    assert_eq!(told(&serde_json::from_str(&shell.stdout).unwrap(), ""), wanted, "{shell:?}");
+    let run = |options: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trib"));
+        command.arg("where").args(options).arg(&seed).args(keys.map(std::ffi::OsStr::from_bytes));
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let places = run(&["--json"]);
+    assert_eq!(told(&serde_json::from_str(&places).unwrap(), "key"), wanted, "{places}");
+    // The same rule with commas; people see nothing that moves their cursor.
+    let (csv, table) = (run(&["--csv"]), run(&[]));
+    for line in ["\nhex:ff,", "\n\\xff,", "\nhex:6865783a6666,", "\nключ,", "\nplain,"] {
+        assert!(csv.contains(line), "{line}: {csv}");
+    }
+    for cell in [" \\xff ", " \\\\xff ", " hex:ff ", " a,\"b\"\\n\\x1b[2J ", " ключ "] {
+        assert!(table.contains(cell), "{cell}: {table}");
+    }
 }
 
 #[test]

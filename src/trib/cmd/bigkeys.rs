@@ -14,6 +14,7 @@ use crate::trib::addr::Addr;
 use crate::trib::cli::{SeedArgs, SheetArgs};
 use crate::trib::client::{Client, command, join_all, text_of};
 use crate::trib::error::{Error, Failure};
+use crate::trib::keytext;
 use crate::trib::table::{self, Sheet};
 use crate::trib::view::{ClusterView, Node};
 
@@ -57,7 +58,8 @@ enum By {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Key {
     r#type: String,
-    key: String,
+    #[serde(serialize_with = "keytext::serialize")]
+    key: Vec<u8>,
     /// Bytes of memory, elements, or bytes of a string, as was asked for.
     size: u64,
     slot: u16,
@@ -185,7 +187,7 @@ async fn measure(
         let total = found.types.entry(kind.clone()).or_default();
         (total.keys, total.size) = (total.keys + 1, total.size + size);
         let (slot, node) = (key_slot(&key).get(), client.addr().to_string());
-        found.keys.push(Key { r#type: kind, key: key.escape_ascii().to_string(), size, slot, database, node });
+        found.keys.push(Key { r#type: kind, key, size, slot, database, node });
     }
     Ok(())
 }
@@ -226,7 +228,10 @@ fn sheet(found: &Found, args: &Args) -> Sheet {
     for key in &found.keys {
         sheet.add([
             key.r#type.clone(),
-            if args.sheet.csv { key.key.clone() } else { table::shortened(&key.key, KEY_SHOWN) },
+            match args.sheet.csv {
+                true => keytext::exact(&key.key),
+                false => table::shortened(&keytext::shown(&key.key), KEY_SHOWN),
+            },
             shown(key.size, args.by, &key.r#type, args.sheet.csv),
             key.slot.to_string(),
             key.database.to_string(),
@@ -241,7 +246,7 @@ mod tests {
     use super::*;
 
     fn key(kind: &str, name: &str, size: u64) -> Key {
-        let (r#type, key) = (kind.to_owned(), name.to_owned());
+        let (r#type, key) = (kind.to_owned(), name.as_bytes().to_vec());
         Key { r#type, key, size, slot: 0, database: 0, node: String::new() }
     }
 
@@ -265,8 +270,8 @@ mod tests {
             vec![key("set", "a", 1), key("hash", "b", 9), key("set", "c", 7), key("set", "d", 7), key("hash", "e", 10)];
         let mut found = Found { keys, ..Found::default() };
         found.keep(2);
-        let names: Vec<&str> = found.keys.iter().map(|key| key.key.as_str()).collect();
-        assert_eq!(names, ["e", "b", "c", "d"]);
+        let names: Vec<&[u8]> = found.keys.iter().map(|key| key.key.as_slice()).collect();
+        assert_eq!(names, [b"e", b"b", b"c", b"d"]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::Context;
 use crate::trib::addr::Addr;
 use crate::trib::client::join_all;
 use crate::trib::error::{Error, Failure, Kind};
+use crate::trib::keytext;
 use crate::trib::report;
 use crate::trib::ui::Wording;
 use crate::trib::view::{ClusterView, Node};
@@ -191,12 +192,8 @@ fn answer(node: &Node, result: &Result<Value, Failure>) -> serde_json::Value {
     answer
 }
 
-/// A reply as JSON; bytes that are no text are escaped as in `\xff`.
+/// A reply as JSON.
 fn as_json(value: &Value) -> serde_json::Value {
-    let text = |bytes: &[u8]| match std::str::from_utf8(bytes) {
-        Ok(text) => serde_json::Value::from(text),
-        Err(_) => bytes.escape_ascii().to_string().into(),
-    };
     match value {
         Value::Int(n) => (*n).into(),
         Value::Double(n) => (*n).into(),
@@ -205,13 +202,10 @@ fn as_json(value: &Value) -> serde_json::Value {
             items.iter().map(as_json).collect::<Vec<_>>().into()
         }
         Value::Map(pairs) => serde_json::Value::Object(
-            pairs
-                .iter()
-                .map(|(key, value)| (String::from_utf8_lossy(&raw(key)).into_owned(), as_json(value)))
-                .collect(),
+            pairs.iter().map(|(key, value)| (keytext::exact(&raw(key)), as_json(value))).collect(),
         ),
         Value::Nil => serde_json::Value::Null,
-        other => text(&raw(other)),
+        other => keytext::exact(&raw(other)).into(),
     }
 }
 
@@ -288,6 +282,8 @@ mod tests {
         ]);
         assert_eq!(raw(&nested), b"-3\n\nOK\na\xff\n\n");
         assert_eq!(raw(&Value::Nil), b"");
-        assert_eq!(as_json(&nested).to_string(), r#"[-3,null,["OK","a\\xff\\n"],[]]"#);
+        assert_eq!(as_json(&nested).to_string(), r#"[-3,null,["OK","hex:61ff0a"],[]]"#);
+        let map = Value::Map(vec![(Value::BulkString(b"\xff".to_vec()), Value::BulkString(b"\\xff".to_vec()))]);
+        assert_eq!(as_json(&map).to_string(), r#"{"hex:ff":"\\xff"}"#);
     }
 }

@@ -12,6 +12,7 @@ use crate::trib::addr::Addr;
 use crate::trib::cli::SheetArgs;
 use crate::trib::client::{Client, command, text_of};
 use crate::trib::error::{Error, Failure};
+use crate::trib::keytext;
 use crate::trib::table::Sheet;
 use crate::trib::view::ClusterView;
 
@@ -51,10 +52,10 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         places.push(find(ctx, &view, key.as_bytes()).await?);
     }
     let mut sheet = Sheet::new(&["key", ">slot", "primary", "replicas", "type", ">ttl ms", ">bytes", "moving to"]);
-    for place in &places {
+    for (place, key) in places.iter().zip(&args.keys) {
         let number = |n: Option<i64>| n.map(|n| n.to_string()).unwrap_or_default();
         sheet.add([
-            place.key.clone(),
+            if args.sheet.csv { place.key.clone() } else { keytext::shown(key.as_bytes()) },
             place.slot.to_string(),
             place.primary.clone().unwrap_or_else(|| "nobody".to_owned()),
             place.replicas.join(" "),
@@ -73,7 +74,7 @@ async fn find(ctx: &Context<'_>, view: &ClusterView, key: &[u8]) -> Result<Place
     let owner = view.owners_of(slot).next();
     let target = owner.and_then(|node| node.migrating.get(&slot)).and_then(|id| view.node(id));
     let mut place = Place {
-        key: key.escape_ascii().to_string(),
+        key: keytext::exact(key),
         slot: slot.get(),
         primary: owner.map(|node| node.addr.to_string()),
         replicas: owner

@@ -18,6 +18,7 @@ use crate::trib::access::Access;
 use crate::trib::addr::Addr;
 use crate::trib::client::join_all;
 use crate::trib::error::{Error, Failure};
+use crate::trib::keytext;
 use crate::trib::quarantine::Quarantine;
 use crate::trib::ui::{Ui, Wording};
 use crate::trib::view::ClusterView;
@@ -101,14 +102,14 @@ impl<'a> Landing<'a> {
 
     /// The end of a command that may not meet a key; redis-cli has the source say it.
     pub fn conflict(&self, key: &[u8]) -> Error {
-        let (node, shown) = (self.owner(key), String::from_utf8_lossy(key));
+        let node = self.owner(key);
         match self.ui.wording() {
             Wording::RedisCli => {
-                self.ui.part(format!("Migrating {shown} to {node}: "));
+                self.ui.part(format!("Migrating {} to {node}: ", String::from_utf8_lossy(key)));
                 let busy = "ERR Target instance replied with error: BUSYKEY Target key name already exists.";
                 Error::failed(format!("Source {} replied with error:\n{busy}", self.origin))
             }
-            Wording::Trib => Error::failed(format!("[ERR] {shown} exists already on {node}.")).hint(
+            Wording::Trib => Error::failed(format!("[ERR] {} exists already on {node}.", keytext::shown(key))).hint(
                 "--on-conflict skip leaves such keys alone, replace overwrites them, report goes on and names them",
             ),
         }

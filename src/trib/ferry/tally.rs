@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::trib::addr::Addr;
 use crate::trib::error::Error;
+use crate::trib::keytext;
 use crate::trib::table::count;
 use crate::trib::ui::{Ui, Wording};
 
@@ -98,14 +99,14 @@ impl<'a> Tally<'a> {
     pub fn refuse(&self, key: &[u8], why: &str) {
         self.refused.set(self.refused.get() + 1);
         self.bar.inc(1);
-        let line = format!("[ERR] {} was not {}: {why}", String::from_utf8_lossy(key), self.done);
+        let line = format!("[ERR] {} was not {}: {why}", keytext::shown(key), self.done);
         self.bar.suspend(|| self.ui.error(line));
     }
 
     /// The key is in the cluster, but not as it was sent.
     pub fn differ(&self, key: &[u8], why: &str) {
         self.differing.set(self.differing.get() + 1);
-        self.bar.suspend(|| self.ui.error(format!("[ERR] {} differs: {why}", String::from_utf8_lossy(key))));
+        self.bar.suspend(|| self.ui.error(format!("[ERR] {} differs: {why}", keytext::shown(key))));
     }
 
     #[must_use]

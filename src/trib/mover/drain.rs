@@ -13,6 +13,7 @@ use redis::{Cmd, Value};
 
 use super::super::client::{Client, add_migrate_auth, command};
 use super::super::error::Failure;
+use super::super::keytext;
 use super::brake::Brake;
 use super::link::Link;
 use super::pace::Pace;
@@ -384,7 +385,7 @@ fn is_passing(failure: &Failure) -> bool {
 fn name_the_key(failure: Failure, key: &[u8]) -> Failure {
     match failure {
         Failure::Reply { node, text } => {
-            Failure::Reply { node, text: format!("{text} (key '{}')", key.escape_ascii()) }
+            Failure::Reply { node, text: format!("{text} (key '{}')", keytext::shown(key)) }
         }
         other => other,
     }

@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use super::super::addr::Addr;
 use super::super::error::{Error as RunError, Failure, Kind, STOPPED, is_unread_text};
+use super::super::keytext;
 use super::super::plan::SlotMove;
 use super::super::quarantine::NotKept;
 use super::super::slots::SlotSet;
@@ -47,11 +48,7 @@ pub enum Trouble {
 /// The first keys by name, for a message of one line.
 fn name_keys(keys: &[Vec<u8>]) -> String {
     const SHOWN: usize = 5;
-    let mut names: Vec<String> = keys
-        .iter()
-        .take(SHOWN)
-        .map(|key| format!("'{}'", key.escape_ascii().to_string().replace("\\'", "'")))
-        .collect();
+    let mut names: Vec<String> = keys.iter().take(SHOWN).map(|key| format!("'{}'", keytext::shown(key))).collect();
     if keys.len() > SHOWN {
         names.push("...".to_owned());
     }

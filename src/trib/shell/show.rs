@@ -2,6 +2,7 @@
 
 use crate::base::words;
 use crate::resp::client::ReplyValue as Reply;
+use crate::trib::keytext::exact;
 
 /// How replies are shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
@@ -175,16 +176,16 @@ fn csv(out: &mut Vec<u8>, reply: &Reply) {
     }
 }
 
-/// As data. Bytes that are no text are escaped as in `\xff`; a number that JSON cannot hold is a text.
+/// As data. A number that JSON cannot hold is a text.
 #[must_use]
 pub fn json(reply: &Reply) -> serde_json::Value {
     match reply {
         Reply::Null => serde_json::Value::Null,
-        Reply::Error(text) => serde_json::json!({ "error": text_of(text) }),
-        Reply::Status(text) | Reply::Bulk(text) | Reply::Verbatim { text, .. } => text_of(text).into(),
+        Reply::Error(text) => serde_json::json!({ "error": exact(text) }),
+        Reply::Status(text) | Reply::Bulk(text) | Reply::Verbatim { text, .. } => exact(text).into(),
         Reply::Integer(n) => (*n).into(),
         Reply::Double(text) | Reply::BigNumber(text) => {
-            let text = text_of(text);
+            let text = exact(text);
             let number = text.parse::<f64>().ok().filter(|n| n.is_finite()).and_then(serde_json::Number::from_f64);
             match reply {
                 Reply::Double(_) => number.map_or_else(|| text.into(), serde_json::Value::Number),
@@ -201,10 +202,6 @@ pub fn json(reply: &Reply) -> serde_json::Value {
             serde_json::Value::Object(pairs.iter().map(|(key, value)| (name(key), json(value))).collect())
         }
     }
-}
-
-fn text_of(bytes: &[u8]) -> String {
-    std::str::from_utf8(bytes).map_or_else(|_| bytes.escape_ascii().to_string(), str::to_owned)
 }
 
 #[cfg(test)]
@@ -270,7 +267,7 @@ mod tests {
         assert_eq!(shown(&list, Form::Csv), "\"x\",NULL,ERROR,\"ERR no\"\n");
         assert_eq!(shown(&list, Form::Json), "[\"x\",null,{\"error\":\"ERR no\"}]\n");
         assert_eq!(show(&Reply::Bulk(vec![0xff]), Form::Raw), b"\xff\n");
-        assert_eq!(shown(&Reply::Bulk(vec![0xff]), Form::Json), "\"\\\\xff\"\n");
+        assert_eq!(shown(&Reply::Bulk(vec![0xff]), Form::Json), "\"hex:ff\"\n");
     }
 
     #[test]
