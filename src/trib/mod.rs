@@ -50,6 +50,7 @@ pub mod report;
 pub mod restart;
 pub mod session;
 pub mod shard;
+pub mod shards;
 pub mod shell;
 pub mod slots;
 pub mod slotstats;

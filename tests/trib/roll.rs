@@ -5,12 +5,13 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::drain::own_line;
 use crate::slots::{fill, id_of, keys_in};
 use crate::support::cluster_client::Writer;
 use crate::support::{Server, ServerKind, eventually, redis_cli_is_available};
-use crate::{assert_in_order, cluster, trib, trib_with};
+use crate::{addrs, assert_in_order, cluster, trib, trib_with};
 
 fn is_primary(server: &Server) -> bool {
     own_line(server).contains("master")
@@ -21,6 +22,45 @@ pub fn replica_of<'s>(servers: &'s [Server], primary: &Server) -> &'s Server {
     let id = id_of(primary);
     let of_it = |server: &&Server| id_of(server) != id && own_line(server).contains(&id);
     servers.iter().find(of_it).expect("it has a replica")
+}
+
+#[test]
+fn a_primary_that_hangs_and_was_replaced_is_named_at_once() {
+    // Redis 7.0 does not remember whose place somebody has taken.
+    let newer = ServerKind::Peer("valkey-server-8.1");
+    for kind in [ServerKind::Stock, newer].into_iter().filter(|kind| kind.is_available()) {
+        let servers = Server::start_many(kind, 6, "repl-diskless-sync-delay 0");
+        assert_eq!(trib(&format!("create --yes --replicas 1 {}", addrs(&servers))).code, 0);
+        let (old, seed, id) = (&servers[0], servers[1].addr(), id_of(&servers[0]));
+        let heir = replica_of(&servers, old);
+        let signal = |name: &str| {
+            assert!(Command::new("kill").args([name, &old.pid().to_string()]).status().unwrap().success());
+        };
+        signal("-STOP");
+        eventually("it has been replaced", || {
+            let nodes = servers[1].text("CLUSTER NODES");
+            let is_empty = |line: &str| line.contains("master,fail ") && !line.ends_with(" 0-5460");
+            nodes.lines().any(|line| line.starts_with(&id) && is_empty(line))
+        });
+        let failed = format!("[ERR] Node {} has failed, and ", old.addr());
+        let named = format!("{failed}{} has taken its place.", heir.addr());
+        let took = if kind == newer { &named } else { &failed };
+        let already = format!("[ERR] Node {} is a primary already.", heir.addr());
+        for (options, said) in [
+            (format!("--shard {id}"), took),
+            (format!("--to {}", old.addr()), took),
+            (format!("--forced --yes --shard {id}"), took),
+            (format!("--to {}", id_of(heir)), &already),
+        ] {
+            let begun = Instant::now();
+            let ran = trib(&format!("failover {options} {seed}"));
+            let elapsed = begun.elapsed();
+            assert!(ran.code == 1 && ran.stdout.contains(said), "{kind:?} {options}: {ran:?}");
+            // Whoever asks the one that hangs waits for it for ten seconds.
+            assert!(elapsed < Duration::from_secs(8), "{kind:?} {options}: {elapsed:?}");
+        }
+        signal("-CONT");
+    }
 }
 
 #[test]

@@ -6,11 +6,14 @@ use super::Context;
 use crate::trib::addr::Addr;
 use crate::trib::agreement;
 use crate::trib::cli::{PlanArgs, SeedArgs, WaitArgs};
+use crate::trib::client::command;
 use crate::trib::error::{Error, Kind};
+use crate::trib::nodes_text::Flags;
 use crate::trib::pick;
 use crate::trib::planned::{self, Step};
 use crate::trib::promote::{self, How, Promotion};
-use crate::trib::view::{ClusterView, Node};
+use crate::trib::shards;
+use crate::trib::view::{self, ClusterView, Node};
 use crate::trib::vitals::Vitals;
 use crate::trib::wait::{self, Look};
 
@@ -57,6 +60,7 @@ impl Args {
 pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let ui = ctx.ui;
     let seed = args.seed.addr()?;
+    refuse_settled(ctx, &seed, args).await?;
     let view = ctx.hold(ClusterView::load(&ctx.pool, &seed).await?, args.plan.dry_run).await?;
     let (replica, primary, lag) = ready(ctx, &view, args).await?;
     let told = lag.map_or_else(|| "which has no link to it".to_owned(), |bytes| format!("{bytes} bytes behind"));
@@ -87,6 +91,52 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     .await?;
     ui.ok(format!("[OK] {} is the primary of {} slots now.", replica.addr, primary.slots.len()));
     Ok(())
+}
+
+/// Refuses at once what one node knows to be over: a primary that hangs would hold up whoever asks all nodes.
+async fn refuse_settled(ctx: &Context<'_>, seed: &Addr, args: &Args) -> Result<(), Error> {
+    // If this node does not answer, it is said when the cluster is looked at.
+    let Ok(report) = view::ask(&ctx.pool, seed).await else { return Ok(()) };
+    let view = ClusterView::glance(&ctx.pool, seed, &report);
+    let find = |name: &Option<String>| pick::any(&view, name.as_deref()?).ok();
+    if let Some(gone) = [&args.to, &args.shard].into_iter().filter_map(find).find(|node| is_replaced(&view, node)) {
+        let reply = ctx.pool.call(seed, &command("CLUSTER SHARDS")).await.ok();
+        let successor = reply.and_then(|reply| shards::leader(&reply, &gone.id));
+        return Err(replaced(&view, gone, successor.and_then(|id| view.node(&id))));
+    }
+    let Some(node) = find(&args.to) else { return Ok(()) };
+    // What it is it knows best.
+    let is_well = node.is_primary() && !node.flags.intersects(Flags::FAILED | Flags::SUSPECTED);
+    match is_well && view::ask(&ctx.pool, &node.addr).await.is_ok_and(|report| report.own().primary.is_none()) {
+        true => Err(is_primary_already(node)),
+        false => Ok(()),
+    }
+}
+
+/// Whether this is a primary that has failed and has nothing left to hand over, nor anybody to hand it to.
+fn is_replaced(view: &ClusterView, node: &Node) -> bool {
+    let has_failed = node.flags.contains(Flags::FAILED) && node.is_primary();
+    has_failed && node.slots.is_empty() && !view.nodes.iter().any(|other| other.primary == Some(node.id))
+}
+
+fn replaced(view: &ClusterView, gone: &Node, successor: Option<&Node>) -> Error {
+    let seed = &view.seed().addr;
+    match successor {
+        Some(now) => {
+            Error::failed(format!("[ERR] Node {} has failed, and {} has taken its place.", gone.addr, now.addr))
+                .hint(format!("to replace that one in turn: trib failover --shard {} {seed}", now.id))
+        }
+        None => Error::failed(format!(
+            "[ERR] Node {} has failed, and has neither slots nor replicas that could be taken over.",
+            gone.addr
+        ))
+        .hint(format!("'trib status {seed}' shows who has its place")),
+    }
+}
+
+fn is_primary_already(node: &Node) -> Error {
+    Error::failed(format!("[ERR] Node {} is a primary already.", node.addr))
+        .hint(format!("name a replica of it, or let trib choose one: --shard {}", node.addr))
 }
 
 /// The replica that is to take over, from whom, and how many bytes it lacks. A replica that has just been made one
@@ -120,8 +170,7 @@ fn choose<'v>(view: &'v ClusterView, vitals: &Vitals, args: &Args) -> Result<(&'
     if let Some(name) = &args.to {
         let node = named(view, name)?;
         let Some(primary) = primary_of(node) else {
-            return Err(Error::failed(format!("[ERR] Node {} is a primary already.", node.addr))
-                .hint(format!("name a replica of it, or let trib choose one: --shard {}", node.addr)));
+            return Err(is_primary_already(node));
         };
         let shard = args.shard.as_ref().map(|name| named(view, name)).transpose()?;
         if shard.is_some_and(|shard| shard.primary.unwrap_or(shard.id) != primary.id) {
@@ -171,6 +220,23 @@ fn allow(how: How, primary: &Node, replica: &Node, is_linked: bool) -> Result<()
 mod tests {
     use super::*;
     use crate::trib::view::tests::small;
+
+    #[test]
+    fn a_primary_that_was_replaced_is_known_by_what_it_lacks() {
+        let seen = |of_a: &str, of_c: &str| {
+            let text = format!(
+                "b 10.0.0.2:7000 myself,master - 0 0 2 connected 0-16383\n\
+                 a 10.0.0.1:7000 {of_a}\nc 10.0.0.3:7000 {of_c}"
+            );
+            let view = crate::trib::view::tests::view("10.0.0.2:7000", &[&text]);
+            is_replaced(&view, view.node(&crate::trib::view::tests::id('a')).unwrap())
+        };
+        let of_b = "slave b 0 0 2 connected";
+        assert!(seen("master,fail - 0 0 1 disconnected", of_b));
+        assert!(!seen("master,fail - 0 0 1 disconnected 7", of_b), "it has slots");
+        assert!(!seen("master,fail - 0 0 1 disconnected", "slave a 0 0 1 connected"), "it has a replica");
+        assert!(!seen("master,fail? - 0 0 1 disconnected", of_b) && !seen("slave,fail b 0 0 1 connected", of_b));
+    }
 
     #[test]
     fn an_orderly_failover_needs_both_ends() {
