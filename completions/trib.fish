@@ -31,7 +31,7 @@ complete -c trib -n "__fish_trib_needs_command" -s u -l uri -d 'User, password a
 complete -c trib -n "__fish_trib_needs_command" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_needs_command" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_needs_command" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_needs_command" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_needs_command" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_needs_command" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_needs_command" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_needs_command" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -54,7 +54,7 @@ complete -c trib -n "__fish_trib_needs_command" -l insecure -d 'Trust any certif
 complete -c trib -n "__fish_trib_needs_command" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_needs_command" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_needs_command" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_needs_command" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_needs_command" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_needs_command" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_needs_command" -s V -l version -d 'Print version'
@@ -104,7 +104,7 @@ complete -c trib -n "__fish_trib_using_subcommand create" -s u -l uri -d 'User, 
 complete -c trib -n "__fish_trib_using_subcommand create" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand create" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand create" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand create" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand create" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand create" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -130,7 +130,7 @@ complete -c trib -n "__fish_trib_using_subcommand create" -l insecure -d 'Trust 
 complete -c trib -n "__fish_trib_using_subcommand create" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand create" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand create" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand create" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand create" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand create" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand create" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand check" -l fail-on -d 'What makes the check fail' -r -f -a "note\t'Worth knowing'
@@ -142,7 +142,7 @@ complete -c trib -n "__fish_trib_using_subcommand check" -s u -l uri -d 'User, p
 complete -c trib -n "__fish_trib_using_subcommand check" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand check" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand check" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand check" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand check" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand check" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand check" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand check" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -166,7 +166,7 @@ complete -c trib -n "__fish_trib_using_subcommand check" -l insecure -d 'Trust a
 complete -c trib -n "__fish_trib_using_subcommand check" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand check" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand check" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand check" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand check" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand check" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand info" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
@@ -175,7 +175,7 @@ complete -c trib -n "__fish_trib_using_subcommand info" -s u -l uri -d 'User, pa
 complete -c trib -n "__fish_trib_using_subcommand info" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand info" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand info" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand info" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand info" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand info" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand info" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand info" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -198,7 +198,7 @@ complete -c trib -n "__fish_trib_using_subcommand info" -l insecure -d 'Trust an
 complete -c trib -n "__fish_trib_using_subcommand info" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand info" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand info" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand info" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand info" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand info" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand info" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand fix" -l allow -d 'Make only repairs of these kinds [default: all]' -r -f -a "close\t'Close slots that are open without need: no key is moved'
@@ -222,7 +222,7 @@ complete -c trib -n "__fish_trib_using_subcommand fix" -s u -l uri -d 'User, pas
 complete -c trib -n "__fish_trib_using_subcommand fix" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand fix" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand fix" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand fix" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand fix" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand fix" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -250,7 +250,7 @@ complete -c trib -n "__fish_trib_using_subcommand fix" -l insecure -d 'Trust any
 complete -c trib -n "__fish_trib_using_subcommand fix" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand fix" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand fix" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand fix" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand fix" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand fix" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand fix" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l from -d 'The primaries that give slots, separated by commas, or \'all\'' -r
@@ -271,7 +271,7 @@ complete -c trib -n "__fish_trib_using_subcommand reshard" -s u -l uri -d 'User,
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand reshard" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand reshard" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -299,10 +299,10 @@ complete -c trib -n "__fish_trib_using_subcommand reshard" -l insecure -d 'Trust
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand reshard" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand reshard" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand reshard" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand reshard" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c trib -n "__fish_trib_using_subcommand rebalance" -l weight -d 'Weight of a node, named by the beginning of its ID; may be given for several nodes' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l weight -d 'Weight of a node, named by the beginning of its ID or by its address; may be given for several nodes' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l by -d 'What to share out' -r -f -a "slots\t'Slots'
 keys\t'Keys'
 memory\t'Bytes of memory, estimated from a few keys of each slot where the server does not count them'
@@ -325,7 +325,7 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance" -s u -l uri -d 'Use
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand rebalance" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -357,7 +357,7 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance" -l insecure -d 'Tru
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand rebalance" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand rebalance" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l master-id -l primary-id -d 'The primary to replicate (implies --slave); without it the one with the fewest replicas, of these one in another zone and on another host' -r
@@ -369,7 +369,7 @@ complete -c trib -n "__fish_trib_using_subcommand add-node" -s u -l uri -d 'User
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand add-node" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand add-node" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -395,12 +395,12 @@ complete -c trib -n "__fish_trib_using_subcommand add-node" -l insecure -d 'Trus
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand add-node" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand add-node" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand add-node" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l replicas -d 'What becomes of its replicas' -r -f -a "spread\t'They are given to the primaries with the fewest'
 remove\t'They are removed with it'"
-complete -c trib -n "__fish_trib_using_subcommand del-node" -l weight -d 'Weight of a node that receives slots, named by the beginning of its ID; may be given for several nodes' -r
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l weight -d 'Weight of a node that receives slots, named by the beginning of its ID or by its address; may be given for several nodes' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l timeout -d 'How long one MIGRATE may take' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l max-keys-per-sec -d 'Move no more keys a second than this, over all nodes. Servers that move slots themselves are given so many at a time' -r
@@ -416,7 +416,7 @@ complete -c trib -n "__fish_trib_using_subcommand del-node" -s u -l uri -d 'User
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand del-node" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -446,12 +446,12 @@ complete -c trib -n "__fish_trib_using_subcommand del-node" -l insecure -d 'Trus
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand del-node" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand del-node" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand del-node" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand drain" -l replicas -d 'What becomes of the replicas of a drained node' -r -f -a "leave\t'What the servers make of it: they stay with the node, or follow it to its new primary'
 spread\t'They are given to the primaries with the fewest'"
-complete -c trib -n "__fish_trib_using_subcommand drain" -l weight -d 'Weight of a node that receives slots, named by the beginning of its ID; may be given for several nodes' -r
+complete -c trib -n "__fish_trib_using_subcommand drain" -l weight -d 'Weight of a node that receives slots, named by the beginning of its ID or by its address; may be given for several nodes' -r
 complete -c trib -n "__fish_trib_using_subcommand drain" -l timeout -d 'How long one MIGRATE may take' -r
 complete -c trib -n "__fish_trib_using_subcommand drain" -l pipeline -d 'Most keys in one MIGRATE [default: as many as take about 10 ms]' -r
 complete -c trib -n "__fish_trib_using_subcommand drain" -l max-keys-per-sec -d 'Move no more keys a second than this, over all nodes. Servers that move slots themselves are given so many at a time' -r
@@ -467,7 +467,7 @@ complete -c trib -n "__fish_trib_using_subcommand drain" -s u -l uri -d 'User, p
 complete -c trib -n "__fish_trib_using_subcommand drain" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand drain" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand drain" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand drain" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand drain" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand drain" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand drain" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand drain" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -496,7 +496,7 @@ complete -c trib -n "__fish_trib_using_subcommand drain" -l insecure -d 'Trust a
 complete -c trib -n "__fish_trib_using_subcommand drain" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand drain" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand drain" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand drain" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand drain" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand drain" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand drain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l wait -d 'How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)' -r
@@ -506,7 +506,7 @@ complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s u -l uri -d 
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -531,7 +531,7 @@ complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l insecure -d 
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand forget-failed" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand forget-failed" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand failover" -l shard -d 'The shard: its primary, or any node of it, by the beginning of an ID or by address' -r
@@ -543,7 +543,7 @@ complete -c trib -n "__fish_trib_using_subcommand failover" -s u -l uri -d 'User
 complete -c trib -n "__fish_trib_using_subcommand failover" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand failover" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand failover" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand failover" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand failover" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand failover" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand failover" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand failover" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -570,7 +570,7 @@ complete -c trib -n "__fish_trib_using_subcommand failover" -l insecure -d 'Trus
 complete -c trib -n "__fish_trib_using_subcommand failover" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand failover" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand failover" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand failover" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand failover" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand failover" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand failover" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l by -d 'What the primaries are spread over [default: host, or zone where --zone is given]' -r -f -a "host\t''
@@ -584,7 +584,7 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s u -l uri -
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -609,7 +609,7 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l insecure -
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand rebalance-roles" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand roll" -l restart -d 'Command of the shell that restarts one node; {host}, {port}, {addr}, {id} and {role} stand for the node' -r
@@ -625,7 +625,7 @@ complete -c trib -n "__fish_trib_using_subcommand roll" -s u -l uri -d 'User, pa
 complete -c trib -n "__fish_trib_using_subcommand roll" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand roll" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand roll" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand roll" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand roll" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand roll" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand roll" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand roll" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -651,7 +651,7 @@ complete -c trib -n "__fish_trib_using_subcommand roll" -l insecure -d 'Trust an
 complete -c trib -n "__fish_trib_using_subcommand roll" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand roll" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand roll" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand roll" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand roll" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand roll" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand roll" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand reset" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
@@ -660,7 +660,7 @@ complete -c trib -n "__fish_trib_using_subcommand reset" -s u -l uri -d 'User, p
 complete -c trib -n "__fish_trib_using_subcommand reset" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand reset" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand reset" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand reset" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand reset" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand reset" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand reset" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand reset" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -686,7 +686,7 @@ complete -c trib -n "__fish_trib_using_subcommand reset" -l insecure -d 'Trust a
 complete -c trib -n "__fish_trib_using_subcommand reset" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand reset" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand reset" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand reset" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand reset" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand reset" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand reset" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
@@ -695,7 +695,7 @@ complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s u -l uri -d 'U
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -719,7 +719,7 @@ complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l insecure -d 'T
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand set-timeout" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand set-timeout" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand call" -l on -d 'Which nodes: all, primaries, replicas, or zone:NAME for those of one availability zone' -r
@@ -730,7 +730,7 @@ complete -c trib -n "__fish_trib_using_subcommand call" -s u -l uri -d 'User, pa
 complete -c trib -n "__fish_trib_using_subcommand call" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand call" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand call" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand call" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand call" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand call" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand call" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand call" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -756,10 +756,10 @@ complete -c trib -n "__fish_trib_using_subcommand call" -l insecure -d 'Trust an
 complete -c trib -n "__fish_trib_using_subcommand call" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand call" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand call" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand call" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand call" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand call" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand call" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c trib -n "__fish_trib_using_subcommand import" -l from -d 'Where the keys come from: a server, any node of another cluster, an RDB file, or - for stdin' -r
+complete -c trib -n "__fish_trib_using_subcommand import" -l from -d 'Where the keys come from: a server, any node of another cluster, an RDB file, or - for stdin. A @NAME of the inventory stands for its addresses, user, auth-file, TLS and map' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l from-user -d 'User on the source' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l from-pass -d 'Password of the source (environment: TRIB_FROM_AUTH)' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l from-db -d 'The database of the source, or all [default: all; with --cluster: 0]' -r
@@ -780,7 +780,7 @@ complete -c trib -n "__fish_trib_using_subcommand import" -s u -l uri -d 'User, 
 complete -c trib -n "__fish_trib_using_subcommand import" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand import" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand import" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand import" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand import" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand import" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -809,7 +809,7 @@ complete -c trib -n "__fish_trib_using_subcommand import" -l insecure -d 'Trust 
 complete -c trib -n "__fish_trib_using_subcommand import" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand import" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand import" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand import" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand import" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand import" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand backup" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
@@ -818,7 +818,7 @@ complete -c trib -n "__fish_trib_using_subcommand backup" -s u -l uri -d 'User, 
 complete -c trib -n "__fish_trib_using_subcommand backup" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand backup" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand backup" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand backup" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand backup" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand backup" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand backup" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand backup" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -842,7 +842,7 @@ complete -c trib -n "__fish_trib_using_subcommand backup" -l insecure -d 'Trust 
 complete -c trib -n "__fish_trib_using_subcommand backup" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand backup" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand backup" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand backup" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand backup" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand backup" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand backup" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand restore" -l match -d 'Only keys of this pattern' -r
@@ -859,7 +859,7 @@ complete -c trib -n "__fish_trib_using_subcommand restore" -s u -l uri -d 'User,
 complete -c trib -n "__fish_trib_using_subcommand restore" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand restore" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand restore" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand restore" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand restore" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand restore" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand restore" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand restore" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -885,7 +885,7 @@ complete -c trib -n "__fish_trib_using_subcommand restore" -l insecure -d 'Trust
 complete -c trib -n "__fish_trib_using_subcommand restore" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand restore" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand restore" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand restore" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand restore" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand restore" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand verify" -l jobs -d 'How many batches of keys are compared at a time' -r
@@ -895,7 +895,7 @@ complete -c trib -n "__fish_trib_using_subcommand verify" -s u -l uri -d 'User, 
 complete -c trib -n "__fish_trib_using_subcommand verify" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand verify" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand verify" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand verify" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand verify" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand verify" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand verify" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand verify" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -909,7 +909,7 @@ complete -c trib -n "__fish_trib_using_subcommand verify" -l lock-wait -d 'While
 complete -c trib -n "__fish_trib_using_subcommand verify" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
-complete -c trib -n "__fish_trib_using_subcommand verify" -l csv -d 'Print commas instead of a table'
+complete -c trib -n "__fish_trib_using_subcommand verify" -l csv -d 'Print commas instead of a table. Keys are as with --json'
 complete -c trib -n "__fish_trib_using_subcommand verify" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand verify" -l no-auth-warning -d 'Do not warn about a password on the command line'
 complete -c trib -n "__fish_trib_using_subcommand verify" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
@@ -919,7 +919,7 @@ complete -c trib -n "__fish_trib_using_subcommand verify" -l insecure -d 'Trust 
 complete -c trib -n "__fish_trib_using_subcommand verify" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand verify" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand verify" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand verify" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand verify" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand verify" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand apply" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
@@ -928,7 +928,7 @@ complete -c trib -n "__fish_trib_using_subcommand apply" -s u -l uri -d 'User, p
 complete -c trib -n "__fish_trib_using_subcommand apply" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand apply" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand apply" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand apply" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand apply" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand apply" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand apply" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand apply" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -951,7 +951,7 @@ complete -c trib -n "__fish_trib_using_subcommand apply" -l insecure -d 'Trust a
 complete -c trib -n "__fish_trib_using_subcommand apply" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand apply" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand apply" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand apply" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand apply" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand apply" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand jobs" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
@@ -960,7 +960,7 @@ complete -c trib -n "__fish_trib_using_subcommand jobs" -s u -l uri -d 'User, pa
 complete -c trib -n "__fish_trib_using_subcommand jobs" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand jobs" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand jobs" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand jobs" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand jobs" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand jobs" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand jobs" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -975,7 +975,7 @@ complete -c trib -n "__fish_trib_using_subcommand jobs" -l color -d 'When to use
 always\t''
 never\t''"
 complete -c trib -n "__fish_trib_using_subcommand jobs" -l unfinished -d 'Only jobs that are running, interrupted or failed'
-complete -c trib -n "__fish_trib_using_subcommand jobs" -l csv -d 'Print commas instead of a table'
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l csv -d 'Print commas instead of a table. Keys are as with --json'
 complete -c trib -n "__fish_trib_using_subcommand jobs" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand jobs" -l no-auth-warning -d 'Do not warn about a password on the command line'
 complete -c trib -n "__fish_trib_using_subcommand jobs" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
@@ -985,7 +985,7 @@ complete -c trib -n "__fish_trib_using_subcommand jobs" -l insecure -d 'Trust an
 complete -c trib -n "__fish_trib_using_subcommand jobs" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand jobs" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand jobs" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand jobs" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand jobs" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand jobs" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand jobs" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand resume" -l wait -d 'How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)' -r
@@ -1005,7 +1005,7 @@ complete -c trib -n "__fish_trib_using_subcommand resume" -s u -l uri -d 'User, 
 complete -c trib -n "__fish_trib_using_subcommand resume" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand resume" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand resume" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand resume" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand resume" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand resume" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand resume" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand resume" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -1034,7 +1034,7 @@ complete -c trib -n "__fish_trib_using_subcommand resume" -l insecure -d 'Trust 
 complete -c trib -n "__fish_trib_using_subcommand resume" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand resume" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand resume" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand resume" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand resume" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand resume" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand undo" -l wait -d 'How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)' -r
@@ -1052,7 +1052,7 @@ complete -c trib -n "__fish_trib_using_subcommand undo" -s u -l uri -d 'User, pa
 complete -c trib -n "__fish_trib_using_subcommand undo" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand undo" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand undo" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand undo" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand undo" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand undo" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand undo" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand undo" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -1080,7 +1080,7 @@ complete -c trib -n "__fish_trib_using_subcommand undo" -l insecure -d 'Trust an
 complete -c trib -n "__fish_trib_using_subcommand undo" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand undo" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand undo" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand undo" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand undo" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand undo" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand undo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand status" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
@@ -1089,7 +1089,7 @@ complete -c trib -n "__fish_trib_using_subcommand status" -s u -l uri -d 'User, 
 complete -c trib -n "__fish_trib_using_subcommand status" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand status" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand status" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand status" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand status" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand status" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand status" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand status" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -1103,7 +1103,7 @@ complete -c trib -n "__fish_trib_using_subcommand status" -l lock-wait -d 'While
 complete -c trib -n "__fish_trib_using_subcommand status" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
-complete -c trib -n "__fish_trib_using_subcommand status" -l csv -d 'Print commas instead of a table'
+complete -c trib -n "__fish_trib_using_subcommand status" -l csv -d 'Print commas instead of a table. Keys are as with --json'
 complete -c trib -n "__fish_trib_using_subcommand status" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand status" -l no-auth-warning -d 'Do not warn about a password on the command line'
 complete -c trib -n "__fish_trib_using_subcommand status" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
@@ -1113,7 +1113,7 @@ complete -c trib -n "__fish_trib_using_subcommand status" -l insecure -d 'Trust 
 complete -c trib -n "__fish_trib_using_subcommand status" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand status" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand status" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand status" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand status" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand status" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand slots" -l hot -d 'Only the slots that are used most, so many of them' -r
@@ -1128,7 +1128,7 @@ complete -c trib -n "__fish_trib_using_subcommand slots" -s u -l uri -d 'User, p
 complete -c trib -n "__fish_trib_using_subcommand slots" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand slots" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand slots" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand slots" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand slots" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand slots" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand slots" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand slots" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -1143,7 +1143,7 @@ complete -c trib -n "__fish_trib_using_subcommand slots" -l color -d 'When to us
 always\t''
 never\t''"
 complete -c trib -n "__fish_trib_using_subcommand slots" -l keys -d 'Count the keys of every range'
-complete -c trib -n "__fish_trib_using_subcommand slots" -l csv -d 'Print commas instead of a table'
+complete -c trib -n "__fish_trib_using_subcommand slots" -l csv -d 'Print commas instead of a table. Keys are as with --json'
 complete -c trib -n "__fish_trib_using_subcommand slots" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand slots" -l no-auth-warning -d 'Do not warn about a password on the command line'
 complete -c trib -n "__fish_trib_using_subcommand slots" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
@@ -1153,7 +1153,7 @@ complete -c trib -n "__fish_trib_using_subcommand slots" -l insecure -d 'Trust a
 complete -c trib -n "__fish_trib_using_subcommand slots" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand slots" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand slots" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand slots" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand slots" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand slots" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand slots" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand where" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
@@ -1162,7 +1162,7 @@ complete -c trib -n "__fish_trib_using_subcommand where" -s u -l uri -d 'User, p
 complete -c trib -n "__fish_trib_using_subcommand where" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand where" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand where" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand where" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand where" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand where" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand where" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand where" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -1176,7 +1176,7 @@ complete -c trib -n "__fish_trib_using_subcommand where" -l lock-wait -d 'While 
 complete -c trib -n "__fish_trib_using_subcommand where" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
-complete -c trib -n "__fish_trib_using_subcommand where" -l csv -d 'Print commas instead of a table'
+complete -c trib -n "__fish_trib_using_subcommand where" -l csv -d 'Print commas instead of a table. Keys are as with --json'
 complete -c trib -n "__fish_trib_using_subcommand where" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand where" -l no-auth-warning -d 'Do not warn about a password on the command line'
 complete -c trib -n "__fish_trib_using_subcommand where" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
@@ -1186,7 +1186,7 @@ complete -c trib -n "__fish_trib_using_subcommand where" -l insecure -d 'Trust a
 complete -c trib -n "__fish_trib_using_subcommand where" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand where" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand where" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand where" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand where" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand where" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand where" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l top -d 'How many keys of each type' -r
@@ -1200,7 +1200,7 @@ complete -c trib -n "__fish_trib_using_subcommand bigkeys" -s u -l uri -d 'User,
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -1215,7 +1215,7 @@ complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l color -d 'When to 
 always\t''
 never\t''"
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l from-replicas -d 'Ask a replica, where a primary has one'
-complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l csv -d 'Print commas instead of a table'
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l csv -d 'Print commas instead of a table. Keys are as with --json'
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l no-auth-warning -d 'Do not warn about a password on the command line'
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
@@ -1225,7 +1225,7 @@ complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l insecure -d 'Trust
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand bigkeys" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand bigkeys" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand top" -l every -d 'Between two looks at the cluster' -r
@@ -1235,7 +1235,7 @@ complete -c trib -n "__fish_trib_using_subcommand top" -s u -l uri -d 'User, pas
 complete -c trib -n "__fish_trib_using_subcommand top" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand top" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand top" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand top" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand top" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand top" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand top" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand top" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -1258,7 +1258,7 @@ complete -c trib -n "__fish_trib_using_subcommand top" -l insecure -d 'Trust any
 complete -c trib -n "__fish_trib_using_subcommand top" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand top" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand top" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand top" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand top" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand top" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand top" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand cli" -s n -l db -d 'The database' -r
@@ -1272,7 +1272,7 @@ complete -c trib -n "__fish_trib_using_subcommand cli" -s u -l uri -d 'User, pas
 complete -c trib -n "__fish_trib_using_subcommand cli" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand cli" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand cli" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand cli" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand cli" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand cli" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand cli" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand cli" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -1302,7 +1302,7 @@ complete -c trib -n "__fish_trib_using_subcommand cli" -l insecure -d 'Trust any
 complete -c trib -n "__fish_trib_using_subcommand cli" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand cli" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand cli" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand cli" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand cli" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand cli" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand cli" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
@@ -1311,7 +1311,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_su
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -1334,7 +1334,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_su
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand config; and not __fish_seen_subcommand_from get set diff" -f -a "get" -d 'Show parameters on every node'
@@ -1346,7 +1346,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -1360,7 +1360,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t''
 never\t''"
-complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l csv -d 'Print commas instead of a table'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l csv -d 'Print commas instead of a table. Keys are as with --json'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l no-auth-warning -d 'Do not warn about a password on the command line'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
@@ -1370,7 +1370,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from get" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
@@ -1379,7 +1379,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -1405,7 +1405,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
@@ -1414,7 +1414,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -1429,7 +1429,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 always\t''
 never\t''"
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l all -d 'Also those that are each node\'s own, such as port and dir'
-complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l csv -d 'Print commas instead of a table'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l csv -d 'Print commas instead of a table. Keys are as with --json'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l askpass -d 'Ask for the password'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l no-auth-warning -d 'Do not warn about a password on the command line'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -s 4 -l ipv4 -d 'Only IPv4 addresses of host names'
@@ -1439,7 +1439,7 @@ complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcom
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand config; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand up" -l port -d 'Port of the first node; the others follow [default: 7000]' -r
@@ -1451,7 +1451,7 @@ complete -c trib -n "__fish_trib_using_subcommand up" -s u -l uri -d 'User, pass
 complete -c trib -n "__fish_trib_using_subcommand up" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand up" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand up" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand up" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand up" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand up" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand up" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand up" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -1475,7 +1475,7 @@ complete -c trib -n "__fish_trib_using_subcommand up" -l insecure -d 'Trust any 
 complete -c trib -n "__fish_trib_using_subcommand up" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand up" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand up" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand up" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand up" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand up" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand up" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand down" -l dir -d 'Where the nodes live' -r -F
@@ -1486,7 +1486,7 @@ complete -c trib -n "__fish_trib_using_subcommand down" -s u -l uri -d 'User, pa
 complete -c trib -n "__fish_trib_using_subcommand down" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand down" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand down" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand down" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand down" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand down" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand down" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand down" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -1510,7 +1510,7 @@ complete -c trib -n "__fish_trib_using_subcommand down" -l insecure -d 'Trust an
 complete -c trib -n "__fish_trib_using_subcommand down" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand down" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand down" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand down" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand down" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand down" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand down" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand ps" -l dir -d 'Where the nodes live' -r -F
@@ -1520,7 +1520,7 @@ complete -c trib -n "__fish_trib_using_subcommand ps" -s u -l uri -d 'User, pass
 complete -c trib -n "__fish_trib_using_subcommand ps" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand ps" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand ps" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand ps" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand ps" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand ps" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand ps" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand ps" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -1543,7 +1543,7 @@ complete -c trib -n "__fish_trib_using_subcommand ps" -l insecure -d 'Trust any 
 complete -c trib -n "__fish_trib_using_subcommand ps" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand ps" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand ps" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand ps" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand ps" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand ps" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand ps" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c trib -n "__fish_trib_using_subcommand help" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r
@@ -1552,7 +1552,7 @@ complete -c trib -n "__fish_trib_using_subcommand help" -s u -l uri -d 'User, pa
 complete -c trib -n "__fish_trib_using_subcommand help" -l auth-file -d 'Credentials of single nodes: lines of NODE [USER] PASSWORD, NODE being host:port, host or *' -r -F
 complete -c trib -n "__fish_trib_using_subcommand help" -s t -l connect-timeout -d 'How long a connection may take to come up; 0 for as long as it takes' -r
 complete -c trib -n "__fish_trib_using_subcommand help" -l read-timeout -d 'How long an answer may take; 0 for as long as it takes [default: 10, and more for what takes longer]' -r
-complete -c trib -n "__fish_trib_using_subcommand help" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host' -r
+complete -c trib -n "__fish_trib_using_subcommand help" -l map -d 'Where a node is reached from here, when the address it announces cannot be: both host:port, or both a host. Nodes may be named by either' -r
 complete -c trib -n "__fish_trib_using_subcommand help" -l inventory -d 'Where clusters are described that are named as in \'trib @prod check\' [default: trib/clusters.toml in $XDG_CONFIG_HOME or ~/.config] (environment: TRIB_INVENTORY): TOML with a table for each, of addresses, user, auth-file, tls, insecure, verify-name, sni, cacert, cacertdir, cert, key and map, without secrets' -r -F
 complete -c trib -n "__fish_trib_using_subcommand help" -l sni -d 'Name to ask the nodes for' -r
 complete -c trib -n "__fish_trib_using_subcommand help" -l cacert -d 'Certificates of the authorities to trust, instead of the system\'s' -r -F
@@ -1575,7 +1575,7 @@ complete -c trib -n "__fish_trib_using_subcommand help" -l insecure -d 'Trust an
 complete -c trib -n "__fish_trib_using_subcommand help" -l verify-name -d 'Also look whether the certificate is for the node\'s name or address (always so without --cacert)'
 complete -c trib -n "__fish_trib_using_subcommand help" -l force -d 'When another trib holds the cluster\'s lock, break it: its lock connections are closed, upon which it stops as after Ctrl-C, if it still can. For one that hangs, or whose host is gone'
 complete -c trib -n "__fish_trib_using_subcommand help" -s y -l yes -d 'Answer every question with yes (environment: REDISCLI_CLUSTER_YES=1)'
-complete -c trib -n "__fish_trib_using_subcommand help" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr'
+complete -c trib -n "__fish_trib_using_subcommand help" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand help" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand help" -s h -l help -d 'Print help (see more with \'--help\')'
 

@@ -19,10 +19,13 @@ use std::time::Duration;
 use clap::CommandFactory;
 use serde::Deserialize;
 
+use super::access::{Access, AddrMap, Credentials, Logins};
 use super::addr::Addr;
 use super::cli::{Cli, Exit};
 use super::dial::without_number;
+use super::error::Error;
 use super::grammar;
+use super::tls::{Tls, TlsOptions};
 
 /// How long the first of several addresses is given to answer.
 const KNOCK: Duration = Duration::from_millis(300);
@@ -113,14 +116,40 @@ fn file(args: &[OsString], env: impl Fn(&str) -> Option<String>) -> Result<PathB
             _ => {}
         }
     }
-    let set = |name| env(name).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let set = |name: &str| env(name).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    usual(set).map_err(wrong)
+}
+
+/// Where the inventory is that is not named by an option.
+fn usual(set: impl Fn(&str) -> Option<PathBuf>) -> Result<PathBuf, String> {
     if let Some(named) = set("TRIB_INVENTORY") {
         return Ok(named);
     }
     let config = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
     config.map(|dir| dir.join("trib/clusters.toml")).ok_or_else(|| {
-        wrong("[ERR] Neither XDG_CONFIG_HOME nor HOME is set: name the inventory with --inventory FILE.".into())
+        "[ERR] Neither XDG_CONFIG_HOME nor HOME is set: name the inventory with --inventory FILE.".to_owned()
     })
+}
+
+/// A cluster that keys are fetched from: where it is, and how it is reached.
+pub struct Origin {
+    pub addr: Addr,
+    pub access: Access,
+}
+
+/// What the inventory says of the cluster `name`; `file` was named by an option, `env` looks up environment variables.
+pub fn origin(name: &str, file: Option<&Path>, env: impl Fn(&str) -> Option<String>) -> Result<Origin, Error> {
+    let set = |name: &str| env(name).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let path = file.map_or_else(|| usual(set), |file| Ok(file.to_owned())).map_err(Error::usage)?;
+    let cluster = read(&path, name).map_err(Error::usage)?;
+    let seed = cluster.seed(&path, name).map_err(Error::usage)?;
+    let addr = seed.parse().map_err(|why| Error::usage(format!("[ERR] '{seed}': {why}")))?;
+    Ok(Origin { addr, access: cluster.access(&path).map_err(|error| about(error, &path, name))? })
+}
+
+/// An error about a file that a cluster of the inventory names.
+fn about(error: Error, path: &Path, name: &str) -> Error {
+    error.hint(format!("it is what {} says of '{name}'", path.display()))
 }
 
 /// What the file says of one cluster.
@@ -190,6 +219,30 @@ impl Cluster {
         };
         let several = self.addresses.len() > 1;
         Ok(self.addresses.iter().find(|address| several && answers(address)).unwrap_or(first).clone())
+    }
+
+    /// The rest for a connection of its own.
+    fn access(&self, path: &Path) -> Result<Access, Error> {
+        let dir = path.parent().unwrap_or(Path::new(""));
+        let beside = |file: &Option<PathBuf>| file.as_ref().map(|file| dir.join(file));
+        let tls = TlsOptions {
+            sni: self.sni.clone(),
+            cacert: beside(&self.cacert),
+            cacertdir: beside(&self.cacertdir),
+            cert: beside(&self.cert),
+            key: beside(&self.key),
+            insecure: self.insecure,
+            verify_name: self.verify_name,
+            ..TlsOptions::default()
+        };
+        let entry = |text: &String| text.parse().map_err(|why| Error::usage(format!("[ERR] map '{text}': {why}")));
+        Ok(Access {
+            login: Credentials { user: self.user.clone(), password: None },
+            logins: beside(&self.auth_file).map(|file| Logins::read(&file)).transpose()?.unwrap_or_default(),
+            map: AddrMap { entries: self.map.iter().map(entry).collect::<Result<_, Error>>()? },
+            tls: self.tls.then(|| Tls::new(&tls)).transpose()?,
+            ..Access::default()
+        })
     }
 
     /// The rest as options; what was typed wins.

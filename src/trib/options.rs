@@ -154,6 +154,8 @@ pub struct Options {
     /// The subcommand with its own options and words, in redis-trib's grammar, without secrets: what a plan
     /// says how it was made.
     pub words: Vec<String>,
+    /// Where clusters are described, if that was said.
+    pub inventory: Option<PathBuf>,
     wants_tls: bool,
     askpass: bool,
     auth_file: Option<PathBuf>,
@@ -213,6 +215,7 @@ impl Options {
             journal: lock.journal,
             lock: Terms { wait: lock.lock_wait, force: lock.force },
             words,
+            inventory: connection.inventory,
             askpass: connection.askpass,
             auth_file: connection.auth_file,
         }

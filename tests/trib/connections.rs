@@ -140,6 +140,54 @@ fn a_cluster_that_speaks_only_tls() {
 }
 
 #[test]
+fn a_source_is_called_by_its_name() {
+    if !ServerKind::Stock.is_available() || !program_is_available(Path::new("openssl")) {
+        return;
+    }
+    let certificates = Certificates::new();
+    let port = free_port();
+    let source = Server::start(ServerKind::Stock, &certificates.directives(port));
+    for user in ["ferry on >s3cret ~* &* +@all", "default off"] {
+        assert_eq!(source.text(&format!("ACL SETUSER {user}")), "OK");
+    }
+    let seen = |words: &str| {
+        let tls = certificates.options("ca.crt");
+        trib_with(&format!("cli --tls {tls} --user ferry -p {port} {words}"), "", &[("REDISCLI_AUTH", "s3cret")])
+    };
+    assert_eq!(seen("SET from-outside x").code, 0);
+    let servers = cluster(3, 0, "");
+    let seed = servers[0].addr();
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("clusters.toml");
+    let path = |name: &str| certificates.path(name).display().to_string();
+    std::fs::write(home.path().join("old.auth"), "* ferry s3cret\n").unwrap();
+    let entry = |name: &str, more: &str| {
+        format!(
+            "[{name}]\naddresses = [\"10.1.1.1:{port}\"]\nmap = [\"10.1.1.1=127.0.0.1\"]\ntls = true\ncacert = \"{}\"\n\
+             cert = \"{}\"\nkey = \"{}\"\n{more}\n",
+            path("ca.crt"),
+            path("client.crt"),
+            path("client.key")
+        )
+    };
+    let here = format!("[here]\naddresses = [\"{seed}\"]\n");
+    let all = entry("old", "auth-file = \"old.auth\"") + &entry("asks", "user = \"ferry\"") + &here;
+    std::fs::write(&file, all).unwrap();
+    let import =
+        |line: &str, env: &[(&str, &str)]| trib_with(&format!("--inventory {} {line}", file.display()), "", env);
+    let ran = import(&format!("import --copy --from @old {seed}"), &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(keys_in(&servers), 1);
+    // A password that the inventory does not name, and a cluster by its name as well.
+    let ran = import("import --copy --from @asks --replace @here", &[("TRIB_FROM_AUTH", "s3cret")]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = import(&format!("import --from @asks {seed}"), &[]);
+    assert!(ran.code == 1 && ran.stderr.contains("TRIB_FROM_AUTH"), "{ran:?}");
+    let ran = import(&format!("import --from @nobody {seed}"), &[]);
+    assert!(ran.code == 2 && ran.stderr.contains("has no cluster 'nobody'; it has: "), "{ran:?}");
+}
+
+#[test]
 fn every_node_may_have_its_own_password() {
     if !ServerKind::Stock.is_available() {
         return;
@@ -284,6 +332,19 @@ fn nodes_behind_a_map_are_reached_through_it_and_told_their_own_addresses() {
     for (gate, before) in gates.iter().zip(before) {
         assert!(gate.passed() > before, "every node was reached through its gate");
     }
+    // Nodes are named by the address inside or outside.
+    let ran = trib(&format!("reshard --yes {map} --from {} --to {} --slots 5 {}", outside[1], outside[0], outside[2]));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for line in [
+        format!("rebalance --dry-run --weight {}=0 {}", outside[1], outside[2]),
+        format!("drain --dry-run --weight {}=0 {} {}", outside[0], outside[2], outside[1]),
+        format!("del-node --dry-run --drain {} {}", outside[2], servers[1].addr()),
+    ] {
+        let ran = trib(&format!("{line} {map}"));
+        assert_eq!(ran.code, 4, "{line}: {ran:?}");
+    }
+    let ran = trib(&format!("failover {map} --to {} {}", outside[0], outside[2]));
+    assert!(ran.code == 1 && ran.stdout.contains("is a primary already"), "{ran:?}");
     assert_eq!(trib(&format!("check --map nonsense {}", outside[0])).code, 2);
 }
 

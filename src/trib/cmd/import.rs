@@ -22,6 +22,7 @@ use crate::trib::ferry::live::Live;
 use crate::trib::ferry::migrate::Migrate;
 use crate::trib::ferry::tally::Tally;
 use crate::trib::ferry::{Conflict, Settings};
+use crate::trib::inventory::{self, Origin};
 use crate::trib::planned::{self, Step};
 use crate::trib::quarantine::Quarantine;
 use crate::trib::report;
@@ -40,8 +41,9 @@ use crate::trib::view::ClusterView;
 pub struct Args {
     #[command(flatten)]
     seed: SeedArgs,
-    /// Where the keys come from: a server, any node of another cluster, an RDB file, or - for stdin
-    #[arg(long, value_name = "HOST:PORT|FILE|-")]
+    /// Where the keys come from: a server, any node of another cluster, an RDB file, or - for stdin. A @NAME of the
+    /// inventory stands for its addresses, user, auth-file, TLS and map
+    #[arg(long, value_name = "HOST:PORT|@NAME|FILE|-")]
     from: Option<String>,
     /// User on the source
     #[arg(long, value_name = "NAME")]
@@ -158,7 +160,11 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     if args.via == Via::Migrate && args.ferry.quarantine.is_some() {
         return Err(Error::usage("[ERR] --quarantine is for --via dump: a server that moves its keys saves nothing."));
     }
-    let source = source(args.from.as_deref(), ui.wording())?;
+    let origin = origin(ctx, args)?;
+    let source = match &origin {
+        Some(origin) => Source::Server(origin.addr.clone()),
+        None => source(args.from.as_deref(), ui.wording())?,
+    };
     let name = match &source {
         Source::Server(addr) => addr.to_string(),
         Source::Snapshot(snapshot) => snapshot.name(),
@@ -177,7 +183,8 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let brought = match source {
         Source::Snapshot(snapshot) => from_snapshot(ctx, args, &view, &landing, snapshot).await,
         Source::Server(addr) => {
-            let brought = from_server(ctx, args, &view, &landing, &addr).await;
+            let access = source_access(ctx, args, origin.map(|origin| origin.access))?;
+            let brought = from_server(ctx, args, &view, &landing, &addr, access).await;
             brought.map_err(|error| match &error.what {
                 What::Node(failure) if view.node_at(failure.node()).is_none() => match source_hint(failure) {
                     Some(hint) => error.hint(hint),
@@ -273,8 +280,9 @@ async fn from_server(
     view: &ClusterView,
     landing: &Landing<'_>,
     from: &Addr,
+    access: Access,
 ) -> Result<(), Error> {
-    let pool = Pool::new(source_access(ctx, args)?);
+    let pool = Pool::new(access);
     let client = pool.client(from).await?;
     let info = text_of(&client.call(&command("INFO")).await?).unwrap_or_default();
     let addrs = match info_field(&info, "cluster_enabled") {
@@ -436,18 +444,27 @@ fn source_hint(failure: &Failure) -> Option<String> {
     Some(hint.to_owned())
 }
 
-/// How the source is reached.
-fn source_access(ctx: &Context<'_>, args: &Args) -> Result<Access, Error> {
+/// What the inventory says of the source, if it is named.
+fn origin(ctx: &Context<'_>, args: &Args) -> Result<Option<Origin>, Error> {
+    let from = args.from.as_deref().filter(|from| ctx.ui.wording() == Wording::Trib && !Path::new(from).exists());
+    let name = from.and_then(|from| from.strip_prefix('@')).filter(|name| !name.is_empty());
+    let find = |name| inventory::origin(name, ctx.options.inventory.as_deref(), |name| std::env::var(name).ok());
+    name.map(find).transpose()
+}
+
+/// How the source is reached: as the inventory says, and as was typed before that.
+fn source_access(ctx: &Context<'_>, args: &Args, said: Option<Access>) -> Result<Access, Error> {
+    let said = said.unwrap_or_default();
     let password = match args.from_askpass {
         true => Some(ctx.ui.ask_password("Please input import source node password: ")?),
         false => args.from_pass.clone(),
     };
     Ok(Access {
-        login: Credentials { user: args.from_user.clone(), password },
+        login: Credentials { user: args.from_user.clone().or(said.login.user), password },
         family: ctx.options.access.family,
-        tls: args.from_tls.then(|| Tls::new(&ctx.options.tls)).transpose()?,
+        tls: if args.from_tls && said.tls.is_none() { Some(Tls::new(&ctx.options.tls)?) } else { said.tls },
         timeouts: ctx.options.access.timeouts,
-        ..Access::default()
+        ..said
     })
 }
 
