@@ -98,13 +98,26 @@ pub fn nodes(ui: &Ui, view: &ClusterView) {
 
 /// The whole cluster check, with its result.
 pub fn cluster_check(ui: &Ui, view: &ClusterView, vitals: Option<&Vitals>) -> Health {
+    let health = open_check(ui, view, vitals);
+    coverage_check(ui, view, vitals, &health);
+    health
+}
+
+/// The first part of the cluster check, up to the open slots.
+pub fn open_check(ui: &Ui, view: &ClusterView, vitals: Option<&Vitals>) -> Health {
     ui.heading(format!(">>> Performing Cluster Check (using node {})", view.seed().addr));
     nodes(ui, view);
-    configuration_check(ui, view, vitals)
+    agreement_check(ui, view, vitals)
 }
 
 /// The cluster check without the list of nodes.
 pub fn configuration_check(ui: &Ui, view: &ClusterView, vitals: Option<&Vitals>) -> Health {
+    let health = agreement_check(ui, view, vitals);
+    coverage_check(ui, view, vitals, &health);
+    health
+}
+
+fn agreement_check(ui: &Ui, view: &ClusterView, vitals: Option<&Vitals>) -> Health {
     let health = Health::examine(view, vitals);
     if health.disagree {
         ui.error("[ERR] Nodes don't agree about configuration!");
@@ -116,6 +129,11 @@ pub fn configuration_check(ui: &Ui, view: &ClusterView, vitals: Option<&Vitals>)
     }
     ui.heading(">>> Check for open slots...");
     open_slots(ui, view, &health.open);
+    health
+}
+
+/// The rest of the cluster check.
+pub fn coverage_check(ui: &Ui, view: &ClusterView, vitals: Option<&Vitals>, health: &Health) {
     ui.heading(">>> Check slots coverage...");
     if health.uncovered.is_empty() {
         ui.ok(format!("[OK] All {SLOTS} slots covered."));
@@ -131,7 +149,6 @@ pub fn configuration_check(ui: &Ui, view: &ClusterView, vitals: Option<&Vitals>)
             ui.error(format!("[ERR] Node {}: {complaint}", node.addr));
         }
     }
-    health
 }
 
 fn dead_node(ui: &Ui, node: &Node) {

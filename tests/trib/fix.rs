@@ -2,7 +2,7 @@
 
 use crate::slots::{id_of, key_in, keys_in, plant};
 use crate::support::cluster_client::ClusterClient;
-use crate::support::{Server, ServerKind, eventually};
+use crate::support::{Server, ServerKind, eventually, redis_cli_is_available};
 use crate::{assert_in_order, cluster, trib, trib_with};
 
 fn set_slot(server: &Server, slot: u16, rest: &str) {
@@ -142,6 +142,48 @@ fn uncovered_slots_are_covered_with_consent() {
     assert_eq!([value_of(&servers[0], 2), value_of(&servers[0], 3)], ["v2", "v3"]);
     assert_eq!(value_of(&servers[0], 6), "v6");
     assert_well(&servers);
+}
+
+#[test]
+fn redis_clis_grammar_closes_open_slots_before_it_asks() {
+    if !ServerKind::Stock.is_available() || !redis_cli_is_available() {
+        return;
+    }
+    let servers = cluster(3, 0, "");
+    let seed = servers[0].addr();
+    let ids: Vec<String> = servers.iter().map(id_of).collect();
+    let break_slots = || {
+        servers.iter().for_each(|server| drop(server.call::<String>("CLUSTER DELSLOTS 100 101")));
+        set_slot(&servers[0], 7, &format!("MIGRATING {}", ids[1]));
+        set_slot(&servers[1], 9, &format!("IMPORTING {}", ids[0]));
+    };
+    break_slots();
+    let line = format!("--cluster fix {seed}");
+    let told = |ran: &crate::Ran| {
+        // How many keys it brings home redis-cli does not say, but names the move.
+        let lines = ran.stdout.lines().skip_while(|line| !line.starts_with(">>> Check for open")).map(str::to_owned);
+        let lines =
+            lines.filter(|line| !line.starts_with("Moving slot")).map(|line| line.replace(" keys (0)", " keys"));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let theirs = told(&crate::support::run("redis-cli", &line.split(' ').collect::<Vec<_>>(), "no\n", &[]));
+    break_slots();
+    let ours = told(&trib_with(&line, "no\n", &[]));
+    assert!(theirs.ends_with("(type 'yes' to accept): "), "{theirs}");
+    assert!(ours.starts_with(&theirs), "{ours}\n---\n{theirs}");
+    // What is open is closed while the question waits for its answer.
+    break_slots();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_trib"))
+        .args(line.split(' '))
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let is_open = |server: &Server| server.text("CLUSTER NODES").contains("[");
+    eventually("the open slots are closed", || !is_open(&servers[0]) && !is_open(&servers[1]));
+    assert!(child.try_wait().unwrap().is_none(), "it still asks");
+    drop(child.stdin.take());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
 }
 
 #[test]

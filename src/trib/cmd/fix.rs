@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use clap::ValueEnum;
 
@@ -12,7 +13,7 @@ use crate::trib::cli::{MoveArgs, PlanArgs, SeedArgs};
 use crate::trib::error::{Error, Kind};
 use crate::trib::evidence;
 use crate::trib::harmony::harmonise;
-use crate::trib::keycount;
+use crate::trib::keycount::{self, KeyCounts};
 use crate::trib::mover::Settings;
 use crate::trib::plan::fix::coverage::{self, Coverage};
 use crate::trib::plan::fix::policy::Allow;
@@ -89,6 +90,17 @@ struct Planned {
 }
 
 impl Planned {
+    /// Takes out the repairs for which no key has to travel.
+    fn take_what_needs_no_keys(&mut self, counts: &KeyCounts) -> Vec<Repair> {
+        let travel = |step: &fix::Step| match *step {
+            fix::Step::MoveKeys { slot, from, .. } | fix::Step::MoveSlot { slot, from, .. } => {
+                counts.get(&from, slot) > 0
+            }
+            _ => false,
+        };
+        self.repairs.extract_if(.., |repair| !repair.gather.iter().any(travel)).collect()
+    }
+
     /// How the run ends when all repairs are made and the cluster is like this.
     fn end(&self, ui: &Ui, health: &Health) -> Result<(), Error> {
         let is_as_wished =
@@ -116,7 +128,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         // What is missing is said by the check below as well.
         info::summary(ctx, &view).await;
     }
-    report::cluster_check(ui, &view, None);
+    let health = report::open_check(ui, &view, None);
     let mut nodes: Vec<NodeFacts> = view.primaries().map(NodeFacts::from).collect();
     let seen = fix::problems(&nodes);
     let suspects: Vec<Slot> = match args.search_multiple_owners {
@@ -129,33 +141,79 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         node.keys = held.filter(|&(_, keys)| keys > 0).collect();
     }
     let problems = fix::problems(&nodes);
+    // redis-cli closes what is open before it looks at what nobody owns.
+    let open_first = ui.wording() == Wording::RedisCli && !problems.open.is_empty();
+    if !open_first {
+        report::coverage_check(ui, &view, None, &health);
+    }
     guard_against_the_dead(ui, &view, &problems, args)?;
     let coverage = coverage::cover(&problems.uncovered, &nodes);
-    let planned = plan(ui, &view, &nodes, &problems, coverage, args)?;
+    let planning = Planning { ui, view: &view, nodes: &nodes, problems: &problems, args };
+    let work = Work { ctx, args, view: &view, counts: &counts, quarantine: quarantine(ctx, args) };
+    let mut planned = Planned::default();
+    if open_first {
+        planning.open(&mut planned);
+        // Nodes may refuse keys until every slot has an owner, which is asked for below.
+        let at_once = match args.plan.dry_run || problems.uncovered.is_empty() {
+            true => Vec::new(),
+            false => planned.take_what_needs_no_keys(&counts),
+        };
+        if !at_once.is_empty() {
+            let rest = planned.repairs.iter().chain(coverage.all());
+            let steps = planned::repairs(&view, &at_once.iter().chain(rest).cloned().collect::<Vec<_>>());
+            ctx.pass(false, planned::digest(&view), steps)?;
+            work.repair(&at_once, UNCOVERED_SERVE_LIMIT).await?;
+        }
+        report::coverage_check(ui, &view, None, &health);
+    }
+    planning.coverage(coverage, &mut planned)?;
+    if !open_first {
+        planning.open(&mut planned);
+    }
+    planning.contested(&mut planned);
     if planned == Planned::default() && Health::examine(&view, None).is_consistent() {
         ctx.nothing(args.plan.dry_run, &view);
         return Ok(());
     }
     ctx.pass(args.plan.dry_run, planned::digest(&view), planned::repairs(&view, &planned.repairs))?;
-    let quarantine = args.quarantine.as_deref().map(|dir| Rc::new(Quarantine::new(dir, Rc::clone(&ctx.session))));
-    let usual = Settings::from(&args.moving);
-    let settings = Settings {
-        replace: usual.replace || args.on_conflict == OnConflict::Replace,
-        keep: args.on_conflict == OnConflict::Keep,
-        quarantine: quarantine.clone(),
-        record: ctx.journal(),
-        ..usual
-    };
     let serve_limit = if planned.declined.is_empty() { SERVE_LIMIT } else { UNCOVERED_SERVE_LIMIT };
-    let repairing = Repairing { ui, pool: &ctx.pool, view: &view, settings, counts: &counts, serve_limit };
-    let repaired = repairing.run(&planned.repairs).await;
-    if let Some(quarantine) = &quarantine {
+    let repaired = work.repair(&planned.repairs, serve_limit).await;
+    if let Some(quarantine) = &work.quarantine {
         quarantine.tell(ui, &seed);
     }
     repaired?;
     let after = harmonise(ui, &ctx.pool, &seed).await?;
     ui.heading(format!(">>> Performing Cluster Check (using node {})", after.seed().addr));
     planned.end(ui, &report::configuration_check(ui, &after, None))
+}
+
+fn quarantine(ctx: &Context<'_>, args: &Args) -> Option<Rc<Quarantine>> {
+    args.quarantine.as_deref().map(|dir| Rc::new(Quarantine::new(dir, Rc::clone(&ctx.session))))
+}
+
+/// How what was agreed to is done.
+struct Work<'a> {
+    ctx: &'a Context<'a>,
+    args: &'a Args,
+    view: &'a ClusterView,
+    counts: &'a KeyCounts,
+    quarantine: Option<Rc<Quarantine>>,
+}
+
+impl Work<'_> {
+    async fn repair(&self, repairs: &[Repair], serve_limit: Duration) -> Result<(), Error> {
+        let (ctx, on_conflict) = (self.ctx, self.args.on_conflict);
+        let usual = Settings::from(&self.args.moving);
+        let settings = Settings {
+            replace: usual.replace || on_conflict == OnConflict::Replace,
+            keep: on_conflict == OnConflict::Keep,
+            quarantine: self.quarantine.clone(),
+            record: ctx.journal(),
+            ..usual
+        };
+        let (ui, pool) = (ctx.ui, &ctx.pool);
+        Repairing { ui, pool, view: self.view, settings, counts: self.counts, serve_limit }.run(repairs).await
+    }
 }
 
 /// Primaries that own slots and do not answer would lose them. That is for the operator to say.
@@ -179,21 +237,27 @@ fn guard_against_the_dead(ui: &Ui, view: &ClusterView, problems: &fix::Problems,
     .hint("start the missing nodes again if you can: then their slots need no repair"))
 }
 
-/// Everything that is to be done, told and agreed to. What is not agreed to keeps nothing else from being done.
-fn plan(
-    ui: &Ui,
-    view: &ClusterView,
-    nodes: &[NodeFacts],
-    problems: &fix::Problems,
-    coverage: Coverage,
-    args: &Args,
-) -> Result<Planned, Error> {
-    let mut planned = Planned::default();
-    let leave = |what: String, kind: Allow| {
+/// What is to be done, told and agreed to part by part. What is not agreed to keeps nothing else from being done.
+struct Planning<'a> {
+    ui: &'a Ui,
+    view: &'a ClusterView,
+    nodes: &'a [NodeFacts],
+    problems: &'a fix::Problems,
+    args: &'a Args,
+}
+
+impl Planning<'_> {
+    fn leave(&self, what: &str, kind: Allow) {
         let name = kind.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-        ui.warning(format!("*** {what} left as found: that needs --allow {name}"));
-    };
-    if !problems.uncovered.is_empty() {
+        self.ui.warning(format!("*** {what} left as found: that needs --allow {name}"));
+    }
+
+    /// The slots that nobody owns.
+    fn coverage(&self, coverage: Coverage, planned: &mut Planned) -> Result<(), Error> {
+        let Planning { ui, view, nodes, args, .. } = *self;
+        if self.problems.uncovered.is_empty() {
+            return Ok(());
+        }
         ui.heading(">>> Fixing slots coverage...");
         let groups = [
             (coverage.none, Allow::CoverEmpty, "have no keys across the cluster", "covering with a random node"),
@@ -205,7 +269,7 @@ fn plan(
             let slots: SlotSet = group.iter().map(|repair| repair.slot).collect();
             ui.line(report::slots_text(&slots, ui.wording()));
             if !args.allows(kind) {
-                leave(format!("{} slots are", group.len()), kind);
+                self.leave(&format!("{} slots are", group.len()), kind);
                 planned.left += group.len();
                 continue;
             }
@@ -222,26 +286,38 @@ fn plan(
             planned.covering += group.len();
             planned.repairs.extend(group);
         }
+        Ok(())
     }
-    let open = problems.open.iter().map(|slot| (*slot, true));
-    for (slot, is_open) in open.chain(problems.contested.iter().map(|slot| (*slot, false))) {
-        let Some(repair) = fix::repair(slot, nodes) else { continue };
-        if is_open {
-            show_open(ui, view, &repair);
-        } else {
-            ui.heading(format!(">>> Fixing multiple owners for slot {slot}..."));
-            ui.heading(format!(">>> Setting slot {slot} owner: {}", addr(view, &repair.owner)));
+
+    /// The slots that are open.
+    fn open(&self, planned: &mut Planned) {
+        for slot in &self.problems.open {
+            let Some(repair) = fix::repair(*slot, self.nodes) else { continue };
+            show_open(self.ui, self.view, &repair);
+            self.take(repair, planned);
         }
-        show_evidence(ui, view, nodes, slot);
+    }
+
+    /// The slots that several own.
+    fn contested(&self, planned: &mut Planned) {
+        for slot in &self.problems.contested {
+            let Some(repair) = fix::repair(*slot, self.nodes) else { continue };
+            self.ui.heading(format!(">>> Fixing multiple owners for slot {slot}..."));
+            self.ui.heading(format!(">>> Setting slot {slot} owner: {}", addr(self.view, &repair.owner)));
+            self.take(repair, planned);
+        }
+    }
+
+    fn take(&self, repair: Repair, planned: &mut Planned) {
+        show_evidence(self.ui, self.view, self.nodes, repair.slot);
         let kind = Allow::of(&repair, false, false);
-        if args.allows(kind) {
+        if self.args.allows(kind) {
             planned.repairs.push(repair);
         } else {
-            leave(format!("Slot {slot} is"), kind);
+            self.leave(&format!("Slot {} is", repair.slot), kind);
             planned.left += 1;
         }
     }
-    Ok(planned)
 }
 
 /// What the repair of the slot is based on, which redis-cli does not say.
@@ -330,6 +406,22 @@ mod tests {
         Args { plan: PlanArgs { dry_run }, ..line.args }
     }
 
+    fn plan(
+        ui: &Ui,
+        view: &ClusterView,
+        nodes: &[NodeFacts],
+        problems: &fix::Problems,
+        coverage: Coverage,
+        args: &Args,
+    ) -> Result<Planned, Error> {
+        let planning = Planning { ui, view, nodes, problems, args };
+        let mut planned = Planned::default();
+        planning.open(&mut planned);
+        planning.coverage(coverage, &mut planned)?;
+        planning.contested(&mut planned);
+        Ok(planned)
+    }
+
     fn broken() -> ClusterView {
         view(
             "10.0.0.1:7000",
@@ -360,15 +452,6 @@ mod tests {
         let planned = plan(&ui, &view, &nodes, &problems, coverage, &args(true)).unwrap();
         assert_eq!((planned.repairs.len(), planned.left), (7, 0));
         insta::assert_snapshot!(out.text(), @r"
-        >>> Fixing slots coverage...
-        The following uncovered slots have no keys across the cluster:
-        [16381-16383]
-        >>> Covering slot 16381 with 10.0.0.2:7000
-        >>> Covering slot 16382 with 10.0.0.2:7000
-        >>> Covering slot 16383 with 10.0.0.2:7000
-        The following uncovered slots have keys in just one node:
-        [8191]
-        >>> Covering slot 8191 with 10.0.0.1:7000
         >>> Fixing open slot 7
         Set as migrating in: 10.0.0.1:7000
         Set as importing in: 10.0.0.2:7000
@@ -381,7 +464,22 @@ mod tests {
         Set as importing in: 10.0.0.2:7000
         >>> Case 2: Moving all the 12 slot keys (2) to its owner 10.0.0.1:7000
         >>> Setting 12 as STABLE in 10.0.0.2:7000
+        >>> Fixing slots coverage...
+        The following uncovered slots have no keys across the cluster:
+        [16381-16383]
+        >>> Covering slot 16381 with 10.0.0.2:7000
+        >>> Covering slot 16382 with 10.0.0.2:7000
+        >>> Covering slot 16383 with 10.0.0.2:7000
+        The following uncovered slots have keys in just one node:
+        [8191]
+        >>> Covering slot 8191 with 10.0.0.1:7000
         ");
+        let mut counts = KeyCounts::default();
+        counts.set(id('b'), Slot::new(12).unwrap(), 2);
+        let mut planned = planned;
+        let at_once = planned.take_what_needs_no_keys(&counts);
+        assert_eq!(at_once.iter().map(|repair| repair.slot.get()).take(2).collect::<Vec<_>>(), [7, 9]);
+        assert!(planned.repairs.iter().any(|repair| repair.slot.get() == 12), "its keys have to travel");
     }
 
     #[test]

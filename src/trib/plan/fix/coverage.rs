@@ -20,6 +20,12 @@ pub struct Coverage {
     pub multi: Vec<Repair>,
 }
 
+impl Coverage {
+    pub fn all(&self) -> impl Iterator<Item = &Repair> {
+        [&self.none, &self.single, &self.multi].into_iter().flatten()
+    }
+}
+
 /// Finds an owner for each of `uncovered`. Without nodes there is nobody to own anything.
 #[must_use]
 pub fn cover(uncovered: &BTreeSet<Slot>, nodes: &[NodeFacts]) -> Coverage {
