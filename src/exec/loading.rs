@@ -8,7 +8,7 @@ use super::slot_migration::{JobName, why};
 use super::table::Lookup;
 use crate::base::{Millis, Rng};
 use crate::data::value::Value;
-use crate::keyspace::{Keyspace, LapsedFields, SetExpire};
+use crate::keyspace::{Keyspace, LapsedFields, SetExpire, Tables};
 use crate::persist::rdb::LoadedEntry;
 use crate::repl::{Input, SavedHistory};
 use crate::resp::Args;
@@ -114,19 +114,23 @@ impl Server {
         self.invalidate_everything(None);
     }
 
-    /// Begins to read the dataset anew, emptying it before if `flush`.
-    pub fn begin_reload(&mut self, now: Millis, total_bytes: u64, flush: bool) {
+    /// Begins to read the dataset anew, emptying it before if `flush`. Gives what there was, in case it cannot be read.
+    pub fn begin_reload(&mut self, now: Millis, total_bytes: u64, flush: bool) -> Option<Vec<Tables>> {
         self.migrations_replaced(why::NEW_FILE);
         self.break_watches_of_db(None, None, None);
-        if flush {
-            let old = self.keyspace.flush(None);
-            self.free_tables(old, false);
-        }
+        let old = if flush { self.keyspace.set_aside() } else { None };
         self.begin_loading(now, total_bytes, false);
+        old
     }
 
-    /// The dataset has been read anew, or as far as that was possible. Who waited for keys may find them now.
-    pub fn end_reload(&mut self, now: Millis) {
+    /// The dataset has been read anew, or could not be: then `failed` is what there was before. Who waited for keys may find
+    /// them now.
+    pub fn end_reload(&mut self, now: Millis, failed: Option<Vec<Tables>>) {
+        if let Some(old) = failed {
+            let partial = self.keyspace.put_back(old);
+            self.free_tables(partial, false);
+            self.break_watches_of_db(None, None, None);
+        }
         self.end_loading(now, &LoadedFacts::default(), Ok(()));
         self.tell_what_lapsed();
         self.note_ready_in(None);

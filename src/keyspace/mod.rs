@@ -274,6 +274,33 @@ impl Keyspace {
         old
     }
 
+    /// Empties all databases and gives the old tables, to be put back by [`Keyspace::put_back`]; `None` when a snapshot
+    /// has taken some of them.
+    pub fn set_aside(&mut self) -> Option<Vec<Tables>> {
+        self.unsettled.all();
+        let mut old = Vec::with_capacity(self.dbs.len());
+        for db in 0..self.databases() {
+            let seed = self.fixed_seed.unwrap_or_else(|| self.rng.next_u64());
+            let mut fresh = Tables::new(self.slotted, seed);
+            fresh.hide_like(&self.dbs[db as usize]);
+            let tables = std::mem::replace(&mut self.dbs[db as usize], fresh);
+            old.extend(self.snapshot_keeps(db, tables));
+        }
+        (old.len() == self.dbs.len()).then_some(old)
+    }
+
+    /// Puts the tables back that were set aside, and gives those away that were filled meanwhile.
+    pub fn put_back(&mut self, old: Vec<Tables>) -> Vec<Tables> {
+        self.unsettled.all();
+        let mut filled = Vec::with_capacity(old.len());
+        for (db, mut tables) in (0..self.databases()).zip(old) {
+            tables.hide_like(&self.dbs[db as usize]);
+            let tables = std::mem::replace(&mut self.dbs[db as usize], tables);
+            filled.extend(self.snapshot_keeps(db, tables));
+        }
+        filled
+    }
+
     /// Puts the databases of `other`, which has as many, in the place of the own ones. Gives the old tables away.
     pub fn take_over(&mut self, other: Keyspace) -> Vec<Tables> {
         self.unsettled.all();

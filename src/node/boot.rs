@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::aof::{self, Aof};
 use super::disk::{self, RealDisk};
-use super::load::{self, LoadError};
+use super::load;
 use super::shared::{Shared, now};
 use super::startup::plain;
 use crate::config::Config;
@@ -43,6 +43,7 @@ pub async fn load(shared: &Arc<Shared>, aof: &Aof) -> Result<(), Vec<String>> {
             let text = format!("DB loaded from {what}: {:.3} seconds", load::seconds_since(started));
             server.log(crate::exec::effect::LogLevel::Notice, text);
         }
+        shared.log_now(server);
         server.booted(facts.saved);
     });
     Ok(())
@@ -55,15 +56,21 @@ async fn load_file(shared: &Shared, config: &Config) -> Result<LoadedFacts, Vec<
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(LoadedFacts::default()),
         Err(error) => return Err(vec![format!("Fatal error loading the DB: {}. Exiting.", plain(&error))]),
     };
-    let fatal = |error: LoadError| {
-        vec![
-            format!("{error}"),
-            format!("Fatal error loading the DB, check server logs. Exiting. ({})", path.display()),
-        ]
+    let loaded = match load::open_rdb(&path, config) {
+        Ok(reader) => {
+            shared.with(|server| server.begin_loading(now(), len, false));
+            load::load_rdb(shared, reader, false).await
+        }
+        Err(error) => Err(error),
     };
-    let reader = load::open_rdb(&path, config).map_err(fatal)?;
-    shared.with(|server| server.begin_loading(now(), len, false));
-    load::load_rdb(shared, reader, false).await.map(|(facts, _)| facts).map_err(fatal)
+    match loaded {
+        Ok((facts, _)) => Ok(facts),
+        Err(error) => {
+            let mut lines = load::damage(&error, &path).await;
+            lines.push(format!("Fatal error loading the DB, check server logs. Exiting. ({})", path.display()));
+            Err(lines)
+        }
+    }
 }
 
 async fn load_log(shared: &Arc<Shared>, aof: &Aof, config: &Config) -> Result<(), Vec<String>> {
@@ -193,8 +200,18 @@ pub(super) async fn load_log_file(
     let head = reader.fill_buf().map_err(|error| fatal(&plain(&error)))?;
     if has_rdb_preamble(head) {
         shared.logger.notice(format_args!("Reading RDB base file on AOF loading..."));
-        let rdb = load::open(reader, config).map_err(|error| fatal(&error))?;
-        let (_, rdb) = load::load_rdb(shared, rdb, false).await.map_err(|error| fatal(&error))?;
+        let loaded = match load::open(reader, config) {
+            Ok(rdb) => load::load_rdb(shared, rdb, false).await,
+            Err(error) => Err(error),
+        };
+        let rdb = match loaded {
+            Ok((_, rdb)) => rdb,
+            Err(error) => {
+                let mut lines = load::damage(&error, path).await;
+                lines.push(format!("Error reading the RDB preamble of the AOF file {shown}, AOF loading aborted"));
+                return Err(lines);
+            }
+        };
         offset = rdb.offset();
         reader = rdb.into_inner().map_err(|error| fatal(&error))?;
     }

@@ -1,7 +1,7 @@
 //! Reads a dataset from files, in slices between which the sockets are served.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,8 @@ use crate::base::Millis;
 use crate::config::Config;
 use crate::exec::loading::LoadedFacts;
 pub use crate::exec::rdb_load::{LoadError, Reading, open};
-use crate::persist::rdb::{Event, RdbReader};
+use crate::persist::check;
+use crate::persist::rdb::{Event, RdbError, RdbReader};
 
 /// How long the sockets wait for their turn at most.
 const SLICE: Duration = Duration::from_millis(5);
@@ -50,12 +51,15 @@ pub async fn load_rdb<R: Read + Send + 'static>(
     while let Some(Decoded { events, offset }) = batches.recv().await {
         {
             let mut server = shared.server();
-            for event in events {
-                state.take(&mut server, event)?;
+            let taken = events.into_iter().try_for_each(|event| state.take(&mut server, event).map(drop));
+            if let Err(error) = taken {
+                shared.log_now(&mut server);
+                return Err(error);
             }
             if let Some(loading) = &mut server.loading {
                 loading.loaded_bytes = offset;
             }
+            shared.log_now(&mut server);
         }
         if rested.elapsed() >= SLICE {
             tokio::task::yield_now().await;
@@ -101,6 +105,30 @@ fn decode<R: Read>(
             return Ok(reader);
         }
     }
+}
+
+/// What the log says of a file that is there and cannot be read: why, and what `--check-rdb` finds in it, if the one
+/// who asks has not been told everything by its header already.
+pub async fn damage(error: &LoadError, path: &Path) -> Vec<String> {
+    let mut lines = vec![error.to_string()];
+    let is_clear = match error {
+        LoadError::Rdb(why) => matches!(why, RdbError::BadMagic(_) | RdbError::Version(_) | RdbError::Io(_)),
+        LoadError::Database(_) | LoadError::Io(_) => true,
+        LoadError::Duplicate { .. } => false,
+    };
+    if !is_clear {
+        let path = path.to_owned();
+        let report = spawn_blocking(move || check_rdb(&path)).await;
+        lines.extend(report.map_err(io::Error::from).and_then(|report| report).unwrap_or_default());
+    }
+    lines
+}
+
+fn check_rdb(path: &Path) -> io::Result<Vec<String>> {
+    let name = path.file_name().unwrap_or_default().display().to_string();
+    let mut out = Vec::new();
+    check::rdb::check(BufReader::with_capacity(256 << 10, File::open(path)?), &name, now(), &mut out)?;
+    Ok(String::from_utf8_lossy(&out).lines().map(str::to_owned).collect())
 }
 
 /// Seconds with thousandths, for the log.

@@ -9,12 +9,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::aof::Aof;
+use super::load::{self, LoadError};
 use super::shared::{Shared, now};
 use super::startup::plain;
-use super::{boot, disk, load};
+use super::{boot, disk};
 use crate::config::Config;
 use crate::exec::Server;
 use crate::exec::effect::{ReloadRequest, ReloadSource};
+use crate::keyspace::Tables;
 use crate::persist::rdb::RdbReader;
 use crate::resp::ErrorReply;
 
@@ -27,21 +29,28 @@ pub fn begin(shared: &Arc<Shared>, aof: &Arc<Aof>, request: ReloadRequest) {
             return Err("another load is under way".to_owned());
         }
         match request.source {
-            ReloadSource::File { save, flush, .. } => open_file(server, save, flush).map(Some),
-            ReloadSource::Log => {
-                server.begin_reload(now(), 0, true);
-                Ok(None)
+            ReloadSource::File { save, flush, .. } => {
+                open_file(server, save, flush).map(|(file, old)| (Some(file), old))
             }
+            ReloadSource::Log => Ok((None, server.begin_reload(now(), 0, true))),
         }
     });
     let merge = matches!(request.source, ReloadSource::File { merge: true, .. });
     match opened {
-        Ok(reader) => drop(tokio::spawn(async move {
-            let result = match reader {
-                Some(reader) => load::load_rdb(&shared, reader, merge).await.map(drop).map_err(|e| vec![e.to_string()]),
+        Ok((reader, old)) => drop(tokio::spawn(async move {
+            let mut result = match reader {
+                Some(reader) => read_file(&shared, reader, merge).await,
                 None => read_log(&shared, &aof).await,
             };
-            shared.with(|server| server.end_reload(now()));
+            // What is there is not given away for a part of what was to be read.
+            let failed = match (&mut result, old) {
+                (Err(lines), Some(old)) => {
+                    lines.push("The dataset is as it was before the reload.".to_owned());
+                    Some(old)
+                }
+                _ => None,
+            };
+            shared.with(|server| server.end_reload(now(), failed));
             finish(&shared, request, result);
         })),
         Err(error) => finish(&shared, request, Err(vec![error])),
@@ -49,7 +58,11 @@ pub fn begin(shared: &Arc<Shared>, aof: &Arc<Aof>, request: ReloadRequest) {
 }
 
 /// Writes the file if it is to be written, opens it, and lets the load begin.
-fn open_file(server: &mut Server, save: bool, flush: bool) -> Result<RdbReader<BufReader<File>>, String> {
+fn open_file(
+    server: &mut Server,
+    save: bool,
+    flush: bool,
+) -> Result<(RdbReader<BufReader<File>>, Option<Vec<Tables>>), String> {
     let mut config = server.config.clone();
     config.rdbchecksum &= !server.switches.checksums_skipped;
     let path = disk::rdb_path(&config);
@@ -60,10 +73,22 @@ fn open_file(server: &mut Server, save: bool, flush: bool) -> Result<RdbReader<B
         }
         write_file(server, &config, &path).map_err(|error| plain(&error))?;
     }
-    let reader = load::open_rdb(&path, &config).map_err(|error| error.to_string())?;
+    let reader = load::open_rdb(&path, &config).map_err(|error| match error {
+        LoadError::Io(error) => format!("Can't open {}: {}", path.display(), plain(&error)),
+        error => format!("{error} ({})", path.display()),
+    })?;
     let len = fs::metadata(&path).map_or(0, |meta| meta.len());
-    server.begin_reload(now(), len, flush);
-    Ok(reader)
+    Ok((reader, server.begin_reload(now(), len, flush)))
+}
+
+async fn read_file(shared: &Shared, reader: RdbReader<BufReader<File>>, merge: bool) -> Result<(), Vec<String>> {
+    match load::load_rdb(shared, reader, merge).await {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let path = disk::rdb_path(&shared.server().config);
+            Err(load::damage(&error, &path).await)
+        }
+    }
 }
 
 fn write_file(server: &mut Server, config: &Config, path: &Path) -> std::io::Result<()> {

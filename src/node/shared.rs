@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use super::aof::Aof;
 use super::log::Logger;
+use super::world::log_level;
 use crate::base::Millis;
 use crate::cluster;
 use crate::exec::server::Stopwatch;
@@ -95,6 +96,15 @@ impl Shared {
         let result = f(&mut server);
         self.collect(&mut server);
         result
+    }
+
+    /// Writes what the server has to say into the log, where that is not to wait for the main thread.
+    pub fn log_now(&self, server: &mut Server) {
+        server.outbox.retain(|effect| {
+            let Effect::Log(level, text) = effect else { return true };
+            self.logger.log(log_level(*level), format_args!("{text}"));
+            false
+        });
     }
 
     /// Sends on their way what the server has appended to the log, and its effects.

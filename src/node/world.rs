@@ -185,7 +185,7 @@ impl World for Machine {
     }
 }
 
-fn log_level(level: effect::LogLevel) -> LogLevel {
+pub(super) fn log_level(level: effect::LogLevel) -> LogLevel {
     match level {
         effect::LogLevel::Debug => LogLevel::Debug,
         effect::LogLevel::Verbose => LogLevel::Verbose,

@@ -14,6 +14,7 @@ mod cluster;
 mod cluster_auth;
 mod cluster_commands;
 mod cluster_files;
+mod damaged;
 mod debug;
 mod durability;
 mod ending;

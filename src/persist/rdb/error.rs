@@ -20,7 +20,8 @@ pub enum RdbError {
     #[error("Can't handle RDB format version {0}")]
     Version(u16),
 
-    #[error("Wrong RDB checksum expected: ({expected:x}) but got ({actual:x}). Aborting now.")]
+    /// `expected` is what the file says; servers call that what they got.
+    #[error("Wrong RDB checksum expected: ({actual:x}) but got ({expected:x}). Aborting now.")]
     Checksum { expected: u64, actual: u64 },
 
     /// A type or opcode that a foreign version may define differently.
