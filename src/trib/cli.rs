@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, Parser};
+use clap::{Args, CommandFactory, Parser};
 use serde::Serialize;
 
 use super::addr::Addr;
@@ -23,6 +23,7 @@ use super::mover::Engine;
 use super::options::{GlobalArgs, Options};
 use super::table::Sheet;
 use super::ui::{Ui, Wording};
+use super::vocabulary::Vocabulary;
 
 /// Creates, checks, repairs, reshards and watches Redis clusters
 ///
@@ -247,7 +248,11 @@ pub fn parse(
         Wording::Trib => exit_of_clap(&error),
         Wording::RedisCli => redis_cli_exit(&error, &typed),
     })?;
-    let options = Options::resolve(cli.global, wording, words, &uris, env);
+    let vocabulary = match wording {
+        Wording::Trib => Vocabulary::default(),
+        Wording::RedisCli => Vocabulary::of_caller(&typed, &env),
+    };
+    let options = Options::resolve(cli.global, (wording, vocabulary), words, &uris, env);
     Ok((cli.command, options))
 }
 
@@ -291,20 +296,34 @@ fn unrecognized(option: &str) -> String {
     format!("Unrecognized option or bad number of args for: '{option}'")
 }
 
-/// An option, with what may stand behind its name, by the name that was typed: `--cluster-slots` if not `--slots`.
+/// An option, with what may stand behind its name, by the name that was typed: `--cluster-slots` if not `--slots`, and
+/// `--cluster-primary-id` if not `--master-id`.
 fn as_typed(option: &str, typed: &[OsString]) -> String {
-    let full = option.replacen("--", "--cluster-", 1);
-    let name = full.split(' ').next().unwrap_or_default();
-    let is_typed = typed.iter().any(|arg| {
-        arg.to_str().and_then(|arg| arg.strip_prefix(name)).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
-    });
-    if is_typed { full } else { option.to_owned() }
+    let name = option.split(' ').next().unwrap_or_default();
+    let Some(long) = name.strip_prefix("--") else { return option.to_owned() };
+    let is_typed = |name: &&String| {
+        typed.iter().any(|arg| {
+            let rest = arg.to_str().and_then(|arg| arg.strip_prefix(name.as_str()));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+        })
+    };
+    let spellings: Vec<String> =
+        names_of(long).iter().flat_map(|long| [format!("--cluster-{long}"), format!("--{long}")]).collect();
+    let spelling = spellings.iter().find(is_typed).map_or(name, String::as_str);
+    option.replacen(name, spelling, 1)
+}
+
+/// All names of the option of this name, in whichever subcommand has it.
+fn names_of(long: &str) -> Vec<String> {
+    let cli = Cli::command();
+    let is_it = |arg: &&clap::Arg| arg.get_long() == Some(long);
+    let aliases = cli.get_subcommands().flat_map(|sub| sub.get_arguments().filter(is_it));
+    let aliases = aliases.flat_map(|arg| arg.get_all_aliases().unwrap_or_default());
+    std::iter::once(long).chain(aliases).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn words(line: &str) -> Vec<OsString> {
@@ -335,6 +354,10 @@ mod tests {
         assert_eq!(
             refusal("trib --cluster reshard a:1 --cluster-slots"),
             ("Unrecognized option or bad number of args for: '--cluster-slots'".into(), 1)
+        );
+        assert_eq!(
+            refusal("trib --cluster add-node a:1 b:1 --cluster-replica --cluster-primary-id"),
+            ("Unrecognized option or bad number of args for: '--cluster-primary-id'".into(), 1)
         );
     }
 
@@ -400,6 +423,14 @@ mod tests {
         assert_eq!(options.access.login.user.as_deref(), Some("me"));
         assert!(options.warn_password);
         assert!(!resolve("trib check --pass typed --no-auth-warning a:1").warn_password);
+        let both = |line: &str| {
+            let env = |name: &str| name.strip_suffix("CLI_AUTH").map(str::to_owned);
+            parse(words(line), env).unwrap_or_else(|exit| panic!("{}", exit.text)).1.access.login.password.unwrap()
+        };
+        assert_eq!(both("trib check a:1"), "REDIS");
+        assert_eq!(both("redis-cli --cluster check a:1"), "REDIS");
+        assert_eq!(both("trib --cluster check a:1"), "VALKEY");
+        assert_eq!(both("valkey-cli --cluster check a:1"), "VALKEY");
     }
 
     #[test]

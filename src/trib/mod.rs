@@ -61,6 +61,7 @@ pub mod ui;
 pub mod uri;
 pub mod view;
 pub mod vitals;
+pub mod vocabulary;
 pub mod wait;
 pub mod zones;
 

@@ -11,6 +11,7 @@ use super::lock::Terms;
 use super::tls::{Tls, TlsOptions};
 use super::ui::{ColorChoice, Ui, Wording};
 use super::uri::{self, Uri};
+use super::vocabulary::Vocabulary;
 
 /// Options of every subcommand.
 #[derive(Args, Clone)]
@@ -139,6 +140,7 @@ struct TlsArgs {
 #[derive(Clone)]
 pub struct Options {
     pub wording: Wording,
+    pub vocabulary: Vocabulary,
     pub access: Access,
     pub yes: bool,
     pub json: bool,
@@ -165,7 +167,7 @@ impl Options {
     /// What the command line and the environment come to. `uris` are the addresses that were written as URIs.
     pub fn resolve(
         global: GlobalArgs,
-        wording: Wording,
+        (wording, vocabulary): (Wording, Vocabulary),
         words: Vec<String>,
         uris: &[Uri],
         env: impl Fn(&str) -> Option<String>,
@@ -175,9 +177,11 @@ impl Options {
         let uris: Vec<&Uri> = connection.uri.iter().chain(uris).collect();
         let in_uri = |part: fn(&Uri) -> &Option<String>| uris.iter().find_map(|uri| part(uri).clone());
         let typed = connection.pass.or_else(|| in_uri(|uri| &uri.login.password));
+        // valkey-cli looks at both, at its own first.
+        let auth = ["REDISCLI_AUTH", "VALKEYCLI_AUTH"];
         let login = Credentials {
             user: connection.user.or_else(|| in_uri(|uri| &uri.login.user)),
-            password: typed.clone().or_else(|| env(["REDISCLI_AUTH", "VALKEYCLI_AUTH"])),
+            password: typed.clone().or_else(|| env(vocabulary.pick(auth, [auth[1], auth[0]]))),
         };
         let access = Access {
             login,
@@ -193,6 +197,7 @@ impl Options {
         };
         Options {
             wording,
+            vocabulary,
             access,
             yes: global.yes
                 || env(["REDISCLI_CLUSTER_YES", "VALKEYCLI_CLUSTER_YES"]).is_some_and(|value| value.starts_with('1')),

@@ -1,26 +1,33 @@
 //! Nodes as operators name them: by the beginning of the id, or by address.
 
-use thiserror::Error;
-
 use super::addr::Addr;
 use super::error::Error;
 use super::view::{ClusterView, Node};
+use super::vocabulary::Vocabulary;
 
 /// Why a name stands for no node.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadName {
-    #[error("*** The specified node ({0}) is not known or not a master, please retry.")]
     NoPrimary(String),
-    #[error("*** The specified node ({0}) is not known.")]
     Unknown(String),
-    #[error("*** The specified node ({0}) is the beginning of more than one ID, please type more of it.")]
     Ambiguous(String),
 }
 
 impl BadName {
+    /// What the operator reads.
+    #[must_use]
+    pub fn text(&self, vocabulary: Vocabulary) -> String {
+        let (name, what) = match self {
+            BadName::NoPrimary(name) => (name, format!("not known or not a {}, please retry", vocabulary.master())),
+            BadName::Unknown(name) => (name, "not known".to_owned()),
+            BadName::Ambiguous(name) => (name, "the beginning of more than one ID, please type more of it".to_owned()),
+        };
+        format!("*** The specified node ({name}) is {what}.")
+    }
+
     /// As the end of a command, with what is known of the node or with where to find the right name.
     #[must_use]
-    pub fn refusal(&self, view: &ClusterView) -> Error {
+    pub fn refusal(&self, view: &ClusterView, vocabulary: Vocabulary) -> Error {
         let list = format!("'trib status {}' lists the nodes with their ids", view.seed().addr);
         let hint = match self {
             BadName::NoPrimary(name) => match any(view, name) {
@@ -38,7 +45,7 @@ impl BadName {
                 nodes.join(", ")
             }
         };
-        Error::failed(self.to_string()).hint(hint)
+        Error::failed(self.text(vocabulary)).hint(hint)
     }
 }
 
@@ -96,7 +103,7 @@ mod tests {
         for name in ["", "x", "c", "10.0.0.3:7000", "10.0.0.9:1"] {
             assert_eq!(primary(&view, name), Err(BadName::NoPrimary(name.to_owned())), "{name}");
         }
-        let hint = |name: &str| primary(&view, name).unwrap_err().refusal(&view).hint.unwrap();
+        let hint = |name: &str| primary(&view, name).unwrap_err().refusal(&view, Vocabulary::Redis).hint.unwrap();
         assert_eq!(hint("c"), "10.0.0.3:7000 is a replica of 127.0.0.1:7000");
         assert_eq!(hint("x"), "'trib status 127.0.0.1:7000' lists the nodes with their ids");
     }

@@ -13,13 +13,14 @@ use serde::Serialize;
 use super::error::{Error, Failure, Kind, What};
 use super::options::Options;
 use super::prompt;
+use super::vocabulary::Vocabulary;
 
-/// Whose words the reports use.
+/// Whose reports these are. What they call things is the [`Vocabulary`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wording {
     /// redis-trib's.
     Trib,
-    /// Those of `redis-cli --cluster`.
+    /// Those of `redis-cli --cluster` and `valkey-cli --cluster`.
     RedisCli,
 }
 
@@ -77,6 +78,7 @@ enum Answers {
 /// The operator.
 pub struct Ui {
     wording: Wording,
+    vocabulary: Vocabulary,
     out: RefCell<Box<dyn Write>>,
     err: RefCell<Box<dyn Write>>,
     colour_out: bool,
@@ -107,6 +109,7 @@ impl Ui {
         let colour_err = options.color.for_stream(stderr_tty);
         Ui {
             wording: options.wording,
+            vocabulary: options.vocabulary,
             out: RefCell::new(report),
             err: RefCell::new(Box::new(io::stderr())),
             colour_out: if options.json { colour_err } else { options.color.for_stream(stdout_tty) },
@@ -125,6 +128,7 @@ impl Ui {
     pub fn silent() -> Ui {
         Ui {
             wording: Wording::Trib,
+            vocabulary: Vocabulary::default(),
             out: RefCell::new(Box::new(io::sink())),
             err: RefCell::new(Box::new(io::sink())),
             colour_out: false,
@@ -141,6 +145,12 @@ impl Ui {
     #[must_use]
     pub fn wording(&self) -> Wording {
         self.wording
+    }
+
+    /// What roles and products are called.
+    #[must_use]
+    pub fn vocabulary(&self) -> Vocabulary {
+        self.vocabulary
     }
 
     #[must_use]
@@ -284,7 +294,7 @@ impl Ui {
     pub fn failure(&self, failure: &Failure) {
         match (failure, self.wording) {
             (Failure::Connect { node, reason }, Wording::RedisCli) => {
-                self.note(format!("Could not connect to Redis at {node}: {reason}"));
+                self.note(format!("Could not connect to {} at {node}: {reason}", self.vocabulary.product()));
             }
             (Failure::Connect { node, reason }, Wording::Trib) => {
                 self.error(format!("[ERR] Sorry, can't connect to node {node}"));
@@ -432,6 +442,7 @@ pub(crate) mod tests {
         let (out, err) = (Captured::default(), Captured::default());
         let ui = Ui {
             wording,
+            vocabulary: Vocabulary::default(),
             out: RefCell::new(Box::new(out.clone())),
             err: RefCell::new(Box::new(err.clone())),
             colour_out: false,
@@ -443,6 +454,13 @@ pub(crate) mod tests {
             data: None,
             is_aside: Cell::new(false),
         };
+        (ui, out, err)
+    }
+
+    /// The same for somebody who comes from valkey-cli.
+    pub(crate) fn valkeys(answers: &'static str) -> (Ui, Captured, Captured) {
+        let (mut ui, out, err) = captured(Wording::RedisCli, answers);
+        ui.vocabulary = Vocabulary::Valkey;
         (ui, out, err)
     }
 
@@ -508,8 +526,11 @@ pub(crate) mod tests {
         assert_eq!(out.text(), "[ERR] Sorry, can't connect to node h:7000\n");
         assert_eq!(err.text(), "h:7000: Connection refused\nhint: is a server running and listening on h:7000?\n");
         let (ui, out, err) = captured(Wording::RedisCli, "");
-        ui.end(&failure.into());
+        ui.end(&failure.clone().into());
         assert_eq!(out.text(), "");
         assert_eq!(err.text(), "Could not connect to Redis at h:7000: Connection refused\n");
+        let (ui, _, err) = valkeys("");
+        ui.end(&failure.into());
+        assert_eq!(err.text(), "Could not connect to Valkey at h:7000: Connection refused\n");
     }
 }

@@ -299,7 +299,8 @@ pub fn run(program: &str, args: &[&str], input: &str, env: &[(&str, &str)]) -> R
     const LIMIT: Duration = Duration::from_secs(120);
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    for name in ["REDISCLI_AUTH", "REDISCLI_CLUSTER_YES", "NO_COLOR"] {
+    let ours = ["REDISCLI_AUTH", "REDISCLI_CLUSTER_YES", "VALKEYCLI_AUTH", "VALKEYCLI_CLUSTER_YES", "NO_COLOR"];
+    for name in ours {
         command.env_remove(name);
     }
     // What is changed here is not the user's business.

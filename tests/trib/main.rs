@@ -38,6 +38,7 @@ mod slots;
 mod snapshots;
 mod transcript;
 mod undo;
+mod valkey_words;
 mod work;
 
 use support::{Ran, Server, ServerKind, run};

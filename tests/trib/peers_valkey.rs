@@ -11,8 +11,8 @@ use crate::support::cluster_client::{ClusterClient, Writer};
 use crate::support::{Ran, STATE_HOME, Server, ServerKind, eventually, redis_cli_is_available, run};
 use crate::{addrs, assert_in_order, matrix, trib, trib_with};
 
-const EIGHT: ServerKind = ServerKind::Peer("valkey-server-8.1");
-const NINE: ServerKind = ServerKind::Peer("valkey-server-9.1");
+pub const EIGHT: ServerKind = ServerKind::Peer("valkey-server-8.1");
+pub const NINE: ServerKind = ServerKind::Peer("valkey-server-9.1");
 
 fn done(line: &str) -> Ran {
     let ran = trib(line);

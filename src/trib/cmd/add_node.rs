@@ -64,7 +64,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     if !report::cluster_check(ui, &view, None).is_consistent() {
         return Err(Error::reported(Kind::Unhealthy).hint("repair the cluster first, with 'trib fix'"));
     }
-    named_primary(&view, args)?;
+    named_primary(ui, &view, args)?;
     // It may be added to another cluster right now; a member is locked already, and refused below.
     if view.node_at(&args.new).is_none() {
         ctx.hold_nodes(std::slice::from_ref(&args.new), args.plan.dry_run).await?;
@@ -151,9 +151,9 @@ async fn examine(ctx: &Context<'_>, view: &ClusterView, args: &Args) -> Result<C
 }
 
 /// The primary that the operator names.
-fn named_primary<'v>(view: &'v ClusterView, args: &Args) -> Result<Option<&'v Node>, Error> {
+fn named_primary<'v>(ui: &Ui, view: &'v ClusterView, args: &Args) -> Result<Option<&'v Node>, Error> {
     let Some(id) = &args.master_id else { return Ok(None) };
-    let no_such = || Error::failed(format!("[ERR] No such master ID {id}"));
+    let no_such = || Error::failed(format!("[ERR] No such {} ID {id}", ui.vocabulary().master()));
     match view.with_id_prefix(id)[..] {
         [node] if node.is_primary() && node.is_reachable() => Ok(Some(node)),
         [node] if node.is_primary() => {
@@ -175,7 +175,7 @@ fn choose_primary<'v>(
     new: &Candidate,
     args: &Args,
 ) -> Result<Option<&'v Node>, Error> {
-    let named = named_primary(view, args)?;
+    let named = named_primary(ui, view, args)?;
     if named.is_some() || !args.slave {
         return Ok(named);
     }
@@ -191,11 +191,12 @@ fn choose_primary<'v>(
         let near = replicas.iter().filter(|replica| is_near(replica).0).count();
         (replicas.len(), is_near(primary), near)
     };
+    let master = ui.vocabulary().master();
     let node = view
         .primaries()
         .min_by_key(fitness)
-        .ok_or_else(|| Error::failed("[ERR] No master to replicate: none answers"))?;
-    ui.line(format!("Automatically selected master {}", node.addr));
+        .ok_or_else(|| Error::failed(format!("[ERR] No {master} to replicate: none answers")))?;
+    ui.line(format!("Automatically selected {master} {}", node.addr));
     Ok(Some(node))
 }
 
@@ -219,8 +220,9 @@ async fn copy_functions(ctx: &Context<'_>, view: &ClusterView, new: &Fresh) -> R
         Ok(_) => return Ok(()),
         Err(Failure::Reply { text, .. }) => {
             ui.heading(format!(
-                ">>> Failed retrieving Functions from the cluster, skip this step as Redis version do not support \
-                 function command (error = '{text}')"
+                ">>> Failed retrieving Functions from the cluster, skip this step as {} version do not support \
+                 function command (error = '{text}')",
+                ui.vocabulary().product()
             ));
             return Ok(());
         }

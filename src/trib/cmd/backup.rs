@@ -13,6 +13,7 @@ use crate::trib::report::{self, Health};
 use crate::trib::snapshot::{self, Received};
 use crate::trib::ui::Wording;
 use crate::trib::view::{ClusterView, Node};
+use crate::trib::vocabulary::Vocabulary;
 
 /// Save a snapshot of every primary, and the shape of the cluster, in a directory
 ///
@@ -45,7 +46,11 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     };
     if !dir.is_dir() {
         let why = if dir.exists() { "it is no directory" } else { "it does not exist" };
-        return Err(Error::failed(format!("[ERR] The directory {} cannot be used: {why}", dir.display())));
+        let shown = dir.display();
+        return Err(Error::failed(ui.vocabulary().pick(
+            format!("[ERR] The directory {shown} cannot be used: {why}"),
+            format!("[ERR] {shown} is not a valid directory"),
+        )));
     }
     let saved = join_all(view.primaries().map(|node| save(ctx, &view, node, dir, args.from_replicas))).await;
     let mut failed = 0;
@@ -62,7 +67,8 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let lost = view.unreachable().filter(|node| node.is_primary() && !node.slots.is_empty()).count();
     let errors = [health.disagree, !health.open.is_empty(), !health.uncovered.is_empty(), lost > 0];
     let errors = errors.into_iter().filter(|error| *error).count();
-    let entries: Vec<Entry> = view.reachable().map(|node| entry(node, received.get(&node.id), errors)).collect();
+    let entries: Vec<Entry> =
+        view.reachable().map(|node| entry(node, received.get(&node.id), errors, ui.vocabulary())).collect();
     let nodes_file = dir.join(manifest::FILE_NAME);
     ui.line(format!("Saving cluster configuration to: {}", nodes_file.display()));
     let text = serde_json::to_string_pretty(&entries).unwrap_or_default() + "\n";
@@ -95,8 +101,9 @@ fn bad_dir(dir: &Path, error: &std::io::Error) -> Error {
     ))
 }
 
-fn file_name(node: &Node) -> String {
-    format!("redis-node-{}-{}-{}.rdb", node.addr.host, node.addr.port, node.id)
+fn file_name(node: &Node, vocabulary: Vocabulary) -> String {
+    let server = vocabulary.server();
+    format!("{server}-node-{}-{}-{}.rdb", node.addr.host, node.addr.port, node.id)
 }
 
 /// Saves one primary, from a replica of it where that is wanted and there is one.
@@ -111,9 +118,9 @@ async fn save(
     let replica = view.replicas_of(&node.id).next().filter(|_| from_replicas);
     let source = &replica.unwrap_or(node).addr;
     ui.heading(format!(">>> Node {} -> Saving RDB...", node.addr));
-    let path = dir.join(file_name(node));
+    let path = dir.join(file_name(node, ui.vocabulary()));
     let received = snapshot::receive(source, ctx.pool.access(), &path, |length| {
-        let role = if replica.is_some() { "replica" } else { "master" };
+        let role = if replica.is_some() { "replica" } else { ui.vocabulary().master() };
         match length {
             Some(bytes) => ui.note(format!("SYNC sent to {role}, writing {bytes} bytes to '{}'", path.display())),
             None => ui.note(format!("SYNC sent to {role}, writing to '{}'", path.display())),
@@ -124,7 +131,7 @@ async fn save(
     Ok(received)
 }
 
-fn entry(node: &Node, received: Option<&Received>, errors: usize) -> Entry {
+fn entry(node: &Node, received: Option<&Received>, errors: usize, vocabulary: Vocabulary) -> Entry {
     let open =
         |slots: &BTreeMap<Slot, NodeId>| slots.iter().map(|(slot, id)| (slot.to_string(), id.to_string())).collect();
     Entry {
@@ -139,7 +146,7 @@ fn entry(node: &Node, received: Option<&Received>, errors: usize) -> Entry {
         cluster_errors: (errors > 0).then_some(errors),
         migrating: open(&node.migrating),
         importing: open(&node.importing),
-        file: received.map(|_| file_name(node)),
+        file: received.map(|_| file_name(node, vocabulary)),
         bytes: received.map(|received| received.bytes),
         crc64: received.and_then(|received| received.crc64).map(|crc| format!("{crc:016x}")),
         sha256: received.map(|received| received.sha256.iter().map(|byte| format!("{byte:02x}")).collect()),
@@ -156,12 +163,14 @@ mod tests {
     fn a_node_is_described_as_redis_cli_describes_it() {
         let view = small();
         let received = Received { bytes: 99, crc64: Some(0xab), sha256: [0xcd; 32], offset: Some(7) };
-        let text =
-            |letter, received| serde_json::to_string(&entry(view.node(&id(letter)).unwrap(), received, 0)).unwrap();
+        let of = |letter, received, words| entry(view.node(&id(letter)).unwrap(), received, 0, words);
+        let text = |letter, received| serde_json::to_string(&of(letter, received, Vocabulary::Redis)).unwrap();
         assert_eq!(
             text('b', Some(&received)).replace(id('b').as_str(), "B").replace(&"cd".repeat(32), "S"),
             r#"{"name":"B","host":"10.0.0.2","port":7000,"replicate":null,"slots":[[8192,16383]],"slots_count":8192,"flags":"master","current_epoch":2,"file":"redis-node-10.0.0.2-7000-B.rdb","bytes":99,"crc64":"00000000000000ab","sha256":"S","offset":7}"#
         );
+        let file = of('b', Some(&received), Vocabulary::Valkey).file.unwrap();
+        assert_eq!(file, format!("valkey-node-10.0.0.2-7000-{}.rdb", id('b')));
         assert!(text('c', None).contains(&format!(r#""replicate":"{}","slots":[]"#, id('a'))));
     }
 }

@@ -15,6 +15,7 @@ use crate::trib::shard::{self, Shard};
 use crate::trib::slots::SlotSet;
 use crate::trib::ui::{Ui, Wording};
 use crate::trib::vitals::Vitals;
+use crate::trib::vocabulary::Vocabulary;
 use crate::trib::zones::ZoneArgs;
 
 /// Create a cluster from empty nodes
@@ -77,7 +78,7 @@ impl Args {
     }
 
     /// The plan of at least so many primaries, as far as it needs nothing but the addresses.
-    fn plan(&self, least: usize) -> Result<CreatePlan, Error> {
+    fn plan(&self, vocabulary: Vocabulary, least: usize) -> Result<CreatePlan, Error> {
         if !self.zones.is_empty() && self.spread != Some(Spread::Zone) {
             return Err(Error::usage("[ERR] --zone is for --spread zone."));
         }
@@ -99,7 +100,7 @@ impl Args {
         } else {
             create::plan_with_least(&addrs, self.replicas, least)
         };
-        planned.map_err(|refusal| refuse(&refusal, self))
+        planned.map_err(|refusal| refuse(vocabulary, &refusal, self))
     }
 
     /// Where each node is, as far as that counts.
@@ -131,10 +132,10 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         ui.heading(">>> Creating cluster");
     }
     let mut least = args.least();
-    let (mut plan, refusal) = match (args.plan(least), ui.wording()) {
+    let (mut plan, refusal) = match (args.plan(ui.vocabulary(), least), ui.wording()) {
         (Err(refusal), Wording::RedisCli) => {
             least = 1;
-            (args.plan(least).map_err(|_| refusal.clone())?, Some(refusal))
+            (args.plan(ui.vocabulary(), least).map_err(|_| refusal.clone())?, Some(refusal))
         }
         (planned, _) => (planned?, None),
     };
@@ -150,12 +151,13 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     held?;
     let candidates = preflight::examine_all(ui, &ctx.pool, &addrs, &|id| ctx.cut_off_creation(id)).await?;
     if let Some(refusal) = refusal {
-        agree_to_few(ui, refusal, &candidates, args.plan.dry_run)?;
+        agree_to_few(ui, refusal, &candidates, &plan, args)?;
     }
     let nodes: Vec<Fresh> = candidates.iter().map(|candidate| candidate.node.clone()).collect();
     if let Some(spread) = args.spread {
         let places = args.places(spread, &candidates)?;
-        plan = create::plan_spread(&addrs, args.replicas, least, &places).map_err(|refusal| refuse(&refusal, args))?;
+        plan = create::plan_spread(&addrs, args.replicas, least, &places)
+            .map_err(|refusal| refuse(ui.vocabulary(), &refusal, args))?;
         show(ui, &nodes, &plan, args.plan.dry_run);
         show_spread(ui, spread, &nodes, &places, &plan);
     } else {
@@ -190,16 +192,28 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     })
 }
 
-/// Fewer primaries than can elect a successor: valkey-cli asks, redis-cli refuses. Whose nodes they are decides.
-fn agree_to_few(ui: &Ui, refusal: Error, candidates: &[Candidate], dry_run: bool) -> Result<(), Error> {
-    if !candidates.iter().all(|candidate| candidate.version.starts_with("valkey ")) {
+/// Fewer primaries than can elect a successor: valkey-cli asks, redis-cli refuses. For who does not come from valkey-cli,
+/// whose nodes they are decides.
+fn agree_to_few(
+    ui: &Ui,
+    refusal: Error,
+    candidates: &[Candidate],
+    plan: &CreatePlan,
+    args: &Args,
+) -> Result<(), Error> {
+    if ui.vocabulary() == Vocabulary::Valkey {
+        let (primaries, replicas) = (plan.primaries.len(), args.replicas);
+        ui.line(format!(
+            "Requested to create a cluster with {primaries} primaries and {replicas} replicas per primary."
+        ));
+    } else if !candidates.iter().all(|candidate| candidate.version.starts_with("valkey ")) {
         return Err(refusal);
     }
     let question = format!(
         "Valkey cluster requires at least {PRIMARIES_MIN} primary nodes for automatic failover. Are you sure? (type \
          'yes' to accept): "
     );
-    match dry_run || ui.confirm(&question)? {
+    match args.plan.dry_run || ui.confirm(&question)? {
         true => Ok(()),
         false => Err(Error::reported(Kind::Declined)),
     }
@@ -219,11 +233,12 @@ fn steps(nodes: &[Fresh], plan: &CreatePlan) -> Vec<Step> {
     assign.chain(join).chain(replicate).collect()
 }
 
-fn refuse(refusal: &Refusal, args: &Args) -> Error {
+fn refuse(vocabulary: Vocabulary, refusal: &Refusal, args: &Args) -> Error {
+    let (product, master) = (vocabulary.product(), vocabulary.master());
     match refusal {
         Refusal::TooFew { needed } => Error::failed(format!(
             "*** ERROR: Invalid configuration for cluster creation.\n\
-             *** Redis Cluster requires at least {PRIMARIES_MIN} master nodes.\n\
+             *** {product} Cluster requires at least {PRIMARIES_MIN} {master} nodes.\n\
              *** This is not possible with {} nodes and {} replicas per node.\n\
              *** At least {needed} nodes are required.",
             args.nodes.len(),
@@ -232,13 +247,14 @@ fn refuse(refusal: &Refusal, args: &Args) -> Error {
         .hint(FEW),
         Refusal::FewShards { shards } => Error::failed(format!(
             "*** ERROR: Invalid configuration for cluster creation.\n\
-             *** Redis Cluster requires at least {PRIMARIES_MIN} master nodes.\n\
+             *** {product} Cluster requires at least {PRIMARIES_MIN} {master} nodes.\n\
              *** Only {shards} shards are given.",
         ))
         .hint(FEW),
-        Refusal::TooMany => Error::failed(
-            "*** ERROR: Invalid configuration for cluster creation.\n*** There are more masters than hash slots.",
-        ),
+        Refusal::TooMany => Error::failed(format!(
+            "*** ERROR: Invalid configuration for cluster creation.\n*** There are more {} than hash slots.",
+            vocabulary.masters(),
+        )),
         Refusal::Duplicate(addr) => Error::failed(format!("[ERR] Node {addr} is given more than once."))
             .hint(format!("it stands {}", shard::places_of(&args.nodes, addr).join(" and "))),
     }
@@ -249,7 +265,12 @@ const FEW: &str = "--allow-few makes a cluster of fewer primaries; without a maj
 
 /// The plan, as the reference shows it; a dry run shows what each node becomes as the steps of its plan.
 fn show(ui: &Ui, nodes: &[Fresh], plan: &CreatePlan, dry_run: bool) {
-    ui.heading(format!(">>> Performing hash slots allocation on {} nodes...", nodes.len()));
+    let words = ui.vocabulary();
+    ui.heading(format!(
+        ">>> Performing hash slots allocation on {} {}...",
+        nodes.len(),
+        words.pick("nodes", "node(s)")
+    ));
     let addr = |node: usize| &nodes[node].addr;
     match ui.wording() {
         Wording::Trib => {
@@ -260,7 +281,8 @@ fn show(ui: &Ui, nodes: &[Fresh], plan: &CreatePlan, dry_run: bool) {
         }
         Wording::RedisCli => {
             for (i, primary) in plan.primaries.iter().enumerate() {
-                ui.line(format!("Master[{i}] -> Slots {} - {}", primary.first, primary.last));
+                let head = words.pick("Master", "Primary");
+                ui.line(format!("{head}[{i}] -> Slots {} - {}", primary.first, primary.last));
             }
         }
     }
@@ -293,13 +315,14 @@ fn show(ui: &Ui, nodes: &[Fresh], plan: &CreatePlan, dry_run: bool) {
 }
 
 fn show_affinity(ui: &Ui, affinity: Affinity) {
-    ui.heading(">>> Trying to optimize slaves allocation for anti-affinity");
+    let (master, slaves) = (ui.vocabulary().master(), ui.vocabulary().slaves());
+    ui.heading(format!(">>> Trying to optimize {slaves} allocation for anti-affinity"));
     if affinity == Affinity::default() {
         ui.ok("[OK] Perfect anti-affinity obtained!");
     } else if affinity.with_primary > 0 {
-        ui.warning("[WARNING] Some slaves are in the same host as their master");
+        ui.warning(format!("[WARNING] Some {slaves} are in the same host as their {master}"));
     } else {
-        ui.warning("[WARNING] Some slaves of the same master are in the same host");
+        ui.warning(format!("[WARNING] Some {slaves} of the same {master} are in the same host"));
     }
 }
 
@@ -331,10 +354,14 @@ fn show_spread(ui: &Ui, spread: Spread, nodes: &[Fresh], places: &[Place], plan:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trib::ui::tests::captured;
+    use crate::trib::ui::tests::{Captured, captured, valkeys};
     use crate::trib::view::tests::id;
 
     fn shown(wording: Wording, addrs: &[&str], replicas: usize) -> String {
+        shown_by(captured(wording, ""), addrs, replicas)
+    }
+
+    fn shown_by((ui, out, _): (Ui, Captured, Captured), addrs: &[&str], replicas: usize) -> String {
         let addrs: Vec<Addr> = addrs.iter().map(|addr| addr.parse().unwrap()).collect();
         let letters = 'a'..='z';
         let nodes: Vec<Fresh> = addrs
@@ -342,7 +369,6 @@ mod tests {
             .zip(letters)
             .map(|(addr, c)| Fresh { addr: addr.clone(), meet: addr.clone(), id: id(c) })
             .collect();
-        let (ui, out, _) = captured(wording, "");
         show(&ui, &nodes, &create::plan(&addrs, replicas).unwrap(), false);
         out.text()
     }
@@ -376,6 +402,36 @@ mod tests {
         S: gggggggggggggggggggggggggggggggggggggggg h:7
            replicates aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
         ");
+    }
+
+    #[test]
+    fn the_plan_in_valkey_clis_words() {
+        insta::assert_snapshot!(shown_by(valkeys(""), &["h:1", "h:2", "h:3", "h:4"], 0), @r"
+        >>> Performing hash slots allocation on 4 node(s)...
+        Primary[0] -> Slots 0 - 4095
+        Primary[1] -> Slots 4096 - 8191
+        Primary[2] -> Slots 8192 - 12287
+        Primary[3] -> Slots 12288 - 16383
+        M: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa h:1
+           slots:[0-4095] (4096 slots) master
+        M: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb h:2
+           slots:[4096-8191] (4096 slots) master
+        M: cccccccccccccccccccccccccccccccccccccccc h:3
+           slots:[8192-12287] (4096 slots) master
+        M: dddddddddddddddddddddddddddddddddddddddd h:4
+           slots:[12288-16383] (4096 slots) master
+        ");
+        for (addrs, warning) in [
+            (&["h:1", "h:2", "h:3", "h:4", "h:5", "h:6"][..], "Some replicas are in the same host as their primary"),
+            (
+                &["a:1", "b:1", "c:1", "d:1", "d:2", "d:3", "d:4", "d:5", "d:6"],
+                "Some replicas of the same primary are in the same host",
+            ),
+        ] {
+            let text = shown_by(valkeys(""), addrs, addrs.len() / 3 - 1);
+            let heading = ">>> Trying to optimize replicas allocation for anti-affinity\n";
+            assert!(text.contains(&format!("{heading}[WARNING] {warning}\n")), "{text}");
+        }
     }
 
     #[test]
@@ -423,15 +479,15 @@ mod tests {
     #[test]
     fn shards_that_are_written_out_are_taken_as_they_are() {
         let words = ["a:1[b:1|c:1]", "d:1", "e:1[f:1]"];
-        let plan = args(&words, 0).plan(PRIMARIES_MIN).unwrap();
+        let plan = args(&words, 0).plan(Vocabulary::Redis, PRIMARIES_MIN).unwrap();
         assert_eq!(plan.primaries.iter().map(|p| p.node).collect::<Vec<_>>(), [0, 3, 4]);
         assert_eq!(plan.replicas.iter().map(|r| (r.node, r.primary)).collect::<Vec<_>>(), [(1, 0), (2, 0), (5, 4)]);
-        assert_eq!(args(&words, 1).plan(PRIMARIES_MIN).unwrap_err().kind, Kind::Usage);
+        assert_eq!(args(&words, 1).plan(Vocabulary::Redis, PRIMARIES_MIN).unwrap_err().kind, Kind::Usage);
         let few = args(&["a:1[b:1]", "c:1"], 0);
-        assert!(few.plan(PRIMARIES_MIN).unwrap_err().hint.unwrap().contains("--allow-few"));
+        assert!(few.plan(Vocabulary::Redis, PRIMARIES_MIN).unwrap_err().hint.unwrap().contains("--allow-few"));
         let allowed = Args { allow_few: true, ..few };
-        assert!(allowed.plan(allowed.least()).is_ok());
-        let twice = args(&["a:1[b:1]", "b:1[]", "c:1"], 0).plan(PRIMARIES_MIN).unwrap_err();
+        assert!(allowed.plan(Vocabulary::Redis, allowed.least()).is_ok());
+        let twice = args(&["a:1[b:1]", "b:1[]", "c:1"], 0).plan(Vocabulary::Redis, PRIMARIES_MIN).unwrap_err();
         assert_eq!(twice.hint.unwrap(), "it stands as a replica of a:1 and as the primary of shard 2");
     }
 
@@ -462,9 +518,12 @@ mod tests {
     #[test]
     fn too_few_nodes_are_refused_in_full() {
         let args = args(&["h:1", "h:2"], 1);
-        let error = args.plan(PRIMARIES_MIN).unwrap_err();
-        let crate::trib::error::What::Message(text) = error.what else { panic!("no text") };
-        insta::assert_snapshot!(text, @r"
+        let refusal = |vocabulary| match args.plan(vocabulary, PRIMARIES_MIN).unwrap_err().what {
+            crate::trib::error::What::Message(text) => text,
+            other => panic!("{other:?}"),
+        };
+        assert!(refusal(Vocabulary::Valkey).contains("\n*** Valkey Cluster requires at least 3 primary nodes.\n"));
+        insta::assert_snapshot!(refusal(Vocabulary::Redis), @r"
         *** ERROR: Invalid configuration for cluster creation.
         *** Redis Cluster requires at least 3 master nodes.
         *** This is not possible with 2 nodes and 1 replicas per node.

@@ -13,6 +13,7 @@ use crate::trib::table;
 use crate::trib::ui::Wording;
 use crate::trib::view::{ClusterView, Node};
 use crate::trib::vitals;
+use crate::trib::vocabulary::Vocabulary;
 
 /// Remove a node, also a dead one
 ///
@@ -100,9 +101,10 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     rehome::apply(ctx, &homes).await?;
     forget::forget(ctx, &view, &gone).await?;
     agreement::reach(ui, &ctx.pool, &witness.addr, args.wait, |_| None).await?;
-    if ui.wording() == Wording::Trib {
+    if ui.wording() == Wording::Trib || ui.vocabulary() == Vocabulary::Valkey {
         for node in gone {
-            ui.ok(format!("[OK] Node {} removed from the cluster.", node.addr));
+            let name = ui.vocabulary().pick(node.addr.to_string(), node.id.to_string());
+            ui.ok(format!("[OK] Node {name} removed from the cluster."));
         }
     }
     Ok(())

@@ -74,7 +74,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     let view = load(ctx, &args.seed, args.plan.dry_run).await?;
     let mut leaving: Vec<NodeId> = Vec::new();
     for name in &args.nodes {
-        let node = pick::primary(&view, name).map_err(|bad| bad.refusal(&view))?;
+        let node = pick::primary(&view, name).map_err(|bad| bad.refusal(&view, ui.vocabulary()))?;
         if !leaving.contains(&node.id) {
             leaving.push(node.id);
         }

@@ -15,6 +15,7 @@ use crate::trib::promote::{self, How, Promotion};
 use crate::trib::shards;
 use crate::trib::view::{self, ClusterView, Node};
 use crate::trib::vitals::Vitals;
+use crate::trib::vocabulary::Vocabulary;
 use crate::trib::wait::{self, Look};
 
 /// Let a replica take over from its primary, in an orderly way
@@ -194,7 +195,7 @@ fn choose<'v>(view: &'v ClusterView, vitals: &Vitals, args: &Args) -> Result<(&'
 }
 
 fn named<'v>(view: &'v ClusterView, name: &str) -> Result<&'v Node, Error> {
-    pick::any(view, name).map_err(|bad| bad.refusal(view))
+    pick::any(view, name).map_err(|bad| bad.refusal(view, Vocabulary::default()))
 }
 
 /// What an orderly failover needs.

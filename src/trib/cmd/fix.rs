@@ -227,12 +227,13 @@ fn guard_against_the_dead(ui: &Ui, view: &ClusterView, problems: &fix::Problems,
         (true, false) => "open slots",
         (true, true) => return Ok(()),
     };
-    let option = ui.word("--fix-with-unreachable-masters", "--cluster-fix-with-unreachable-masters");
+    let masters = ui.vocabulary().masters();
+    let prefix = ui.word("--", "--cluster-");
     Err(Error::failed(format!(
-        "*** Fixing {what} with {dead} unreachable masters is dangerous: trib will assume that slots about masters that \
+        "*** Fixing {what} with {dead} unreachable {masters} is dangerous: trib will assume that slots about {masters} that \
          are not reachable are not covered, and will try to reassign them to the reachable nodes. This can cause data \
-         loss and is rarely what you want to do. If you really want to proceed use the {option} \
-         option."
+         loss and is rarely what you want to do. If you really want to proceed use the \
+         {prefix}fix-with-unreachable-{masters} option."
     ))
     .hint("start the missing nodes again if you can: then their slots need no repair"))
 }

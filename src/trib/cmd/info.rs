@@ -55,10 +55,11 @@ pub async fn summary(ctx: &Context<'_>, view: &ClusterView) -> Summary {
                 summary.keys += keys;
                 let replicas = view.replicas_of(&node.id).count();
                 ctx.ui.line(format!(
-                    "{} ({}...) -> {keys} keys | {} slots | {replicas} slaves.",
+                    "{} ({}...) -> {keys} keys | {} slots | {replicas} {}.",
                     node.addr,
                     &node.id.as_str()[..8],
                     node.slots.len(),
+                    ctx.ui.vocabulary().slaves(),
                 ));
                 let (addr, id) = (node.addr.to_string(), node.id.to_string());
                 summary.primaries.push(Shard { addr, id, keys, slots: node.slots.len(), replicas });
@@ -75,7 +76,8 @@ pub async fn summary(ctx: &Context<'_>, view: &ClusterView) -> Summary {
         }
         summary.complete = false;
     }
-    ctx.ui.ok(format!("[OK] {} keys in {} masters.", summary.keys, primaries.len()));
+    let masters = ctx.ui.vocabulary().masters();
+    ctx.ui.ok(format!("[OK] {} keys in {} {masters}.", summary.keys, primaries.len()));
     ctx.ui.line(format!("{:.2} keys per slot on average.", summary.keys as f64 / SLOTS as f64));
     summary
 }

@@ -218,6 +218,9 @@ async fn weigh(ctx: &Context<'_>, view: &ClusterView, args: &Args) -> Result<Vec
     found.map_err(|why| match why {
         WeightError::Malformed(text) => Error::failed(format!("*** invalid input {text}"))
             .hint("a weight is the beginning of a node's ID, '=', and a number that is not negative"),
+        WeightError::Unknown(name) => {
+            Error::failed(format!("*** No such {} node {name}", ctx.ui.vocabulary().master()))
+        }
         other => Error::failed(format!("*** {other}")),
     })
 }

@@ -14,6 +14,7 @@ use crate::trib::promote::{self, How, Promotion};
 use crate::trib::report;
 use crate::trib::view::{ClusterView, Node};
 use crate::trib::vitals::Vitals;
+use crate::trib::vocabulary::Vocabulary;
 use crate::trib::zones::ZoneArgs;
 
 /// Spread the primaries evenly over hosts, or over zones and their hosts, by the fewest failovers
@@ -77,7 +78,7 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     args.zones.check(view.nodes.iter().map(|node| &node.addr))?;
     let mut preferred = Vec::new();
     for name in &args.prefer {
-        preferred.push(pick::any(&view, name).map_err(|bad| bad.refusal(&view))?);
+        preferred.push(pick::any(&view, name).map_err(|bad| bad.refusal(&view, Vocabulary::default()))?);
     }
     let place = |node: &Node| place(node, &vitals, by, &args.zones);
     let Spread { swaps, held } = plan(&view, &vitals, place, &preferred)?;

@@ -6,6 +6,7 @@ use crate::trib::agreement;
 use crate::trib::cli::{EngineArgs, MoveArgs, PlanArgs, SeedArgs, WaitArgs};
 use crate::trib::error::{Error, Kind};
 use crate::trib::harmony;
+use crate::trib::mover::Engine;
 use crate::trib::mover::apply::apply;
 use crate::trib::mover::progress::Style;
 use crate::trib::pick;
@@ -16,6 +17,7 @@ use crate::trib::report;
 use crate::trib::slots::SlotSet;
 use crate::trib::ui::{Ui, Wording};
 use crate::trib::view::{ClusterView, Node};
+use crate::trib::vocabulary::Vocabulary;
 
 /// Move slots, with their keys, from some primaries to another one
 ///
@@ -57,11 +59,11 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
         None => ask_count(ui)?,
     };
     let target = match &args.to {
-        Some(name) => pick::primary(&view, name).map_err(|bad| bad.refusal(&view))?,
+        Some(name) => pick::primary(&view, name).map_err(|bad| bad.refusal(&view, ui.vocabulary()))?,
         None => ask_target(ui, &view)?,
     };
     let sources = match &args.from {
-        Some(names) => read_sources(&view, target, names)?,
+        Some(names) => read_sources(ui.vocabulary(), &view, target, names)?,
         None => ask_sources(ui, &view, target)?,
     };
     let transfers = plan(ui, &sources, target, wanted)?;
@@ -79,7 +81,11 @@ pub async fn run(ctx: &Context<'_>, args: &Args) -> Result<(), Error> {
     }
     ctx.agreed()?;
     let settings = ctx.moving(&args.moving, args.engine);
-    apply(ui, &ctx.pool, &view, transfers, settings, Style::Slots, args.wait.no_wait).await?;
+    let style = match (settings.engine, ui.vocabulary()) {
+        (Engine::Atomic, Vocabulary::Valkey) => Style::Ranges,
+        _ => Style::Slots,
+    };
+    apply(ui, &ctx.pool, &view, transfers, settings, style, args.wait.no_wait).await?;
     agreement::after_moves(ui, &ctx.pool, &view.seed().addr, args.wait).await
 }
 
@@ -119,7 +125,7 @@ fn ask_target<'v>(ui: &Ui, view: &'v ClusterView) -> Result<&'v Node, Error> {
     loop {
         match pick::primary(view, ui.ask("What is the receiving node ID? ")?.trim()) {
             Ok(node) => return Ok(node),
-            Err(bad) => ui.error(bad.to_string()),
+            Err(bad) => ui.error(bad.text(ui.vocabulary())),
         }
     }
 }
@@ -150,7 +156,7 @@ fn ask_sources<'v>(ui: &Ui, view: &'v ClusterView, target: &Node) -> Result<Vec<
                     ui.note(format!("{} is a source node already", node.addr));
                 }
                 Ok(node) => sources.push(node),
-                Err(bad) => ui.error(bad.to_string()),
+                Err(bad) => ui.error(bad.text(ui.vocabulary())),
             },
         }
     }
@@ -166,13 +172,18 @@ fn choose_source(ui: &Ui, view: &ClusterView, target: &Node, sources: &[&Node], 
     Ok(nodes.get(chosen).map_or_else(|| items[chosen].clone(), |node| node.id.to_string()))
 }
 
-fn read_sources<'v>(view: &'v ClusterView, target: &Node, names: &str) -> Result<Vec<&'v Node>, Error> {
+fn read_sources<'v>(
+    vocabulary: Vocabulary,
+    view: &'v ClusterView,
+    target: &Node,
+    names: &str,
+) -> Result<Vec<&'v Node>, Error> {
     if names == "all" {
         return Ok(all_but(view, target));
     }
     let mut sources: Vec<&Node> = Vec::new();
     for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        let node = pick::primary(view, name).map_err(|bad| bad.refusal(view))?;
+        let node = pick::primary(view, name).map_err(|bad| bad.refusal(view, vocabulary))?;
         if node.id == target.id {
             return Err(Error::failed(TARGET_IS_SOURCE));
         }
@@ -221,6 +232,13 @@ fn show(ui: &Ui, view: &ClusterView, sources: &[&Node], target: &Node, transfers
 /// The moves for those who are asked or watch; a dry run shows them as the steps of its plan.
 fn show_plan(ui: &Ui, transfers: &[Transfer]) {
     ui.line("  Resharding plan:");
+    if ui.vocabulary() == Vocabulary::Valkey {
+        for transfer in transfers {
+            let slots = Vocabulary::ranges(&transfer.slots.iter().copied().collect());
+            ui.line(format!("    Moving slot range {slots} from {}", transfer.from));
+        }
+        return;
+    }
     if ui.shows_each() {
         for step in transfers.iter().flat_map(plan::moves) {
             ui.line(format!("    Moving slot {} from {}", step.slot, step.from));
@@ -236,7 +254,7 @@ fn show_plan(ui: &Ui, transfers: &[Transfer]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trib::ui::tests::captured;
+    use crate::trib::ui::tests::{captured, valkeys};
     use crate::trib::view::tests::{id, small};
 
     #[test]
@@ -278,7 +296,9 @@ mod tests {
     fn sources_may_be_listed_or_all() {
         let view = small();
         let target = pick::primary(&view, "a").unwrap();
-        let ids = |names: &str| read_sources(&view, target, names).map(|nodes| nodes.iter().map(|n| n.id).collect());
+        let ids = |names: &str| {
+            read_sources(Vocabulary::Redis, &view, target, names).map(|nodes| nodes.iter().map(|n| n.id).collect())
+        };
         assert_eq!(ids("all"), Ok(vec![id('b')]));
         assert_eq!(ids("bb, b,10.0.0.2:7000"), Ok(vec![id('b')]));
         assert_eq!(ids("b,a"), Err(Error::failed(TARGET_IS_SOURCE)));
@@ -295,6 +315,10 @@ mod tests {
         transfers[0].slots.remove(2);
         show_plan(&ui, &transfers);
         let plan = format!("  Resharding plan:\n    Moving slots 8192-8193,8195 from {}\n", id('b'));
+        assert_eq!(out.text(), plan);
+        let (ui, out, _) = valkeys("");
+        show_plan(&ui, &transfers);
+        let plan = format!("  Resharding plan:\n    Moving slot range 8192-8193 8195-8195 from {}\n", id('b'));
         assert_eq!(out.text(), plan);
     }
 

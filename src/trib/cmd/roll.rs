@@ -21,6 +21,7 @@ use crate::trib::report;
 use crate::trib::restart;
 use crate::trib::view::{ClusterView, Node};
 use crate::trib::vitals::Vitals;
+use crate::trib::vocabulary::Vocabulary;
 use crate::trib::wait::{self, Look};
 
 /// Restart all nodes one by one, while the cluster serves
@@ -139,7 +140,7 @@ impl Args {
     fn wish(&self, view: &ClusterView) -> Result<Wish, Error> {
         let mut skip = Vec::new();
         for name in &self.skip {
-            skip.push(pick::any(view, name).map_err(|bad| bad.refusal(view))?.id);
+            skip.push(pick::any(view, name).map_err(|bad| bad.refusal(view, Vocabulary::default()))?.id);
         }
         Ok(Wish { only: self.only, back: self.back, skip, allow_downtime: self.allow_downtime })
     }

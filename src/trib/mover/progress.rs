@@ -13,9 +13,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{Job, Trouble};
 use crate::base::Slot;
 use crate::trib::addr::Addr;
+use crate::trib::slots::SlotSet;
 use crate::trib::table::count;
 use crate::trib::ui::Ui;
 use crate::trib::view::ClusterView;
+use crate::trib::vocabulary::Vocabulary;
 
 /// Hears of every step as it happens. Jobs are named by their position.
 pub trait Observer {
@@ -41,6 +43,8 @@ pub trait Observer {
 pub enum Style {
     /// `Moving slot 5 from A to B: ...`, a dot for each key (reshard).
     Slots,
+    /// `Moving slot range 5-7 9-9 from A to B via atomic slot migration###`, a `#` for each slot (reshard of valkey-cli).
+    Ranges,
     /// `Moving 100 slots from A to B`, then a line with a `#` for each slot (rebalance).
     Hashes,
 }
@@ -50,6 +54,8 @@ pub struct Reporter<'a> {
     ui: &'a Ui,
     style: Style,
     pairs: Vec<(Addr, Addr, usize)>,
+    /// What each job has moved.
+    moved: RefCell<Vec<SlotSet>>,
     hashes: RefCell<Hashes>,
     bar: ProgressBar,
     keys: Count,
@@ -93,11 +99,21 @@ impl<'a> Reporter<'a> {
         let slots = Count::default();
         slots.all.set(jobs.iter().map(|job| job.slots.len() as u64).sum());
         bar.set_length(slots.all.get());
-        Reporter { ui, style, pairs, hashes: RefCell::default(), bar, keys: Count::default(), slots }
+        let moved = RefCell::new(vec![SlotSet::new(); jobs.len()]);
+        Reporter { ui, style, pairs, moved, hashes: RefCell::default(), bar, keys: Count::default(), slots }
     }
 
     fn write(&self, text: &str) {
         self.bar.suspend(|| self.ui.part(text));
+    }
+
+    /// One line when all is done, since several jobs run at the same time.
+    fn write_ranges(&self, job: usize) {
+        let ((from, to, _), moved) = (&self.pairs[job], &self.moved.borrow()[job]);
+        if !moved.is_empty() {
+            let (slots, hashes) = (Vocabulary::ranges(moved), "#".repeat(moved.len()));
+            self.write(&format!("Moving slot range {slots} from {from} to {to} via atomic slot migration{hashes}\n"));
+        }
     }
 
     fn head_line(&self, job: usize) -> String {
@@ -152,8 +168,10 @@ impl Observer for Reporter<'_> {
             Style::Slots => {
                 let (from, to, _) = &self.pairs[job];
                 let dots = ".".repeat(usize::try_from(keys).unwrap_or(usize::MAX));
-                self.write(&format!("Moving slot {slot} from {from} to {to}: {dots}\n"));
+                let colon = self.ui.vocabulary().pick(": ", "");
+                self.write(&format!("Moving slot {slot} from {from} to {to}{colon}{dots}\n"));
             }
+            Style::Ranges => self.moved.borrow_mut()[job].insert(slot),
             Style::Hashes => {
                 let mut hashes = self.hashes.borrow_mut();
                 if hashes.live == Some(job) {
@@ -166,6 +184,9 @@ impl Observer for Reporter<'_> {
     }
 
     fn ended(&self, job: usize) {
+        if self.style == Style::Ranges && self.ui.shows_each() {
+            self.write_ranges(job);
+        }
         if self.style != Style::Hashes || !self.ui.shows_each() {
             return;
         }
@@ -222,7 +243,7 @@ mod tests {
     use super::super::Scope;
     use super::*;
     use crate::trib::ui::Wording;
-    use crate::trib::ui::tests::captured;
+    use crate::trib::ui::tests::{captured, valkeys};
     use crate::trib::view::tests::{id, small};
 
     fn jobs() -> Vec<Job> {
@@ -248,6 +269,23 @@ mod tests {
             out.text(),
             "Moving slot 0 from 127.0.0.1:7000 to 10.0.0.2:7000: ...\n\
              Moving slot 9000 from 10.0.0.2:7000 to 127.0.0.1:7000: \n"
+        );
+    }
+
+    #[test]
+    fn valkey_cli_has_no_colon_and_a_line_for_what_moved_at_once() {
+        let (ui, out, _) = valkeys("");
+        let jobs = jobs();
+        Reporter::new(&ui, &small(), &jobs, Style::Slots).slot_moved(0, jobs[0].slots[0], 3);
+        let reporter = Reporter::new(&ui, &small(), &jobs, Style::Ranges);
+        for (job, slot) in [(0, 0), (1, 0), (1, 2)] {
+            reporter.slot_moved(job, jobs[job].slots[slot], 1);
+        }
+        reporter.ended(1);
+        assert_eq!(
+            out.text(),
+            "Moving slot 0 from 127.0.0.1:7000 to 10.0.0.2:7000...\n\
+             Moving slot range 9000-9000 9002-9002 from 10.0.0.2:7000 to 127.0.0.1:7000 via atomic slot migration##\n"
         );
     }
 
