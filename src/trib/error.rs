@@ -106,15 +106,15 @@ impl Failure {
             Failure::Reply { text, .. } if text.starts_with("NOPERM") => {
                 Some("name a user who may run the command with --user".to_owned())
             }
-            Failure::Reply { text, .. } if is_unread_text(text) => Some(
-                "the target is older than the source and does not read its values: give slots only to nodes as new as \
-                 their owners, or upgrade it first ('trib status' shows the versions)"
-                    .to_owned(),
-            ),
+            Failure::Reply { text, .. } if is_unread_text(text) => Some(TOO_OLD.to_owned()),
             _ => None,
         }
     }
 }
+
+/// What to do about a node that does not read what another one sends.
+pub const TOO_OLD: &str = "the target is older than the source and does not read its values: give slots only to nodes as \
+                           new as their owners, or upgrade it first ('trib status' shows the versions)";
 
 /// Whether this is how a server says that it does not read the payload of DUMP that it was given, itself or through
 /// MIGRATE.

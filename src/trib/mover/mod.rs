@@ -35,6 +35,7 @@ mod link;
 mod outcome;
 mod pace;
 pub mod progress;
+mod reads;
 pub mod room;
 mod schedule;
 pub mod settle;
@@ -226,6 +227,10 @@ impl<'a> Mover<'a> {
             }
         }
         if outcome.trouble.is_some() {
+            return outcome;
+        }
+        if let Err(trouble) = reads::check(ready.iter().map(|(_, link)| link)).await {
+            outcome.trouble = Some(trouble);
             return outcome;
         }
         if !self.settings.ignore_memory

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::super::addr::Addr;
-use super::super::error::{Error as RunError, Failure, Kind, STOPPED, is_unread_text};
+use super::super::error::{Error as RunError, Failure, Kind, STOPPED, TOO_OLD, is_unread_text};
 use super::super::keytext;
 use super::super::plan::SlotMove;
 use super::super::quarantine::NotKept;
@@ -37,6 +37,9 @@ pub enum Trouble {
         table::bytes(memory.limit), table::bytes(memory.used), table::bytes(coming.bytes), coming.keys
     )]
     NoRoom { to: Addr, memory: room::Memory, coming: room::Coming },
+    /// The target does not read what the source would send.
+    #[error("{to} ({version}) does not read the keys of {from} ({sender})")]
+    TooOld { to: Addr, version: String, from: Addr, sender: String },
     /// A value that was to be saved first; nothing was overwritten.
     #[error(transparent)]
     NotKept(#[from] NotKept),
@@ -77,6 +80,7 @@ impl Outcome {
                 .hint("raise its maxmemory, move fewer slots, or use --ignore-memory"),
             Trouble::Occupied { .. } => RunError::failed(format!("*** {trouble}."))
                 .hint("--engine migrate compares them, 'trib check' names them"),
+            Trouble::TooOld { .. } => RunError::failed(format!("*** {trouble}.")).hint(TOO_OLD),
             other => RunError::failed(format!("*** {other}")),
         };
         let mut hint = format!("{} of {wanted} slots were moved", self.moved.len());
@@ -85,6 +89,7 @@ impl Outcome {
                 Trouble::Node(failure) if failure.reply().is_some_and(is_unread_text) => {
                     ", and none is left open; the rest cannot go there"
                 }
+                Trouble::TooOld { .. } => ", and none was opened; they cannot go there",
                 _ => ", and none is left open: run the same command again for the rest",
             });
         } else {
