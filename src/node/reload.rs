@@ -57,12 +57,11 @@ pub fn begin(shared: &Arc<Shared>, aof: &Arc<Aof>, request: ReloadRequest) {
     }
 }
 
+/// A file that is going to be read, and what was there before, if that has given way.
+type Opened = (RdbReader<BufReader<File>>, Option<Vec<Tables>>);
+
 /// Writes the file if it is to be written, opens it, and lets the load begin.
-fn open_file(
-    server: &mut Server,
-    save: bool,
-    flush: bool,
-) -> Result<(RdbReader<BufReader<File>>, Option<Vec<Tables>>), String> {
+fn open_file(server: &mut Server, save: bool, flush: bool) -> Result<Opened, String> {
     let mut config = server.config.clone();
     config.rdbchecksum &= !server.switches.checksums_skipped;
     let path = disk::rdb_path(&config);
