@@ -166,6 +166,11 @@ directives! {
     "rdbcompression" => rdbcompression: bool = true, YesNo;
     "rdbchecksum" => rdbchecksum: bool = true, YesNo, IMMUTABLE;
     "rdb-version-check" => rdb_version_check: RdbVersionCheck = RdbVersionCheck::Strict, one_of();
+    "rdb-key-save-delay" => rdb_key_save_delay_usec: i64 = 0, int(-I32 - 1, I32), HIDDEN;
+    "key-load-delay" => key_load_delay_usec: i64 = 0, int(-I32 - 1, I32), HIDDEN;
+    // While a file is read clients are served by the clock, however many bytes that are.
+    "loading-process-events-interval-bytes" => loading_process_events_interval_bytes: i64 = 2 << 20, int(1024, I32),
+        HIDDEN, MOOT;
     "rdb-save-incremental-fsync" => rdb_save_incremental_fsync: bool = true, YesNo;
     "rdb-del-sync-files" => rdb_del_sync_files: bool = false, YesNo;
     "stop-writes-on-bgsave-error" => stop_writes_on_bgsave_error: bool = true, YesNo;

@@ -4,11 +4,13 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::aof::{self, Aof};
 use super::disk::{self, RealDisk};
 use super::load;
 use super::shared::{Shared, now};
+use super::slowness::Slowness;
 use super::startup::plain;
 use crate::config::Config;
 use crate::exec::loading::LoadedFacts;
@@ -243,14 +245,18 @@ enum Replay {
 
 async fn replay(shared: &Shared, mut reader: AofReader<BufReader<File>>) -> Result<(), Replay> {
     shared.server().begin_replay(now());
+    let mut slowness = Slowness::default();
     let result = loop {
         let step = {
             let mut server = shared.server();
             let deadline = now() + SLICE_MS;
-            replay_slice(&mut server, &mut reader, deadline)
+            replay_slice(&mut server, &mut reader, deadline, &mut slowness)
         };
         match step {
-            Ok(true) => tokio::task::yield_now().await,
+            Ok(true) => match slowness.take(Duration::MAX) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => tokio::task::yield_now().await,
+            },
             Ok(false) => break Ok(()),
             Err(error) => break Err(error),
         }
@@ -264,9 +270,13 @@ fn replay_slice(
     server: &mut crate::exec::Server,
     reader: &mut AofReader<BufReader<File>>,
     deadline: crate::base::Millis,
+    slowness: &mut Slowness,
 ) -> Result<bool, Replay> {
-    while now() < deadline {
-        for _ in 0..COMMANDS_PER_LOOK {
+    let delay_usec = server.config.key_load_delay_usec;
+    let per_look = if delay_usec == 0 { COMMANDS_PER_LOOK } else { 1 };
+    while now() < deadline && !slowness.is_due() {
+        for _ in 0..per_look {
+            slowness.add(delay_usec, 1);
             match reader.next().map_err(Replay::Damaged)? {
                 None => return Ok(false),
                 Some(Record::Annotation(_)) => {}

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::shared::{Shared, now};
+use super::slowness::Slowness;
 use crate::base::Millis;
 use crate::config::Config;
 use crate::exec::loading::LoadedFacts;
@@ -47,19 +48,14 @@ pub async fn load_rdb<R: Read + Send + 'static>(
     let (out, mut batches) = mpsc::channel(BATCHES_AHEAD);
     let decoder = spawn_blocking(move || decode(reader, &out));
     let mut state = Reading::new(merge);
-    let mut rested = Instant::now();
+    let (mut rested, mut slowness) = (Instant::now(), Slowness::default());
     while let Some(Decoded { events, offset }) = batches.recv().await {
-        {
-            let mut server = shared.server();
-            let taken = events.into_iter().try_for_each(|event| state.take(&mut server, event).map(drop));
-            if let Err(error) = taken {
-                shared.log_now(&mut server);
-                return Err(error);
-            }
-            if let Some(loading) = &mut server.loading {
-                loading.loaded_bytes = offset;
-            }
-            shared.log_now(&mut server);
+        let mut events = events.into_iter();
+        while let Some(pause) = take(shared, &mut state, &mut events, &mut slowness)? {
+            tokio::time::sleep(pause).await;
+        }
+        if let Some(loading) = &mut shared.server().loading {
+            loading.loaded_bytes = offset;
         }
         if rested.elapsed() >= SLICE {
             tokio::task::yield_now().await;
@@ -72,6 +68,33 @@ pub async fn load_rdb<R: Read + Send + 'static>(
         shared.logger.notice(format_args!("Done loading RDB, keys loaded: {loaded}, keys expired: {expired}."));
     }
     Ok((state.facts(), reader))
+}
+
+/// Puts events in their place, all of them or up to a pause that is due.
+fn take(
+    shared: &Shared,
+    state: &mut Reading,
+    events: &mut impl Iterator<Item = Event>,
+    slowness: &mut Slowness,
+) -> Result<Option<Duration>, LoadError> {
+    let mut server = shared.server();
+    let delay_usec = server.config.key_load_delay_usec;
+    let mut pause = slowness.take(Duration::MAX);
+    while pause.is_none() {
+        let Some(event) = events.next() else { break };
+        let keys = u64::from(matches!(event, Event::Entry(_)));
+        let taken = state.take(&mut server, event);
+        if taken.is_err() {
+            shared.log_now(&mut server);
+        }
+        taken?;
+        if delay_usec != 0 {
+            slowness.add(delay_usec, keys);
+            pause = slowness.take(Duration::MAX);
+        }
+    }
+    shared.log_now(&mut server);
+    Ok(pause)
 }
 
 /// Some keys, and where in the file they end.

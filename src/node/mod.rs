@@ -27,6 +27,7 @@ pub mod reload;
 pub mod restart;
 pub mod run;
 pub mod shared;
+pub mod slowness;
 pub mod snapshot;
 pub mod startup;
 pub mod supervisor;

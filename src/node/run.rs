@@ -253,9 +253,10 @@ fn change_role(shared: &Shared, follows: bool) {
     }
 }
 
-/// Until a client has it end. What else is to be done stays for later.
+/// Until a client has it end. What else is to be done stays for later, but for DEBUG SLEEP.
 async fn asked_to_end(shared: &Shared) {
     while !shared.server().is_ending() {
+        shared.stand_still_if_asked();
         shared.outbox_filled.notified().await;
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{Notify, watch};
@@ -14,6 +14,7 @@ use super::log::Logger;
 use super::world::log_level;
 use crate::base::Millis;
 use crate::cluster;
+use crate::exec::effect::Token;
 use crate::exec::server::Stopwatch;
 use crate::exec::{ClientId, Effect, Server};
 
@@ -105,6 +106,27 @@ impl Shared {
             self.logger.log(log_level(*level), format_args!("{text}"));
             false
         });
+    }
+
+    /// The whole server is meant to stand still: that is what DEBUG SLEEP is for.
+    pub fn stand_still(&self, micros: u64, token: Token) {
+        let mut server = self.server();
+        std::thread::sleep(Duration::from_micros(micros));
+        server.now = now();
+        server.finish_ok(token, Ok(()));
+        self.collect(&mut server);
+    }
+
+    /// Stands still where that has been asked for, and leaves all else that waits for the main thread.
+    pub fn stand_still_if_asked(&self) {
+        let asked: Vec<(u64, Token)> = {
+            let mut outbox = lock(&self.outbox);
+            let asked = outbox.extract_if(.., |effect| matches!(effect, Effect::Sleep { .. }));
+            asked
+                .filter_map(|e| if let Effect::Sleep { micros, token } = e { Some((micros, token)) } else { None })
+                .collect()
+        };
+        asked.into_iter().for_each(|(micros, token)| self.stand_still(micros, token));
     }
 
     /// Sends on their way what the server has appended to the log, and its effects.

@@ -11,6 +11,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::aof::Aof;
 use super::disk::{self, RealDisk};
 use super::shared::{Shared, now};
+use super::slowness::Slowness;
 use super::startup::plain;
 use crate::exec::ClientId;
 use crate::exec::client::ClientFlags;
@@ -26,6 +27,38 @@ const BEHIND_PAUSE: Duration = Duration::from_millis(2);
 
 /// A replica that has this much to read gets no more of a file.
 const REPLICA_QUEUE_MAX_BYTES: usize = 1 << 20;
+
+/// A snapshot whose keys take their time looks this often whether anybody still wants it.
+const DELAY_MAX: Duration = Duration::from_millis(50);
+
+/// How slow a snapshot is to be.
+struct Delay {
+    usec: i64,
+    keys: u64,
+    slowness: Slowness,
+}
+
+impl Delay {
+    /// As slow as it is to be when it begins.
+    fn new(shared: &Shared) -> Delay {
+        Delay { usec: shared.server().config.rdb_key_save_delay_usec, keys: 0, slowness: Slowness::default() }
+    }
+
+    /// Waits for as long as the keys of the last slice take.
+    async fn wait(&mut self, shared: &Shared) {
+        if self.usec == 0 {
+            return;
+        }
+        loop {
+            let keys = shared.server().snapshot_keys();
+            let Some(keys) = keys else { break };
+            self.slowness.add(self.usec, keys.saturating_sub(self.keys));
+            self.keys = keys;
+            let Some(pause) = self.slowness.take(DELAY_MAX) else { break };
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
 
 /// Where the bytes of the running snapshot go.
 enum Target {
@@ -134,9 +167,10 @@ async fn to_file(shared: &Shared, temp: PathBuf, in_steps: bool) -> io::Result<O
 
 /// The walk goes on while a chunk is written.
 async fn fill(shared: &Shared, writing: &mut Writing) -> io::Result<Option<SnapshotFile<File>>> {
-    let mut chunk = Vec::new();
+    let (mut chunk, mut delay) = (Vec::new(), Delay::new(shared));
     loop {
         let slice = shared.with(|server| server.snapshot_slice(now(), &mut chunk));
+        delay.wait(shared).await;
         if chunk.len() >= CHUNK_BYTES || slice == Slice::Complete {
             writing.write(std::mem::take(&mut chunk)).await?;
         }
@@ -173,9 +207,11 @@ async fn finish_base(aof: &Aof, mut file: SnapshotFile<File>, temp: PathBuf) -> 
 }
 
 async fn to_replicas(shared: &Shared) -> io::Result<Option<u64>> {
-    let mut chunk = Vec::new();
+    let (mut chunk, mut delay) = (Vec::new(), Delay::new(shared));
     loop {
-        match shared.with(|server| server.snapshot_slice(now(), &mut chunk)) {
+        let slice = shared.with(|server| server.snapshot_slice(now(), &mut chunk));
+        delay.wait(shared).await;
+        match slice {
             Slice::More => tokio::task::yield_now().await,
             Slice::Behind => tokio::time::sleep(BEHIND_PAUSE).await,
             Slice::Cancelled => return Ok(None),

@@ -1,7 +1,6 @@
 //! The real machine as the state machine sees it: performs effects, in order, on the main thread.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::aof::Aof;
 use super::bus::Bus;
@@ -12,7 +11,7 @@ use super::migrate::Targets;
 use super::nodes_conf::NodesConf;
 use super::primary::PrimaryLink;
 use super::reload;
-use super::shared::{Shared, now};
+use super::shared::Shared;
 use super::snapshot;
 use super::startup::plain;
 use super::tuning;
@@ -167,14 +166,7 @@ impl World for Machine {
                 self.aof.begin_base(on, token);
             }
             Effect::CloseAof => self.aof.close(),
-            Effect::Sleep { micros, token } => {
-                // The whole server is meant to stand still: that is what the command is for.
-                let mut server = self.shared.server();
-                std::thread::sleep(Duration::from_micros(micros));
-                server.now = now();
-                server.finish_ok(token, Ok(()));
-                self.shared.collect(&mut server);
-            }
+            Effect::Sleep { micros, token } => self.shared.stand_still(micros, token),
             Effect::Reload(request) => reload::begin(&self.shared, &self.aof, request),
             Effect::Crash(how) => crash::crash(&self.shared.logger, how),
             Effect::Restart(request) => self.restart = Some(request),

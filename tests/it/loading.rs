@@ -1,6 +1,5 @@
 //! What a server answers while it reads its dataset: the same as a stock server.
 
-use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -34,6 +33,8 @@ const COMMANDS: &[&str] = &[
     "ECHO a",
     "CLIENT GETNAME",
     "CONFIG SET maxmemory-samples 5",
+    "DEBUG SLEEP 0.01",
+    "DEBUG SET-ACTIVE-EXPIRE 1",
     "NOTHING",
 ];
 
@@ -58,7 +59,7 @@ fn ask(port: u16, command: &str) -> std::io::Result<String> {
 
 /// What a server says that is in the middle of its file.
 fn while_loading(kind: ServerKind) -> Vec<String> {
-    let mut server = Server::start(kind, "");
+    let mut server = Server::start(kind, "enable-debug-command yes");
     let mut pipe = redis::pipe();
     for i in 0..3000 {
         pipe.cmd("SET").arg(format!("k:{i}")).arg("x".repeat(i % 200)).ignore();
@@ -66,25 +67,11 @@ fn while_loading(kind: ServerKind) -> Vec<String> {
     pipe.cmd("SAVE").ignore();
     pipe.query::<()>(&mut server.connect()).unwrap();
     server.kill();
-    let path = server.dir().join("dump.rdb");
     let program = if kind == ServerKind::Node { env!("CARGO_BIN_EXE_node") } else { "redis-server" };
     let mut command = Command::new(program);
     command.arg(server.dir().join("redis.conf")).current_dir(server.dir()).stdout(Stdio::null());
-    let whole = fs::read(&path).unwrap();
-    let mut feed = None;
-    if kind == ServerKind::Node {
-        // A file that comes slowly.
-        fs::remove_file(&path).unwrap();
-        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-    } else {
-        command.args(["--key-load-delay", "3000", "--loading-process-events-interval-bytes", "1024"]);
-    }
+    command.args(["--key-load-delay", "3000", "--loading-process-events-interval-bytes", "1024"]);
     let mut process = Loading(command.spawn().unwrap());
-    if kind == ServerKind::Node {
-        let mut file = File::options().write(true).open(&path).unwrap();
-        file.write_all(&whole[..whole.len() / 2]).unwrap();
-        feed = Some(file);
-    }
     eventually("it loads", || ask(server.port, "PING").is_ok_and(|line| line.starts_with("-LOADING")));
     let mut answers: Vec<String> =
         COMMANDS.iter().map(|command| format!("{command}: {}", ask(server.port, command).unwrap())).collect();
@@ -95,7 +82,6 @@ fn while_loading(kind: ServerKind) -> Vec<String> {
     let last = ask(server.port, "SHUTDOWN SAVE").unwrap_or_default();
     eventually("it ends", || process.0.try_wait().unwrap().is_some());
     answers.push(format!("SHUTDOWN SAVE: {last}"));
-    drop(feed);
     answers
 }
 
@@ -107,4 +93,50 @@ fn what_cannot_be_answered_yet_is_refused_as_by_a_stock_server() {
     if ServerKind::Stock.is_available() {
         assert_eq!(node, while_loading(ServerKind::Stock));
     }
+}
+
+#[test]
+fn a_log_is_read_as_slowly_as_that_is_wanted() {
+    let mut server = Server::start(ServerKind::Node, "appendonly yes\nappendfsync always");
+    for i in 0..50 {
+        assert_eq!(server.text(&format!("SET k:{i} v")), "OK");
+    }
+    server.kill();
+    let config = server.dir().join("redis.conf");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_node"));
+    command.arg(config).args(["--key-load-delay", "20000"]).current_dir(server.dir()).stdout(Stdio::null());
+    let begun = std::time::Instant::now();
+    let _process = Loading(command.spawn().unwrap());
+    eventually("it loads", || ask(server.port, "PING").is_ok_and(|line| line.starts_with("-LOADING")));
+    eventually("it has loaded", || ask(server.port, "PING").is_ok_and(|line| line == "+PONG"));
+    assert!(begun.elapsed().as_millis() >= 50 * 20, "each of the commands takes its time");
+    assert_eq!(server.text("DBSIZE"), "50");
+}
+
+#[test]
+fn a_save_takes_its_time_where_that_is_wanted() {
+    let server = Server::start(ServerKind::Node, "rdb-key-save-delay 10000");
+    for i in 0..40 {
+        assert_eq!(server.text(&format!("SET k:{i} v")), "OK");
+    }
+    let field = |name: &str| {
+        let info = server.text("INFO persistence");
+        let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::to_owned));
+        line.unwrap_or_default().parse::<u64>().unwrap()
+    };
+    let begun = std::time::Instant::now();
+    assert_eq!(server.text("BGSAVE"), "Background saving started");
+    eventually("a part of the keys is written", || (1..40).contains(&field("current_save_keys_processed")));
+    // The delay is that of the time at which it began, and others are served meanwhile.
+    assert_eq!(server.text("CONFIG SET rdb-key-save-delay 0"), "OK");
+    assert_eq!(server.text("SET later 1"), "OK");
+    eventually("it is saved", || field("rdb_bgsave_in_progress") == 0);
+    assert!(begun.elapsed().as_millis() >= 40 * 10, "each of the keys takes its time");
+    let names = |pattern: &str| server.call::<Vec<String>>(&format!("CONFIG GET {pattern}")).unwrap();
+    assert_eq!(names("rdb-key-save-delay"), ["rdb-key-save-delay", "0"]);
+    assert_eq!(names("loading-process-events-interval-bytes")[1], "2097152");
+    assert!(
+        names("rdb-key-save*").is_empty() && names("key-load*").is_empty(),
+        "they show when they are asked for only"
+    );
 }

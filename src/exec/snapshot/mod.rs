@@ -270,6 +270,13 @@ impl Server {
         reader
     }
 
+    /// How many keys the snapshot under way has behind it; `None` when nobody wants it any more.
+    #[must_use]
+    pub fn snapshot_keys(&self) -> Option<u64> {
+        self.job.as_ref().filter(|job| !job.cancelled)?;
+        self.keyspace.snapshot().map(|snapshot| snapshot.progress().0 as u64)
+    }
+
     /// Walks on for a short while. Bytes for a file are appended to `chunk`; bytes for replicas go to their connections.
     pub fn snapshot_slice(&mut self, now: Millis, chunk: &mut Vec<u8>) -> Slice {
         self.now = now;
@@ -290,7 +297,9 @@ impl Server {
         if !finished_walk {
             let started = self.stopwatch.micros();
             let stopwatch = &self.stopwatch;
-            let more = || stopwatch.micros().saturating_sub(started) < SLICE_USEC;
+            // Where keys take their time they come one after the other.
+            let at_once = self.config.rdb_key_save_delay_usec == 0;
+            let more = || at_once && stopwatch.micros().saturating_sub(started) < SLICE_USEC;
             if self.keyspace.snapshot_step(PENDING_MAX_BYTES, more) {
                 if let Some(job) = &mut self.job {
                     job.finished_walk = true;
