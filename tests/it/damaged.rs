@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::support::{Server, ServerKind, free_port};
+use crate::support::{Server, ServerKind, eventually, free_port};
 
 /// The snapshot of a few keys, as a stock server writes it, too.
 fn snapshot() -> Vec<u8> {
@@ -94,6 +94,26 @@ fn what_the_log_says_while_loading_stands_in_order() {
     assert!(at("Loading RDB produced by") < at("Done loading RDB, keys loaded: 1"), "{last}");
     assert!(at("Done loading RDB, keys loaded: 1") < at("DB loaded from disk"), "{last}");
     assert!(at("DB loaded from disk") < at("Ready to accept connections"), "{last}");
+}
+
+#[test]
+fn the_log_names_the_files_that_it_opens_makes_and_removes() {
+    let mut server = Server::start(ServerKind::Node, "appendonly yes");
+    assert_eq!(server.text("SET key value"), "OK");
+    assert!(server.text("BGREWRITEAOF").contains("started"));
+    eventually("it is rewritten", || server.log().contains("Background AOF rewrite finished successfully"));
+    server.restart();
+    let log = server.log();
+    for line in [
+        "Opening AOF incr file appendonly.aof.1.incr.aof on server start",
+        "Creating AOF incr file appendonly.aof.2.incr.aof on background rewrite",
+        "Successfully renamed the temporary AOF base file into appendonly.aof.2.base.rdb",
+        "Removing the history file appendonly.aof.1.base.rdb in the background",
+        "Removing the history file appendonly.aof.1.incr.aof in the background",
+        "Opening AOF incr file appendonly.aof.2.incr.aof on server start",
+    ] {
+        assert!(log.contains(line), "{line} is missing in\n{log}");
+    }
 }
 
 #[test]

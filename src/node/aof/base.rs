@@ -9,6 +9,7 @@ use super::{Aof, Inner, Order, take};
 use crate::config::{AppendFsync, Config};
 use crate::exec::snapshot::Purpose;
 use crate::node::disk::{self, RealDisk};
+use crate::node::log::Logger;
 use crate::node::shared::{Shared, lock, now};
 use crate::node::startup::plain;
 use crate::persist::aof::{BaseFormat, Begun, Log, Place};
@@ -66,6 +67,8 @@ impl Aof {
                     shared.server().log_growth.lacks_base();
                 }
                 if !first {
+                    let name = last_name(&inner.log);
+                    shared.logger.notice(format_args!("Creating AOF incr file {name} on background rewrite"));
                     // Before the new increment began all of the old one was made durable.
                     let offset = shared.server().log_growth.begun_at();
                     self.advance(offset);
@@ -121,6 +124,23 @@ fn begin_snapshot(shared: &Shared, before: Option<&mut Vec<u8>>) -> Option<BaseF
     server.start_snapshot(Purpose::AofBase);
     shared.collect(server);
     Some(if server.config.aof_use_rdb_preamble { BaseFormat::Rdb } else { BaseFormat::Commands })
+}
+
+/// The file that is appended to.
+pub(super) fn last_name(log: &Log<RealDisk>) -> String {
+    log.manifest().to_load().last().map(|file| String::from_utf8_lossy(&file.name).into_owned()).unwrap_or_default()
+}
+
+/// Says that the log has a new base, and what that has replaced.
+pub(super) fn tell_of_new(logger: &Logger, log: &Log<RealDisk>) {
+    if let Some(base) = &log.manifest().base {
+        let name = String::from_utf8_lossy(&base.name);
+        logger.notice(format_args!("Successfully renamed the temporary AOF base file into {name}"));
+    }
+    for file in log.garbage() {
+        let name = String::from_utf8_lossy(&file.name);
+        logger.notice(format_args!("Removing the history file {name} in the background"));
+    }
 }
 
 /// Deletes the files that nobody needs any more.

@@ -157,6 +157,7 @@ impl Aof {
     pub fn open(&self, shared: &Shared, config: &Config, manifest: Manifest) -> std::io::Result<()> {
         let mut inner = lock(&self.inner);
         inner.log.open(place(config), manifest)?;
+        shared.logger.notice(format_args!("Opening AOF incr file {} on server start", base::last_name(&inner.log)));
         base::delete(&mut inner.log);
         let log = &inner.log;
         let size = |file: &LogFile| log.disk().len(&log.place().path(&file.name)).unwrap_or(0);
@@ -319,6 +320,7 @@ impl Aof {
             Order::FinishBase { temp, done } => {
                 let result = inner.log.finish_rewrite(&temp);
                 if result.is_ok() {
+                    base::tell_of_new(&shared.logger, &inner.log);
                     inner.based_on = Some(inner.rewriting);
                     self.delete_beside(inner);
                 }
