@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Rooms from left to right: each may use those before it, and itself.
 const ORDER: [&str; 10] =
@@ -14,6 +15,9 @@ const BESIDE: [(&str, &[&str]); 3] =
 
 /// The longest a source file may be.
 const LINES_MAX: usize = 1000;
+
+/// The largest a file under version control may be: the longest are generated.
+const BYTES_MAX: u64 = 512 << 10;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -121,6 +125,19 @@ fn no_file_is_forgotten() {
         }
     }
     assert!(forgotten.is_empty(), "{}", forgotten.join("\n"));
+}
+
+#[test]
+fn nothing_large_is_under_version_control() {
+    let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output();
+    let Some(listed) = listed.ok().filter(|listed| listed.status.success()) else {
+        println!("SKIPPED: this is no working tree of git");
+        return;
+    };
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let bytes = |name: &str| fs::metadata(root().join(name)).map_or(0, |meta| meta.len());
+    let large: Vec<&str> = listed.split_terminator('\0').filter(|name| bytes(name) > BYTES_MAX).collect();
+    assert!(large.is_empty(), "{}", large.join("\n"));
 }
 
 #[test]
