@@ -107,6 +107,9 @@ complete -c node -l dbfilename -d 'Default: dump.rdb' -r
 complete -c node -l rdbcompression -d 'Default: yes' -r
 complete -c node -l rdbchecksum -d 'Default: yes. At start only' -r
 complete -c node -l rdb-version-check -d 'Default: strict' -r
+complete -c node -l rdb-key-save-delay -d 'Default: 0' -r
+complete -c node -l key-load-delay -d 'Default: 0' -r
+complete -c node -l loading-process-events-interval-bytes -d 'Default: 2097152' -r
 complete -c node -l rdb-save-incremental-fsync -d 'Default: yes' -r
 complete -c node -l rdb-del-sync-files -d 'Default: no' -r
 complete -c node -l stop-writes-on-bgsave-error -d 'Default: yes' -r
