@@ -360,7 +360,7 @@ complete -c trib -n "__fish_trib_using_subcommand rebalance" -s y -l yes -d 'Ans
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -l json -d 'Print data, and plans, as JSON; what is said beside goes to stderr. Keys and values are text as it is; where they are not UTF-8 they come in hexadecimal behind \'hex:\', as does text that begins with \'hex:\''
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s v -l verbose -d 'Say more about what is done'
 complete -c trib -n "__fish_trib_using_subcommand rebalance" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c trib -n "__fish_trib_using_subcommand add-node" -l master-id -l primary-id -d 'The primary to replicate (implies --slave); without it the one with the fewest replicas, of these one in another zone and on another host' -r
+complete -c trib -n "__fish_trib_using_subcommand add-node" -l master-id -l primary-id -d 'The primary to replicate, by its ID or address (implies --slave); without it the one with the fewest replicas, of these one in another zone and on another host' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l wait -d 'How long to wait until all nodes agree, serve and are in sync: seconds, or with a unit (500ms, 60s, 5m)' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -l zone -d 'The zone of a node, or of all nodes of a host; may be given many times. Without it the zone is what the server tells (its directive availability-zone)' -r
 complete -c trib -n "__fish_trib_using_subcommand add-node" -s a -l pass -d 'Password for every node (environment: REDISCLI_AUTH)' -r

@@ -17,6 +17,7 @@ use super::access::{Access, Credentials, Timeouts};
 use super::addr::Addr;
 use super::dial;
 use super::error::Failure;
+use super::keytext;
 
 /// The connections of a run, by address. Cheap to share behind a reference; not for several threads.
 pub struct Pool {
@@ -212,12 +213,14 @@ impl Client {
         }
     }
 
-    /// The parameters of the server's configuration that these names or patterns are of, with their values.
+    /// The parameters of the server's configuration that these names or patterns are of, with their values, of any bytes
+    /// as [`keytext::exact`] has them.
     pub async fn config<N: AsRef<str>>(&self, names: &[N]) -> Result<Vec<(String, String)>, Failure> {
         let cmds: Vec<Cmd> = names.iter().map(|name| command("CONFIG GET").arg(name.as_ref()).to_owned()).collect();
         let mut pairs = Vec::new();
         for reply in self.pipeline(self.timeouts.reply, &cmds).await? {
-            pairs.extend(pairs_of(&reply?));
+            let reply = reply?;
+            pairs.extend(entries_of(&reply).filter_map(|(name, value)| Some((text_of(name)?, exact(value)?))));
         }
         Ok(pairs)
     }
@@ -267,15 +270,27 @@ pub fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-/// The names and values of a map, which servers send flat in the older protocol.
+/// The names and values of a map, which servers send flat in the older protocol, that are text.
 #[must_use]
 pub fn pairs_of(value: &Value) -> Vec<(String, String)> {
+    entries_of(value).filter_map(|(name, value)| Some((text_of(name)?, text_of(value)?))).collect()
+}
+
+/// The names and values of a map.
+fn entries_of(value: &Value) -> impl Iterator<Item = (&Value, &Value)> {
+    let (pairs, flat): (&[(Value, Value)], &[Value]) = match value {
+        Value::Map(pairs) => (pairs, &[]),
+        Value::Array(items) => (&[], items),
+        _ => (&[], &[]),
+    };
+    let flat = flat.chunks_exact(2).map(|pair| (&pair[0], &pair[1]));
+    pairs.iter().map(|(name, value)| (name, value)).chain(flat)
+}
+
+fn exact(value: &Value) -> Option<String> {
     match value {
-        Value::Map(pairs) => pairs.iter().filter_map(|(name, value)| Some((text_of(name)?, text_of(value)?))).collect(),
-        Value::Array(items) => {
-            items.chunks_exact(2).filter_map(|pair| Some((text_of(&pair[0])?, text_of(&pair[1])?))).collect()
-        }
-        _ => Vec::new(),
+        Value::BulkString(bytes) => Some(keytext::exact(bytes)),
+        other => text_of(other),
     }
 }
 

@@ -68,6 +68,14 @@ fn keys_and_values_of_any_bytes_can_be_had_back() {
     assert_eq!(told(&found["keys"], "key"), wanted, "{found}");
     let shell = trib(&format!("cli --json -p {} KEYS *", servers[0].port));
     assert_eq!(told(&serde_json::from_str(&shell.stdout).unwrap(), ""), wanted, "{shell:?}");
+    let set =
+        |value: &[u8]| redis::cmd("CONFIG").arg("SET").arg("masteruser").arg(value).exec(&mut servers[0].connect());
+    for value in keys {
+        set(value).unwrap();
+        let config = trib_json(&format!("config get --json {seed} masteruser"));
+        assert_eq!(back(config["masteruser"][&seed].as_str().unwrap()), value, "{config}");
+    }
+    set(b"").unwrap();
     let run = |options: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_trib"));
         command.arg("where").args(options).arg(&seed).args(keys.map(std::ffi::OsStr::from_bytes));

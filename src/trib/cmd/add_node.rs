@@ -35,7 +35,7 @@ pub struct Args {
     /// Add it as a replica
     #[arg(long, visible_aliases = ["replica", "as-replica"])]
     slave: bool,
-    /// The primary to replicate (implies --slave); without it the one with the fewest replicas, of these one in
+    /// The primary to replicate, by its ID or address (implies --slave); without it the one with the fewest replicas, of these one in
     /// another zone and on another host
     #[arg(long, value_name = "ID", visible_alias = "primary-id", alias = "primaries-id")]
     master_id: Option<String>,
@@ -154,7 +154,8 @@ async fn examine(ctx: &Context<'_>, view: &ClusterView, args: &Args) -> Result<C
 fn named_primary<'v>(ui: &Ui, view: &'v ClusterView, args: &Args) -> Result<Option<&'v Node>, Error> {
     let Some(id) = &args.master_id else { return Ok(None) };
     let no_such = || Error::failed(format!("[ERR] No such {} ID {id}", ui.vocabulary().master()));
-    match view.with_id_prefix(id)[..] {
+    let at = id.parse().ok().and_then(|addr| view.node_at(&addr));
+    match at.map_or_else(|| view.with_id_prefix(id), |node| vec![node])[..] {
         [node] if node.is_primary() && node.is_reachable() => Ok(Some(node)),
         [node] if node.is_primary() => {
             Err(no_such().hint(format!("{} does not answer: a replica could not get its data", node.addr)))
@@ -533,7 +534,8 @@ mod tests {
         assert_eq!(out.text(), "Automatically selected master 10.0.0.2:7000\n");
         assert_eq!(chosen(&args(true, Some("AAAA"))), Ok(Some(id('a'))));
         assert_eq!(chosen(&args(false, Some("b"))), Ok(Some(id('b'))), "--master-id implies --slave");
-        for wrong in ["c", "d", ""] {
+        assert_eq!(chosen(&args(true, Some("10.0.0.1:7000"))), Ok(Some(id('a'))));
+        for wrong in ["c", "d", "", "10.0.0.3:7000", "10.0.0.9:1"] {
             assert!(chosen(&args(true, Some(wrong))).is_err(), "{wrong:?} is no primary's id");
         }
     }
