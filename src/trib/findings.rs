@@ -130,7 +130,7 @@ impl Findings<'_> {
                     self.add(Severity::Error, "failed-node", Some(node), text, Some(mend));
                 }
                 Ok(_) => {
-                    if let Some(complaint) = vitals.complaint(node) {
+                    if let Some(complaint) = vitals.complaint(node).or_else(|| vitals.fed_in_vain(node)) {
                         self.add(
                             Severity::Error,
                             "ailing-node",

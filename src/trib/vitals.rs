@@ -83,16 +83,24 @@ impl Vitals {
         None
     }
 
-    /// What may be the reason that a replica has no link to its primary; nothing where they are of one version.
+    /// What may be the reason that a replica has no link to its primary; nothing where that is not newer.
     #[must_use]
     pub fn apart(&self, replica: &Node) -> String {
         let version = |id: NodeId| self.get(&id).map(|vital| vital.version.as_str());
         match (version(replica.id), replica.primary.and_then(version)) {
-            (Some(own), Some(of_primary)) if own != of_primary => format!(
+            (Some(own), Some(of_primary)) if is_newer(of_primary, own) => format!(
                 " (it is {own}, the primary {of_primary}: a server cannot replicate one that is newer than itself)"
             ),
             _ => String::new(),
         }
+    }
+
+    /// Of a replica that its primary feeds again and again, because it does not read what it gets.
+    #[must_use]
+    pub fn fed_in_vain(&self, replica: &Node) -> Option<String> {
+        let why = self.apart(replica);
+        let is_so = replica.is_replica() && !self.is_in_sync(replica) && !why.is_empty();
+        is_so.then(|| format!("it has not got its primary's data{why}"))
     }
 
     /// A replica that has not got all that its primary had when it asked for it, if there is one, in words. Where the
@@ -185,6 +193,22 @@ pub fn version(info: &str) -> String {
     }
 }
 
+/// Whether what the one server writes may be too new for the other. Redis and the others count alike up to 7.2; what Redis
+/// writes since then they do not read.
+#[must_use]
+pub fn is_newer(one: &str, than: &str) -> bool {
+    let parts = |version: &str| {
+        let (name, numbers) = version.split_once(' ')?;
+        let mut numbers = numbers.split('.').map(|number| number.parse::<u32>().ok());
+        Some((name == "redis", numbers.next()??, numbers.next()??))
+    };
+    let (Some((one_is_redis, major, minor)), Some((other_is_redis, of_major, of_minor))) = (parts(one), parts(than))
+    else {
+        return false;
+    };
+    (major, minor) > (of_major, of_minor) || (one_is_redis && !other_is_redis && (major, minor) > (7, 2))
+}
+
 /// How many keys the node has, in all databases: DBSIZE tells of one.
 pub async fn count_keys(pool: &Pool, addr: &Addr) -> Result<u64, Failure> {
     let info = pool.call(addr, &command("INFO keyspace")).await?;
@@ -229,6 +253,22 @@ mod tests {
         assert_eq!(version("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\n"), "valkey 9.1.2");
         let replica = parse("cluster_state:fail\r\n", "role:slave\r\nmaster_link_status:down\r\n");
         assert_eq!((replica.serves, replica.link_up), (false, Some(false)));
+    }
+
+    #[test]
+    fn who_is_too_new_for_whom() {
+        for (one, than) in [
+            ("redis 8.2.3", "redis 7.0.15"),
+            ("redis 7.2.4", "redis 7.0.15"),
+            ("valkey 9.1.2", "node 7.2.4"),
+            ("redis 7.4.0", "valkey 9.1.2"),
+        ] {
+            assert!(is_newer(one, than), "{one} {than}");
+            assert!(one.starts_with("redis 7.4") || !is_newer(than, one), "{than} {one}");
+        }
+        for (one, than) in [("redis 7.0.15", "node 7.2.4"), ("redis 7.0.15", "redis 7.0.2"), ("x", "redis 7.0.1")] {
+            assert!(!is_newer(one, than), "{one} {than}");
+        }
     }
 
     #[test]

@@ -255,9 +255,8 @@ enum Feed {
     /// Its data is on the way.
     Fed,
     NoLink,
-    /// Not in sync, and the versions differ: a server that is older than its primary is fed again and again, and cannot
-    /// read what it gets.
-    OtherVersion,
+    /// Not in sync, and the primary is newer: an older server is fed again and again, and cannot read what it gets.
+    TooNew,
 }
 
 impl Feed {
@@ -265,7 +264,7 @@ impl Feed {
     fn lack(self) -> &'static str {
         match self {
             Feed::InSync | Feed::Fed => "is not in sync with its primary",
-            Feed::NoLink | Feed::OtherVersion => "has no link to its primary",
+            Feed::NoLink | Feed::TooNew => "has no link to its primary",
         }
     }
 
@@ -274,7 +273,7 @@ impl Feed {
             Feed::InSync => None,
             Feed::Fed => Some("the node is added, and goes on by itself: see its lag with 'trib status'"),
             Feed::NoLink => Some("a replica needs 'masterauth' to reach a primary that has 'requirepass'"),
-            Feed::OtherVersion => Some(
+            Feed::TooNew => Some(
                 "a server cannot replicate one that is newer than itself: look at the versions with 'trib status', and \
                  at its log",
             ),
@@ -471,11 +470,11 @@ impl Addition<'_> {
     async fn feed(&self, replica: &Vital, primary: &Node) -> Result<Feed, Failure> {
         let feeding = vitals::ask(&self.ctx.pool.client(&primary.addr).await?).await?;
         let is_fed = feeding.feeds(&self.new.meet) || feeding.feeds(&self.new.addr);
-        Ok(match (replica.link_up == Some(true), replica.version == feeding.version) {
+        Ok(match (replica.link_up == Some(true), vitals::is_newer(&feeding.version, &replica.version)) {
             (true, _) => Feed::InSync,
-            (false, true) if is_fed => Feed::Fed,
-            (false, true) => Feed::NoLink,
-            (false, false) => Feed::OtherVersion,
+            (false, true) => Feed::TooNew,
+            (false, false) if is_fed => Feed::Fed,
+            (false, false) => Feed::NoLink,
         })
     }
 

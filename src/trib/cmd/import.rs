@@ -34,7 +34,7 @@ use crate::trib::view::ClusterView;
 ///
 /// All databases of the source go into the one of the cluster, or where it has several each into the same. A key that
 /// exists already, or in two databases that become one, is left where it is and reported. Keys of a server are moved,
-/// unless --copy is given; those of a cluster and of a file are always copied. A value that the servers of the cluster are
+/// unless --copy is given; those of a cluster can only be copied, with --copy; those of a file always are. A value that the servers of the cluster are
 /// too old to read is written anew in a form that they know. A file may also be a quarantine, with values that gave way.
 /// The server may be named as a URI: redis://user:password@host:port/db.
 #[derive(clap::Args)]
@@ -374,8 +374,11 @@ async fn primaries_of(
         return Err(refused().hint(format!("{from} is a node of the cluster that the keys would come into")));
     }
     if !args.copy || args.via == Via::Migrate {
-        return Err(Error::failed("[ERR] The keys of a cluster can only be copied, by this program.")
-            .hint("add --copy, and leave --via away"));
+        let hint = match args.via {
+            Via::Migrate => "add --copy, and leave --via away",
+            _ => "add --copy",
+        };
+        return Err(Error::failed("[ERR] The keys of a cluster can only be copied, by this program.").hint(hint));
     }
     if !report::Health::examine(&source, None).is_consistent() {
         return Err(Error::failed(format!("[ERR] The cluster of {from} is not healthy, so keys may be missing."))
