@@ -7,9 +7,13 @@
 mod disk;
 mod life;
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use disk::SimDisk;
 use life::{Keeps, live};
-use trib::persist::aof::{Log, LogFile, Manifest, Place};
+use trib::persist::aof::{BaseFormat, Begun, Log, LogFile, Manifest, Place};
+use trib::persist::disk::Disk;
 
 /// Seeds in the short run.
 const SEEDS: u64 = 40;
@@ -66,4 +70,31 @@ fn a_start_that_changes_nothing_needs_no_room() {
     // One that is not on disk yet has to be written.
     let history = vec![LogFile { name: b"a.old".to_vec(), seq: 1 }];
     assert!(open(&Manifest { history, ..manifest }).is_err());
+}
+
+#[test]
+fn no_increment_has_the_name_of_one_that_is_about_to_be_deleted() {
+    let disk = SimDisk::new(1);
+    let place = Place { dir: "/data/log".into(), name: "a".to_owned(), keep_history: false };
+    let mut log = Log::new(disk.clone());
+    log.open(place.clone(), Manifest::default()).unwrap();
+    let mut seen = BTreeSet::new();
+    let mut is_new = |log: &Log<SimDisk>| seen.insert(log.manifest().increments.last().unwrap().name.clone());
+    assert!(is_new(&log));
+    for round in 0..6 {
+        for switched in [false, true] {
+            if switched {
+                log.close();
+                log.find(place.clone()).unwrap();
+            }
+            assert_eq!(log.begin_rewrite(|_| Some(BaseFormat::Rdb)).unwrap(), Begun::Yes);
+            let temp = Path::new("/data/log/temp");
+            disk.create(temp).unwrap();
+            log.finish_rewrite(temp).unwrap();
+            // Who deletes them may come to it only when the next one is there.
+            let garbage = log.garbage();
+            log.forget(&garbage);
+            assert!(is_new(&log), "round {round}, {switched}: {:?}", log.manifest());
+        }
+    }
 }

@@ -114,7 +114,7 @@ impl World {
         let mut bytes = Vec::new();
         process.server.aof.take(&mut bytes);
         let log = &mut process.log;
-        let name = text(&log.manifest.open_increment(NAME).name);
+        let name = text(&log.manifest.open_increment(NAME, 0).name);
         machine.disk.append(&name, &[]);
         if let Some(old) = &log.file {
             // A crash before the base is complete loads the old base and both increments.
@@ -160,7 +160,7 @@ impl World {
         let machine = &mut self.nodes[node];
         let Some(process) = &mut machine.process else { return Ok(LoadedFacts::default()) };
         if manifest.increments.is_empty() {
-            manifest.open_increment(NAME);
+            manifest.open_increment(NAME, 0);
         }
         let name = text(&manifest.increments[manifest.increments.len() - 1].name);
         machine.disk.append(&name, &[]);

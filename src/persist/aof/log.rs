@@ -64,6 +64,9 @@ pub struct Log<D: Disk> {
     place: Place,
     /// As the directory shows it.
     manifest: Manifest,
+    /// The highest number that an increment of the log has had, also one that is forgotten: its deletion may be under way, and
+    /// would take another file of that name with it.
+    used: u64,
     /// The manifest may not survive a crash yet.
     unsettled: bool,
     /// The increment that is appended to; none while the log is off.
@@ -94,6 +97,7 @@ impl<D: Disk> Log<D> {
             disk,
             place: Place::default(),
             manifest: Manifest::default(),
+            used: 0,
             unsettled: false,
             file: None,
             len: 0,
@@ -148,11 +152,12 @@ impl<D: Disk> Log<D> {
         self.disk.make_dir(&place.dir)?;
         // What a server left that ended while its log was being switched on.
         let _ = self.disk.remove(&place.temp_increment());
+        self.used = self.used.max(manifest.highest(&place.name));
         let known = manifest.increments.last().map(|last| place.path(&last.name));
         let file = match known {
             Some(path) => self.disk.append_to(&path)?,
             None => {
-                let name = manifest.open_increment(&place.name).name.clone();
+                let name = manifest.open_increment(&place.name, self.used).name.clone();
                 self.disk.create(&place.path(&name))?
             }
         };
@@ -270,7 +275,7 @@ impl<D: Disk> Log<D> {
         }
         self.write()?;
         let mut manifest = self.manifest.clone();
-        let path = self.place.path(&manifest.open_increment(&self.place.name).name);
+        let path = self.place.path(&manifest.open_increment(&self.place.name, self.used).name);
         let next = self.create_anew(&path)?;
         let mut last = Vec::new();
         let Some(format) = split(&mut last) else {
@@ -316,6 +321,7 @@ impl<D: Disk> Log<D> {
         }
         self.disk.make_dir(&place.dir)?;
         self.manifest = read_manifest(&self.disk, &place)?.unwrap_or_default();
+        self.used = self.used.max(self.manifest.highest(&place.name));
         self.place = place;
         Ok(())
     }
@@ -338,7 +344,7 @@ impl<D: Disk> Log<D> {
         let mut manifest = self.manifest.clone();
         manifest.replace_base(base, replaces == Replaces::AllButLast);
         if replaces == Replaces::AllForFirst {
-            let path = self.place.path(&manifest.open_increment(&self.place.name).name);
+            let path = self.place.path(&manifest.open_increment(&self.place.name, self.used).name);
             self.disk.rename(&self.place.temp_increment(), &path)?;
         }
         self.disk.rename(temp, &base_path)?;
@@ -382,6 +388,7 @@ impl<D: Disk> Log<D> {
     /// calls anything durable.
     fn put_manifest(&mut self, manifest: Manifest) -> io::Result<()> {
         replace(&self.disk, &self.place.manifest(), &self.place.temp_manifest(), &manifest.format())?;
+        self.used = self.used.max(manifest.highest(&self.place.name));
         self.manifest = manifest;
         self.unsettled = true;
         // It is tried again with the next bytes, where an error is told to those who care.

@@ -137,15 +137,24 @@ impl Manifest {
         self.base.iter().chain(&self.increments)
     }
 
-    /// Adds the increment that is appended to from now on, and returns it.
-    pub fn open_increment(&mut self, appendfilename: &str) -> &LogFile {
-        let mut seq = self.increments.last().map_or(0, |file| file.seq) + 1;
+    /// Adds the increment that is appended to from now on, and returns it. Its number is above `used`, those of files that
+    /// may be about to be deleted by their names.
+    pub fn open_increment(&mut self, appendfilename: &str, used: u64) -> &LogFile {
+        let mut seq = self.increments.last().map_or(0, |file| file.seq).max(used) + 1;
         // A file of the history keeps its name until it is deleted.
         while self.history.iter().any(|file| file.name == names::increment(appendfilename, seq)) {
             seq += 1;
         }
         self.increments.push(LogFile { name: names::increment(appendfilename, seq), seq });
         &self.increments[self.increments.len() - 1]
+    }
+
+    /// The highest number of an increment that it names.
+    #[must_use]
+    pub fn highest(&self, appendfilename: &str) -> u64 {
+        let is_increment = |name: &[u8]| names::is_increment(appendfilename, &String::from_utf8_lossy(name));
+        let replaced = self.history.iter().filter(|file| is_increment(&file.name));
+        self.increments.iter().chain(replaced).map(|file| file.seq).max().unwrap_or(0)
     }
 
     /// The name that the base of a rewrite gets when it is finished.
@@ -260,9 +269,9 @@ mod tests {
     #[test]
     fn a_rewrite_turns_old_files_into_history() {
         let mut manifest = Manifest::default();
-        assert_eq!(manifest.open_increment("f"), &file("f.1.incr.aof", 1));
+        assert_eq!(manifest.open_increment("f", 0), &file("f.1.incr.aof", 1));
         manifest.replace_base(manifest.next_base("f", BaseFormat::Rdb), true);
-        assert_eq!(manifest.open_increment("f").seq, 2);
+        assert_eq!(manifest.open_increment("f", 0).seq, 2);
         let base = manifest.next_base("f", BaseFormat::Rdb);
         manifest.replace_base(base, true);
         assert_eq!(
@@ -274,7 +283,7 @@ mod tests {
         assert_eq!(names, [2, 2]);
         // Even if the current increment is lost from the list, its predecessor's name is not used again.
         manifest.increments.clear();
-        assert_eq!(manifest.open_increment("f").seq, 2);
+        assert_eq!(manifest.open_increment("f", 0).seq, 2);
         assert_eq!(manifest.take_history().len(), 2);
         assert!(manifest.history.is_empty());
     }

@@ -23,7 +23,7 @@ fn a_stock_server_loads_our_log() {
 
     let mut manifest = Manifest::default();
     manifest.replace_base(manifest.next_base(LOG, BaseFormat::Commands), true);
-    let increment = manifest.open_increment(LOG).clone();
+    let increment = manifest.open_increment(LOG, 0).clone();
     let write = |name: &[u8], text: &[u8]| std::fs::write(log_dir.join(String::from_utf8_lossy(name).as_ref()), text);
     let mut base = Vec::new();
     Feed::default().append(&mut base, 0, None, &command(&[b"SET", b"k", b"from base"]));
