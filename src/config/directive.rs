@@ -24,6 +24,8 @@ bitflags! {
         const NOT_YET = 1 << 5;
         /// Known, and without anything to do: the server always does what it could ask for, as the table says.
         const MOOT = 1 << 6;
+        /// CONFIG SET refuses while a dataset is read: it says from where.
+        const NOT_LOADING = 1 << 7;
     }
 }
 

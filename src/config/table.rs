@@ -42,7 +42,7 @@ directives! {
     "daemonize" => daemonize: bool = false, YesNo, IMMUTABLE;
     "supervised" => supervised: Supervised = Supervised::No, one_of(), IMMUTABLE;
     "pidfile" => pidfile: Vec<u8> = Vec::new(), text(), IMMUTABLE;
-    "dir" => dir: Vec<u8> = bytes("."), text(), PROTECTED;
+    "dir" => dir: Vec<u8> = bytes("."), text(), PROTECTED, NOT_LOADING;
     "set-proc-title" => set_proc_title: bool = true, YesNo, IMMUTABLE;
     "proc-title-template" => proc_title_template: Vec<u8> = bytes("{title} {listen-addr} {server-mode}"),
         text_where(check_template);
@@ -178,7 +178,7 @@ directives! {
     "sanitize-dump-payload" => sanitize_dump_payload: SanitizePayload = SanitizePayload::No, one_of(), MOOT;
 
     // The append-only file.
-    "appendonly" => appendonly: bool = false, YesNo;
+    "appendonly" => appendonly: bool = false, YesNo, NOT_LOADING;
     "appendfilename" => appendfilename: Vec<u8> = bytes("appendonly.aof"), text_where(check_appendfilename), IMMUTABLE;
     "appenddirname" => appenddirname: Vec<u8> = bytes("appendonlydir"), text_where(check_appenddirname), IMMUTABLE;
     "appendfsync" => appendfsync: AppendFsync = AppendFsync::EverySecond, one_of();
@@ -210,7 +210,8 @@ directives! {
     "repl-backlog-ttl" => repl_backlog_ttl_secs: i64 = 3600, int(0, I64);
     "repl-disable-tcp-nodelay" => repl_disable_tcp_nodelay: bool = false, YesNo;
     "repl-mptcp" => repl_mptcp: bool = false, YesNo, NOT_YET;
-    "repl-diskless-load" => repl_diskless_load: DisklessLoad = DisklessLoad::Disabled, one_of();
+    "repl-diskless-load" => repl_diskless_load: DisklessLoad = DisklessLoad::Disabled, one_of(),
+        NOT_LOADING;
     "repl-diskless-sync" => repl_diskless_sync: bool = true, YesNo;
     "repl-diskless-sync-delay" => repl_diskless_sync_delay_secs: i64 = 5, int(0, I32);
     "repl-diskless-sync-max-replicas" => repl_diskless_sync_max_replicas: usize = 0, int(0, I32);

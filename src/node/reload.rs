@@ -102,7 +102,9 @@ fn write_file(server: &mut Server, config: &Config, path: &Path) -> std::io::Res
 
 async fn read_log(shared: &Shared, aof: &Aof) -> Result<(), Vec<String>> {
     aof.settle(false).await.map_err(|error| vec![format!("Error writing to the AOF file: {}", plain(&error))])?;
-    let config = shared.server().config.clone();
+    let mut config = shared.server().config.clone();
+    // What a cut file lacks is here still, and with the replicas.
+    config.aof_load_truncated = false;
     let files = aof.files();
     for (i, path) in files.iter().enumerate() {
         boot::load_log_file(shared, &config, path, i + 1 == files.len()).await?;

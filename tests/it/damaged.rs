@@ -159,6 +159,12 @@ fn a_damaged_log_that_is_read_again_gives_nothing_away() {
     assert!(error.contains("Error trying to load the AOF files"), "{error}");
     assert_eq!(server.text("DEBUG DIGEST"), digest);
     assert_eq!(fs::read(&log).unwrap(), bytes, "the file stays for whoever repairs it");
+    // One that is cut is not made do with, as at a start: what it lacks is still there.
+    let cut = &good[..good.len() - 5];
+    fs::write(&log, cut).unwrap();
+    assert!(server.call::<String>("DEBUG LOADAOF").is_err());
+    assert_eq!(server.text("DEBUG DIGEST"), digest);
+    assert_eq!(fs::read(&log).unwrap(), cut);
     fs::write(&log, &good).unwrap();
     assert_eq!(server.text("DEBUG LOADAOF"), "OK");
     assert_eq!(server.text("DEBUG DIGEST"), digest);

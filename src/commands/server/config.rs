@@ -1,7 +1,7 @@
 //! CONFIG: the directives while the server runs.
 
 use crate::commands::help::help;
-use crate::config::Change;
+use crate::config::{self, Change};
 use crate::exec::client::{Client, ClientFlags};
 use crate::exec::effect::ConfigRequest;
 use crate::exec::{Arg, Command, Ctx, Done, Effect, Flags, Group, Server};
@@ -58,6 +58,11 @@ fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     }
     let pairs: Vec<(&[u8], &[u8])> = (2..args.len()).step_by(2).map(|i| (args.at(i), args.at(i + 1))).collect();
     let local = is_local(ctx.client);
+    let is_held =
+        |name: &[u8]| config::find(name).is_some_and(|known| known.flags.contains(config::Flags::NOT_LOADING));
+    if ctx.server.is_loading() && pairs.iter().any(|(name, _)| is_held(name)) {
+        return Err(ErrorReply::Loading);
+    }
     let change =
         ctx.server.config.with_set(&pairs, local).map_err(|error| ErrorReply::text_of(format!("ERR {error}")))?;
     if Server::needs_outside(&change) {
@@ -99,4 +104,24 @@ fn rewrite(ctx: &mut Ctx<'_>, _: Args<'_>) -> Done {
 /// Whether the client is on this machine: over the loopback or the Unix socket.
 pub(super) fn is_local(client: &Client) -> bool {
     client.is(ClientFlags::UNIX_SOCKET) || client.peer_ip().is_some_and(|ip| ip.to_canonical().is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::bench::Bench;
+    use crate::exec::loading::LoadedFacts;
+
+    #[test]
+    fn where_data_is_read_from_stays_while_it_is_read() {
+        let mut bench = Bench::start();
+        let client = bench.client();
+        bench.server.begin_loading(bench.now, 1, false);
+        for line in ["appendonly no", "repl-diskless-load disabled", "dir .", "maxmemory 0 APPENDONLY yes"] {
+            let answer = bench.call(client, &format!("CONFIG SET {line}"));
+            assert_eq!(answer, "-LOADING Redis is loading the dataset in memory", "{line}");
+        }
+        assert_eq!(bench.call(client, "CONFIG SET maxmemory 0"), "OK");
+        bench.server.end_loading(bench.now, &LoadedFacts::default(), Ok(()));
+        assert_eq!(bench.call(client, "CONFIG SET appendonly no"), "OK");
+    }
 }
